@@ -1,0 +1,185 @@
+"""From a model, or labelled images, to firmware that has run: every phase in order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from millijoule.cost import cost
+from millijoule.cost.device import Device, load_device
+from millijoule.emit import emit, identifier, layer_symbols
+from millijoule.errors import DataError, OptionError
+from millijoule.model import Model
+from millijoule.plan import plan
+from millijoule.plan.verify import verify
+from millijoule.report.deployment import Deployment, write_reports
+
+if TYPE_CHECKING:
+    from millijoule.run.measurement import Build, Measurement
+    from millijoule.train import Dataset
+
+MARKER = "report.json"
+RANDOM_INPUTS = 16
+
+
+def deploy(
+    model: Model,
+    device: Device | str,
+    *,
+    data: Dataset | None = None,
+    folder: Path | str | None = None,
+    compiler: str = "zig",
+    optimize: str = "-O2",
+    emulator: str = "unicorn",
+    samples: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Deployment:
+    """Turn a model into a firmware project in `folder`, build it, run it and report.
+
+    model: int8, or float together with `data`, on whose training images it is quantized.
+    data: its test images are run through the firmware (the first `samples` of them); without data, random inputs are.
+    folder: made whole or not at all; an earlier deployment in it is replaced. Default: <model>-<device>-firmware.
+    compiler: `zig` (clang from PyPI's ziglang) or `gcc` (arm-none-eabi-gcc). optimize: `-O2`, `-Os`, …
+    emulator: `unicorn` or `qemu`; `none` builds only. For the device `host`, the same C runs on this computer.
+    progress: called with the number of samples done.
+
+    Raises DoesNotFit if flash or RAM is too small, ToolError if a compiler or emulator is missing or fails, ModelError
+    if the model cannot be emitted, DataError if the data do not suit, OptionError if `folder` holds something else.
+    """
+    device = load_device(device) if isinstance(device, str) else device
+    float_model = None if model.is_int8 else model
+    if float_model is not None:
+        if data is None:
+            raise OptionError(f"model '{model.graph.name}' is float: give --data, on which it is quantized to int8")
+        from millijoule.quantize import quantize
+
+        model = quantize(float_model, data.x_train)
+    planned = plan(model)
+    verify(model, planned)
+    inputs, labels, notes = _inputs(model, data, samples)
+    references = model.run(inputs)[model.graph.outputs[0]].reshape(len(inputs), -1)
+    target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
+
+    build: Build | None = None
+    measurement: Measurement | None = None
+    outputs: np.ndarray | None = None
+    with replacing_folder(target) as work:
+        emit(model, planned, device, work)
+        if device.kind == "host":
+            outputs = _run_on_host(work, model, inputs, references.shape[1])
+        else:
+            build, measurement = _run_firmware(
+                work, model, device, compiler, optimize, emulator, inputs, references.shape[1], progress
+            )
+            outputs = measurement.outputs if measurement else None
+        deployment = Deployment(
+            model=model,
+            plan=planned,
+            cost=cost(model),
+            device=device,
+            build=build,
+            measurement=measurement,
+            accuracy=_accuracies(float_model, data, labels, references, outputs),
+            outputs_compared=0 if outputs is None else outputs.size,
+            outputs_equal=0 if outputs is None else int(np.sum(outputs == references)),
+            folder=target,
+            notes=notes,
+        )
+        write_reports(deployment, work)
+    return deployment
+
+
+def _run_on_host(work: Path, model: Model, inputs: np.ndarray, output_bytes: int) -> np.ndarray:
+    from millijoule.run.host import HostLibrary, build_host
+
+    name = identifier(model.graph.name)
+    return HostLibrary(build_host(work, name), name, inputs[0].size, output_bytes).run(inputs)
+
+
+def _run_firmware(
+    work: Path,
+    model: Model,
+    device: Device,
+    compiler: str,
+    optimize: str,
+    emulator: str,
+    inputs: np.ndarray,
+    output_bytes: int,
+    progress: Callable[[int], None] | None,
+) -> tuple[Build, Measurement | None]:
+    from millijoule.run.emulator import emulate
+    from millijoule.run.qemu import emulate_qemu
+    from millijoule.run.toolchain import build
+
+    firmware = build(work, device, compiler, optimize)
+    if emulator == "none":
+        return firmware, None
+    run = {"unicorn": emulate, "qemu": emulate_qemu}[emulator]
+    name = identifier(model.graph.name)
+    measurement = run(firmware, device, name, inputs, layer_symbols(model), output_bytes, progress)
+    return firmware, measurement
+
+
+def _inputs(
+    model: Model, data: Dataset | None, samples: int | None
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """int8 inputs (n, …), their labels if known, and what the reader must know of them."""
+    entry = model.graph.inputs[0]
+    if data is None:
+        count = samples or RANDOM_INPUTS
+        inputs = np.random.default_rng(0).integers(-128, 128, (count, *entry.shape), dtype=np.int8)
+        return inputs, None, (f"no --data: the firmware ran on {count} random inputs, so there is no accuracy",)
+    from millijoule.train import quantized_inputs
+
+    images, labels = data.x_test[:samples], data.y_test[:samples]
+    classes = int(np.prod(model.graph.shapes[model.graph.outputs[0]]))
+    if len(data.classes) > classes:
+        raise DataError(f"'{data.name}' has {len(data.classes)} classes; the model tells {classes} apart")
+    return quantized_inputs(model, images), labels, ()
+
+
+def _accuracies(
+    float_model: Model | None,
+    data: Dataset | None,
+    labels: np.ndarray | None,
+    references: np.ndarray,
+    outputs: np.ndarray | None,
+) -> dict[str, float | None]:
+    accuracies: dict[str, float | None] = {"float": None, "int8_host": None, "int8_device": None}
+    if data is None or labels is None:
+        return accuracies
+    accuracies["int8_host"] = float(np.mean(references.argmax(axis=1) == labels))
+    if outputs is not None:
+        accuracies["int8_device"] = float(np.mean(outputs.argmax(axis=1) == labels))
+    if float_model is not None:
+        from millijoule.train import accuracy
+
+        accuracies["float"] = accuracy(float_model, data.x_test[: len(labels)], labels)
+    return accuracies
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `target` when the block ends well, and vanishes when it does not.
+
+    Raises OptionError if `target` exists and is not an earlier result.
+    """
+    if target.exists() and not (target / MARKER).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise OptionError(f"'{target}' exists and is not an earlier deployment: remove it or choose another --out")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield work
+        work.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(work, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,203 @@
+"""The structure of a network: nodes, shapes, no numbers.
+
+Shapes are (height, width, channels) or (features,), without the batch. A value carries the name of the node that
+produces it; a graph input is a value too. A bad graph cannot be constructed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from millijoule.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from millijoule.model import OperatorQuantization
+    from millijoule.ops.base import Call
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Param:
+    """One array of an operator's numbers: its shape and what it is.
+
+    kind: `weight` and `bias` are trained; `statistic` is collected in training (batch-norm's mean and variance);
+    `constant` is fixed by the architecture.
+    """
+
+    shape: Shape
+    kind: Literal["weight", "bias", "statistic", "constant"] = "weight"
+
+    @property
+    def count(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def trainable(self) -> bool:
+        return self.kind in ("weight", "bias")
+
+
+@dataclass(frozen=True)
+class OperatorCost:
+    """What one inference of one operator does, from shapes only. 1 MAC = one multiply and one add.
+
+    macs: multiply-accumulates, those on padding included, as papers count them.
+    additions: bias additions; `macs + additions` are LeCun's connections.
+    operations: everything that is not a MAC: comparisons, additions, table look-ups, exponentials, one each.
+    """
+
+    macs: int = 0
+    additions: int = 0
+    operations: int = 0
+
+
+class Operator(ABC):
+    """What every operator says of itself, in this order. Methods see attributes, shapes and arrays, never the graph.
+
+    `x` stands for the inputs: shapes in `shape`, `params`, `cost`, `module` and `call`; int8 arrays with the batch as
+    first axis in `int8`.
+    """
+
+    in_place: ClassVar[tuple[int, ...]] = ()
+    """The inputs whose bytes the output may overwrite, element by element."""
+    alias: ClassVar[bool] = False
+    """The output is the bytes of input 0 under another shape; nothing is executed."""
+
+    @abstractmethod
+    def shape(self, *x: Shape) -> Shape:
+        """The output shape. Raises ValueError, with both numbers, if the inputs do not suit."""
+
+    def params(self, *x: Shape) -> dict[str, Param]:
+        """Names, shapes and kinds of the operator's numbers."""
+        return {}
+
+    @abstractmethod
+    def cost(self, *x: Shape) -> OperatorCost:
+        """What one inference does."""
+
+    @abstractmethod
+    def module(self, *x: Shape) -> torch.nn.Module:
+        """The float semantics as a torch module.
+
+        Tensors are in torch's own layout, (batch, channels, height, width) or (batch, features). The module's
+        parameters have the names, shapes and layout of `params`.
+        """
+
+    def int8(self, *x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
+        """The integer semantics: the specification that the emitted C follows bit for bit. Shapes (batch, …)."""
+        raise ModelError(f"{type(self).__name__} has no int8 form: rewrite it before quantizing, or run it in float")
+
+    def call(
+        self, *x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        """The calls into kernels/ that compute `int8`."""
+        raise ModelError(f"{type(self).__name__} has no int8 kernel: rewrite it before quantizing, or run it in float")
+
+
+@dataclass(frozen=True)
+class Input:
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Node:
+    """One application of an operator. Its output value carries the node's name."""
+
+    name: str
+    op: Operator
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network's structure. Nodes stand in an order in which they can be executed.
+
+    Raises ModelError if a name is used twice or before it is produced, a shape does not suit, or an output is unknown.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        shapes = self.shapes
+        for output in self.outputs:
+            if output not in shapes:
+                raise ModelError(f"graph '{self.name}': output '{output}' is produced by no node")
+        if not self.outputs:
+            raise ModelError(f"graph '{self.name}' has no output: name at least one node as output")
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Every value's shape, in execution order."""
+        shapes: dict[str, Shape] = {}
+        for input in self.inputs:
+            if input.name in shapes:
+                raise ModelError(f"graph '{self.name}': two inputs are named '{input.name}'")
+            if not input.shape or any(size < 1 for size in input.shape):
+                raise ModelError(
+                    f"graph '{self.name}': input '{input.name}' has shape {input.shape}; every size must be 1 or more"
+                )
+            shapes[input.name] = input.shape
+        for node in self.nodes:
+            if node.name in shapes:
+                raise ModelError(f"graph '{self.name}': two values are named '{node.name}'")
+            for name in node.inputs:
+                if name not in shapes:
+                    raise ModelError(f"node '{node.name}' reads '{name}', which no earlier node produces")
+            try:
+                shapes[node.name] = node.op.shape(*(shapes[name] for name in node.inputs))
+            except ValueError as error:
+                raise ModelError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from None
+        return shapes
+
+    @cached_property
+    def by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    def input_shapes(self, node: Node) -> tuple[Shape, ...]:
+        return tuple(self.shapes[name] for name in node.inputs)
+
+    def params(self) -> dict[str, Param]:
+        """Every array of the network as `node.array`, in execution order."""
+        return {
+            f"{node.name}.{name}": param
+            for node in self.nodes
+            for name, param in node.op.params(*self.input_shapes(node)).items()
+        }
+
+
+class Builder:
+    """Adds nodes one by one, so that an architecture reads like the paper's table.
+
+    build = Builder("lenet5", (32, 32, 1))
+    x = build("c1", Conv2d(channels=6, kernel=5), build.input)
+    graph = build.graph(x)
+    """
+
+    input = "input"
+
+    def __init__(self, name: str, input_shape: Shape) -> None:
+        self.name = name
+        self.inputs = (Input(self.input, input_shape),)
+        self.nodes: list[Node] = []
+        self.last = self.input
+
+    def __call__(self, name: str, op: Operator, *inputs: str) -> str:
+        """Add a node that reads `inputs`, or the last added value if none is named; return its name."""
+        self.nodes.append(Node(name, op, inputs or (self.last,)))
+        self.last = name
+        return name
+
+    def graph(self, *outputs: str) -> Graph:
+        return Graph(self.name, self.inputs, tuple(self.nodes), outputs or (self.last,))

@@ -1,0 +1,68 @@
+/* int8 functions of one number by table, and softmax, portable. The output may lie over the input. */
+#ifndef MJ_ACTIVATION_H
+#define MJ_ACTIVATION_H
+
+#include "fixedpoint.h"
+
+struct mj_look_up {
+    int32_t count;
+};
+
+/* table: the output for each input from -128 to 127. */
+MJ_INLINE void mj_look_up(const struct mj_look_up p, const int8_t *input, const int8_t *table, int8_t *output)
+{
+    for (int32_t i = 0; i < p.count; i++)
+        output[i] = table[input[i] + 128];
+}
+
+/* x * 2^exponent, saturated. */
+MJ_INLINE int32_t mj_saturating_shift_left(int32_t x, int32_t exponent)
+{
+    const int32_t limit = INT32_MAX >> exponent;
+    return x > limit ? INT32_MAX : x < -limit - 1 ? INT32_MIN : (int32_t)((uint32_t)x << exponent);
+}
+
+/* 1 / (1 + x) for x in [0, 1], both Q0.31, by Newton's method. */
+MJ_INLINE int32_t mj_one_over_one_plus_x(int32_t x)
+{
+    const int32_t half_denominator = (int32_t)(((int64_t)x + INT32_MAX + 1) / 2);
+    int32_t y = 1515870810 + mj_saturating_rounding_doubling_high_mul(half_denominator, -1010580540);
+    for (int32_t step = 0; step < 3; step++) {
+        const int32_t product = mj_saturating_rounding_doubling_high_mul(half_denominator, y);
+        const int32_t correction = mj_saturating_rounding_doubling_high_mul(y, (1 << 29) - product);
+        y += mj_saturating_shift_left(correction, 2);
+    }
+    return mj_saturating_shift_left(y, 1);
+}
+
+struct mj_softmax {
+    int32_t rows, classes;
+};
+
+/* exponentials: exp(-difference) in Q0.31 for differences of 0 to 255 steps. */
+MJ_INLINE void mj_softmax(const struct mj_softmax p, const int8_t *input, const int32_t *exponentials, int8_t *output)
+{
+    for (int32_t row = 0; row < p.rows; row++) {
+        int32_t largest = INT8_MIN;
+        for (int32_t i = 0; i < p.classes; i++)
+            largest = input[i] > largest ? input[i] : largest;
+        int32_t sum = 0; /* Q12.19 */
+        for (int32_t i = 0; i < p.classes; i++)
+            sum += mj_rounding_divide_by_pot(exponentials[largest - input[i]], 12);
+        int32_t leading_zeros = 0;
+        while (((uint32_t)sum << leading_zeros) < 0x80000000u)
+            leading_zeros++;
+        const int32_t fraction = (int32_t)(((uint32_t)sum << leading_zeros) - 0x80000000u);
+        const int32_t reciprocal = mj_one_over_one_plus_x(fraction);
+        const int32_t exponent = 12 - leading_zeros + 23;
+        for (int32_t i = 0; i < p.classes; i++) {
+            const int32_t product =
+                mj_saturating_rounding_doubling_high_mul(reciprocal, exponentials[largest - input[i]]);
+            output[i] = (int8_t)mj_clamp(mj_rounding_divide_by_pot(product, exponent) - 128, INT8_MIN, INT8_MAX);
+        }
+        input += p.classes;
+        output += p.classes;
+    }
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* int8 pooling, portable. Maps are (height, width, channels); windows read no padding. */
+#ifndef MJ_POOL_H
+#define MJ_POOL_H
+
+#include "fixedpoint.h"
+#include "window.h"
+
+struct mj_max_pool2d {
+    int32_t input_height, input_width, channels;
+    int32_t output_height, output_width;
+    int32_t kernel_height, kernel_width, stride_height, stride_width;
+    int32_t padding_top, padding_left;
+    int32_t output_low, output_high;
+};
+
+MJ_INLINE void mj_max_pool2d(const struct mj_max_pool2d p, const int8_t *input, int8_t *output)
+{
+    for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
+        const struct mj_span rows =
+            mj_window(out_y, p.stride_height, p.padding_top, p.kernel_height, 1, p.input_height);
+        for (int32_t out_x = 0; out_x < p.output_width; out_x++) {
+            const struct mj_span columns =
+                mj_window(out_x, p.stride_width, p.padding_left, p.kernel_width, 1, p.input_width);
+            for (int32_t channel = 0; channel < p.channels; channel++) {
+                int32_t largest = INT8_MIN;
+                for (int32_t y = rows.origin + rows.begin; y < rows.origin + rows.end; y++)
+                    for (int32_t x = columns.origin + columns.begin; x < columns.origin + columns.end; x++) {
+                        const int32_t value = input[(y * p.input_width + x) * p.channels + channel];
+                        largest = value > largest ? value : largest;
+                    }
+                *output++ = (int8_t)mj_clamp(largest, p.output_low, p.output_high);
+            }
+        }
+    }
+}
+
+struct mj_average_pool2d {
+    int32_t input_height, input_width, channels;
+    int32_t output_height, output_width;
+    int32_t kernel_height, kernel_width, stride_height, stride_width;
+    int32_t padding_top, padding_left;
+    int32_t output_low, output_high;
+};
+
+MJ_INLINE void mj_average_pool2d(const struct mj_average_pool2d p, const int8_t *input, int8_t *output)
+{
+    for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
+        const struct mj_span rows =
+            mj_window(out_y, p.stride_height, p.padding_top, p.kernel_height, 1, p.input_height);
+        for (int32_t out_x = 0; out_x < p.output_width; out_x++) {
+            const struct mj_span columns =
+                mj_window(out_x, p.stride_width, p.padding_left, p.kernel_width, 1, p.input_width);
+            const int32_t count = (rows.end - rows.begin) * (columns.end - columns.begin);
+            for (int32_t channel = 0; channel < p.channels; channel++) {
+                int32_t sum = 0;
+                for (int32_t y = rows.origin + rows.begin; y < rows.origin + rows.end; y++)
+                    for (int32_t x = columns.origin + columns.begin; x < columns.origin + columns.end; x++)
+                        sum += input[(y * p.input_width + x) * p.channels + channel];
+                /* Rounded to nearest, ties away from zero. */
+                const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+                *output++ = (int8_t)mj_clamp(mean, p.output_low, p.output_high);
+            }
+        }
+    }
+}
+
+struct mj_global_average_pool {
+    int32_t positions, channels;
+    int32_t input_zero_point, output_zero_point, multiplier, shift;
+};
+
+MJ_INLINE void mj_global_average_pool(const struct mj_global_average_pool p, const int8_t *input, int8_t *output)
+{
+    for (int32_t channel = 0; channel < p.channels; channel++) {
+        int32_t sum = -p.input_zero_point * p.positions;
+        for (int32_t position = 0; position < p.positions; position++)
+            sum += input[position * p.channels + channel];
+        sum = mj_multiply_by_quantized_multiplier(sum, p.multiplier, p.shift);
+        output[channel] = (int8_t)mj_clamp(sum + p.output_zero_point, INT8_MIN, INT8_MAX);
+    }
+}
+
+#endif

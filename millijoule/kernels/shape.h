@@ -1,0 +1,40 @@
+/* Operators that move bytes. */
+#ifndef MJ_SHAPE_H
+#define MJ_SHAPE_H
+
+#include "fixedpoint.h"
+#include "memory.h"
+
+struct mj_pad {
+    int32_t input_height, input_row_bytes;
+    int32_t top_bytes, bottom_bytes, left_bytes, right_bytes;
+    int32_t zero_point;
+};
+
+MJ_INLINE void mj_pad(const struct mj_pad p, const int8_t *input, int8_t *output)
+{
+    memset(output, p.zero_point, (size_t)p.top_bytes);
+    output += p.top_bytes;
+    for (int32_t row = 0; row < p.input_height; row++) {
+        memset(output, p.zero_point, (size_t)p.left_bytes);
+        memcpy(output + p.left_bytes, input, (size_t)p.input_row_bytes);
+        memset(output + p.left_bytes + p.input_row_bytes, p.zero_point, (size_t)p.right_bytes);
+        input += p.input_row_bytes;
+        output += p.left_bytes + p.input_row_bytes + p.right_bytes;
+    }
+    memset(output, p.zero_point, (size_t)p.bottom_bytes);
+}
+
+struct mj_copy_rows {
+    int32_t rows, input_row_bytes, output_row_bytes, output_offset;
+};
+
+/* Each input row goes to output_offset in the output's row. */
+MJ_INLINE void mj_copy_rows(const struct mj_copy_rows p, const int8_t *input, int8_t *output)
+{
+    for (int32_t row = 0; row < p.rows; row++)
+        memcpy(output + row * p.output_row_bytes + p.output_offset, input + row * p.input_row_bytes,
+               (size_t)p.input_row_bytes);
+}
+
+#endif

@@ -1,0 +1,71 @@
+"""Models from files of other tools: `load(path)`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from millijoule.errors import ModelError
+from millijoule.model import Model
+
+__all__ = ["load"]
+
+LARGEST_FILE_BYTES = 2**31 - 1
+"""Offsets in TFLite files are signed 32-bit."""
+
+_SIGNATURES = (
+    (b"\x89HDF\r\n\x1a\n", "a Keras HDF5 file"),
+    (b"PK\x03\x04", "a zip archive, as PyTorch and Keras write them"),
+    (b"\x80\x02", "a Python pickle, as PyTorch writes them"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself (run: git lfs pull)"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x7fELF", "a compiled program"),
+    (b"<", "an HTML or XML page"),
+    (b"{", "JSON text"),
+)
+_SUFFIXES = {".onnx": "an ONNX file", ".pt": "a PyTorch file", ".pth": "a PyTorch file", ".th": "a PyTorch file"}
+
+
+def load(path: Path | str) -> Model:
+    """The model in a file: int8 or uint8 TFLite as an int8 model, float TFLite as a float model.
+
+    The graph is named after the file. Raises ModelError, in one line that names the file, the operator or the byte,
+    if the file cannot be read, is no model, is damaged, or holds something that is not supported.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise ModelError(f"{path}: a folder; name a .tflite file in it")
+        size = path.stat().st_size
+        if size > LARGEST_FILE_BYTES:
+            raise ModelError(f"{path}: {size} bytes; TFLite files have {LARGEST_FILE_BYTES} at most")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if data[4:8] != b"TFL3":
+        raise ModelError(f"{path}: {_looks_like(path, data)}; .tflite files can be loaded")
+    from millijoule.load.tflite import load_tflite
+
+    return load_tflite(data, str(path), _graph_name(path))
+
+
+def _looks_like(path: Path, data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    for signature, description in _SIGNATURES:
+        if data.startswith(signature):
+            return f"not a TFLite file but {description}"
+    if path.suffix.lower() in _SUFFIXES:
+        return f"not a TFLite file but {_SUFFIXES[path.suffix.lower()]}"
+    if len(data) < 8:
+        return f"{len(data)} bytes are too few for a TFLite file: it is truncated"
+    return f"not a TFLite file: bytes 4 to 7 are {data[4:8]!r}, not b'TFL3'"
+
+
+def _graph_name(path: Path) -> str:
+    from millijoule.load.names import identifier
+
+    name = identifier(path.stem).strip("_") or "model"
+    return f"model_{name}" if name[0].isdigit() else name

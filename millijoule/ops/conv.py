@@ -1,0 +1,238 @@
+"""Convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from millijoule.fixedpoint import multiply_by_quantized_multiplier, saturate_int8, wrap32
+from millijoule.graph import Operator, OperatorCost, Param, Shape
+from millijoule.model import OperatorQuantization
+from millijoule.ops.base import (
+    Activation,
+    Call,
+    Padding,
+    Pair,
+    Window,
+    activation_range,
+    channel_multipliers,
+    check_choice,
+    check_positive,
+    fold_input_zero_point,
+    make_module,
+    pair,
+    torch_activation,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv2d(Operator):
+    """Convolution of a map with `channels` learned kernels, moved by `stride`, in `groups` of channels.
+
+    Input (height, width, in), output (height', width', channels). `groups` = in is a depthwise convolution.
+    int8: weights symmetric per output channel or per tensor (a weight zero point other than 0 comes from uint8
+    models), int32 accumulation and bias, double-rounding requantization; equal to TFLM's CONV_2D and
+    DEPTHWISE_CONV_2D.
+    """
+
+    channels: int
+    kernel: int | Pair
+    stride: int | Pair = 1
+    padding: Padding = "valid"
+    dilation: int | Pair = 1
+    groups: int = 1
+    bias: bool = True
+    activation: Activation = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("kernel", "stride", "dilation"):
+            object.__setattr__(self, name, pair(getattr(self, name)))
+        check_positive(
+            channels=self.channels,
+            kernel=self.kernel,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+        check_choice("activation", self.activation, Activation)
+
+    def window(self, x: Shape) -> Window:
+        return Window.over(x, pair(self.kernel), pair(self.stride), pair(self.dilation), self.padding)
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        window = self.window(x)
+        for what, count in (("input", x[2]), ("output", self.channels)):
+            if count % self.groups:
+                raise ValueError(f"{count} {what} channels cannot be split into {self.groups} groups")
+        return (*window.output, self.channels)
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        params = {"weight": Param((self.channels, *pair(self.kernel), x[2] // self.groups))}
+        if self.bias:
+            params["bias"] = Param((self.channels,), "bias")
+        return params
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        outputs = prod(self.shape(x))
+        return OperatorCost(
+            macs=outputs * prod(pair(self.kernel)) * (x[2] // self.groups),
+            additions=outputs if self.bias else 0,
+            operations=outputs if self.activation != "none" else 0,
+        )
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        window = self.window(x)
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            weight = module.weight.permute(0, 3, 1, 2)  # type: ignore[operator]
+            y = F.conv2d(
+                window.torch_pad(x),
+                weight,
+                module.bias,  # type: ignore[arg-type]
+                window.stride,
+                0,
+                window.dilation,
+                self.groups,
+            )
+            return torch_activation(self.activation, y)
+
+        return make_module(self.params(x), forward)
+
+    def int8(  # type: ignore[override]
+        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        window = self.window(x.shape[1:])
+        multiplier, shift = self._multipliers(quantization)
+        weight = weights["weight"].astype(np.float64) - quantization.weights["weight"].zero_point
+        zero_point = quantization.inputs[0].zero_point
+        padded = window.padded(x, zero_point).astype(np.float64) - zero_point
+        # float64 holds every sum of int8 products exactly (below 2**53), and BLAS makes it fast.
+        taps = np.stack([window.tap(padded, *at) for at in np.ndindex(window.kernel)], axis=-1)
+        batch, height, width, _, positions = taps.shape
+        taps = taps.reshape(batch * height * width, self.groups, -1, positions)
+        kernels = weight.reshape(self.groups, self.channels // self.groups, positions, -1).transpose(0, 3, 2, 1)
+        sums = np.matmul(
+            taps.transpose(1, 0, 2, 3).reshape(self.groups, len(taps), -1),
+            kernels.reshape(self.groups, -1, self.channels // self.groups),
+        )
+        sums = sums.transpose(1, 0, 2).reshape(batch, height, width, self.channels).astype(np.int64)
+        accumulator = wrap32(sums + (weights["bias"] if self.bias else 0))
+        scaled = multiply_by_quantized_multiplier(accumulator, multiplier, shift)
+        low, high = activation_range(self.activation, quantization.output)
+        return saturate_int8(scaled + quantization.output.zero_point, low, high)
+
+    def call(  # type: ignore[override]
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        window = self.window(x)
+        multiplier, shift = self._multipliers(quantization)
+        weight = weights["weight"]
+        bias = weights["bias"] if self.bias else np.zeros(self.channels, np.int32)
+        input_zero_point = quantization.inputs[0].zero_point
+        weight_zero_point = quantization.weights["weight"].zero_point
+        if window.pads_nothing:
+            folded = fold_input_zero_point(bias, weight, input_zero_point, weight_zero_point)
+            if folded is not None:
+                bias, input_zero_point = folded, 0
+        depthwise = self.groups == x[2] and self.channels == x[2]
+        low, high = activation_range(self.activation, quantization.output)
+        parameters = {
+            **window.parameters(),
+            "input_channels": x[2],
+            "output_channels": self.channels,
+            "groups": self.groups,
+            "input_zero_point": input_zero_point,
+            "weight_zero_point": weight_zero_point,
+            "output_zero_point": quantization.output.zero_point,
+            "output_low": low,
+            "output_high": high,
+        }
+        if depthwise:
+            del parameters["output_channels"], parameters["groups"]
+            parameters["channels"] = parameters.pop("input_channels")
+            weight = weight.transpose(3, 1, 2, 0)
+        data = {
+            "weight": np.ascontiguousarray(weight),
+            "bias": bias.astype(np.int32),
+            "multiplier": multiplier,
+            "shift": shift.astype(np.int8),
+        }
+        function = "mj_depthwise_conv2d" if depthwise else "mj_conv2d"
+        return (Call(function, "conv.h", parameters, data=data),)
+
+    def _multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
+        ratios = (
+            np.float64(quantization.inputs[0].scale)
+            * quantization.weights["weight"].scales.astype(np.float64)
+            / np.float64(quantization.output.scale)
+        )
+        return channel_multipliers(ratios, self.channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableConv2d(Operator):
+    """Convolution in which each output channel reads only some input channels: LeNet-5's layer C3.
+
+    LeCun et al. 1998, section II-B and Table I. Row i of `table` holds the input channels that output channel i reads;
+    the weights are one kernel for each connection, row after row. Float only; passes.densify rewrites it.
+    """
+
+    table: tuple[tuple[int, ...], ...]
+    kernel: int | Pair
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernel", pair(self.kernel))
+        check_positive(kernel=self.kernel, table=len(self.table))
+
+    @property
+    def connections(self) -> int:
+        return sum(map(len, self.table))
+
+    def window(self, x: Shape) -> Window:
+        return Window.over(x, pair(self.kernel), (1, 1), (1, 1), "valid")
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        window = self.window(x)
+        for row in self.table:
+            for channel in row:
+                if not 0 <= channel < x[2]:
+                    raise ValueError(f"the table names input channel {channel}; the input has {x[2]}")
+        return (*window.output, len(self.table))
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        params = {"weight": Param((self.connections, *pair(self.kernel)))}
+        if self.bias:
+            params["bias"] = Param((len(self.table),), "bias")
+        return params
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        height, width, channels = self.shape(x)
+        return OperatorCost(
+            macs=height * width * self.connections * prod(pair(self.kernel)),
+            additions=height * width * channels if self.bias else 0,
+        )
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch
+        import torch.nn.functional as F
+
+        rows = torch.tensor([row for row, inputs in enumerate(self.table) for _ in inputs])
+        columns = torch.tensor([column for inputs in self.table for column in inputs])
+        dense = (len(self.table), x[2], *pair(self.kernel))
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            weight = torch.zeros(dense, device=x.device, dtype=x.dtype)
+            weight = weight.index_put((rows, columns), module.weight)  # type: ignore[arg-type]
+            return F.conv2d(x, weight, module.bias)  # type: ignore[arg-type]
+
+        return make_module(self.params(x), forward)

@@ -1,0 +1,148 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from millijoule.fixedpoint import multiply_by_quantized_multiplier, saturate_int8, wrap32
+from millijoule.graph import Operator, OperatorCost, Param, Shape
+from millijoule.model import OperatorQuantization
+from millijoule.ops.base import (
+    Activation,
+    Call,
+    activation_range,
+    channel_multipliers,
+    check_choice,
+    check_positive,
+    fold_input_zero_point,
+    make_module,
+    torch_activation,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(Operator):
+    """Every input number times a weight for each of `features` outputs, plus a bias.
+
+    Input of any shape, read flat in the order height, width, channels; output (features,).
+    int8: weights symmetric per tensor or per output; equal to TFLM's FULLY_CONNECTED, which rounds twice (LiteRT
+    2.3.0's reference kernel rounds once).
+    """
+
+    features: int
+    bias: bool = True
+    activation: Activation = "none"
+
+    def __post_init__(self) -> None:
+        check_positive(features=self.features)
+        check_choice("activation", self.activation, Activation)
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        return (self.features,)
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        params = {"weight": Param((self.features, prod(x)))}
+        if self.bias:
+            params["bias"] = Param((self.features,), "bias")
+        return params
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(
+            macs=prod(x) * self.features,
+            additions=self.features if self.bias else 0,
+            operations=self.features if self.activation != "none" else 0,
+        )
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            flat = x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x.flatten(1)
+            return torch_activation(self.activation, F.linear(flat, module.weight, module.bias))  # type: ignore[arg-type]
+
+        return make_module(self.params(x), forward)
+
+    def int8(  # type: ignore[override]
+        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        multiplier, shift = self._multipliers(quantization)
+        weight = weights["weight"].astype(np.float64) - quantization.weights["weight"].zero_point
+        flat = x.reshape(len(x), -1).astype(np.float64) - quantization.inputs[0].zero_point
+        sums = (flat @ weight.T).astype(np.int64)  # exact: below 2**53
+        accumulator = wrap32(sums + (weights["bias"] if self.bias else 0))
+        scaled = multiply_by_quantized_multiplier(accumulator, multiplier, shift)
+        low, high = activation_range(self.activation, quantization.output)
+        return saturate_int8(scaled + quantization.output.zero_point, low, high)
+
+    def call(  # type: ignore[override]
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        multiplier, shift = self._multipliers(quantization)
+        bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)
+        input_zero_point = quantization.inputs[0].zero_point
+        weight_zero_point = quantization.weights["weight"].zero_point
+        folded = fold_input_zero_point(bias, weights["weight"], input_zero_point, weight_zero_point)
+        if folded is not None:
+            bias, input_zero_point = folded, 0
+        low, high = activation_range(self.activation, quantization.output)
+        parameters = {
+            "inputs": prod(x),
+            "outputs": self.features,
+            "input_zero_point": input_zero_point,
+            "weight_zero_point": weight_zero_point,
+            "output_zero_point": quantization.output.zero_point,
+            "output_low": low,
+            "output_high": high,
+        }
+        data = {
+            "weight": weights["weight"],
+            "bias": bias.astype(np.int32),
+            "multiplier": multiplier,
+            "shift": shift.astype(np.int8),
+        }
+        return (Call("mj_dense", "dense.h", parameters, data=data),)
+
+    def _multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
+        # TFLM multiplies the two scales as float32 for a per-tensor weight, as float64 per channel.
+        scales = quantization.weights["weight"].scales
+        product = (
+            (quantization.inputs[0].scale * scales).astype(np.float64)
+            if scales.size == 1
+            else np.float64(quantization.inputs[0].scale) * scales.astype(np.float64)
+        )
+        return channel_multipliers(product / np.float64(quantization.output.scale), self.features)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadialBasis(Operator):
+    """Squared Euclidean distance of the input to one fixed code for each class (LeCun et al. 1998, equation 7).
+
+    Input (features,), output (classes,): the smallest is the class. Float only; passes.densify rewrites it.
+    """
+
+    classes: int
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        if len(x) != 1:
+            raise ValueError(f"the input has shape {x}; (features,) is needed: put Flatten before it")
+        return (self.classes,)
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        return {"weight": Param((self.classes, x[0]), "constant")}
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(macs=x[0] * self.classes, operations=x[0] * self.classes)
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return (x[:, None, :] - module.weight).square().sum(dim=2)  # type: ignore[operator]
+
+        return make_module(self.params(x), forward)

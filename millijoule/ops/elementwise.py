@@ -1,0 +1,122 @@
+"""Operators on two values of the same shape, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate_int8
+from millijoule.graph import Operator, OperatorCost, Shape
+from millijoule.model import OperatorQuantization
+from millijoule.ops.base import Activation, Call, activation_range, check_choice, make_module, torch_activation
+
+if TYPE_CHECKING:
+    import torch
+
+ADD_LEFT_SHIFT = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Elementwise(Operator):
+    in_place = (0, 1)
+    activation: Activation = "none"
+
+    def __post_init__(self) -> None:
+        check_choice("activation", self.activation, Activation)
+
+    def shape(self, a: Shape, b: Shape) -> Shape:  # type: ignore[override]
+        if a != b:
+            raise ValueError(f"the inputs have shapes {a} and {b}; they must be equal")
+        return a
+
+    def cost(self, a: Shape, b: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=prod(a) * (1 if self.activation == "none" else 2))
+
+    def _parameters(self, a: Shape, quantization: OperatorQuantization) -> dict[str, int]:
+        low, high = activation_range(self.activation, quantization.output)
+        return {
+            "count": prod(a),
+            "a_zero_point": quantization.inputs[0].zero_point,
+            "b_zero_point": quantization.inputs[1].zero_point,
+            "output_zero_point": quantization.output.zero_point,
+            "output_low": low,
+            "output_high": high,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(_Elementwise):
+    """The sum of two values of equal shape.
+
+    int8: both inputs are brought to twice the larger scale with 20 bits more, added and rescaled; equal to TFLM's ADD.
+    """
+
+    def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
+        def forward(module: torch.nn.Module, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return torch_activation(self.activation, a + b)
+
+        return make_module({}, forward)
+
+    def int8(  # type: ignore[override]
+        self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        multiplier_a, multiplier_b, multiplier = self._multipliers(quantization)
+        scaled = [
+            multiply_by_quantized_multiplier((x.astype(np.int64) - q.zero_point) << ADD_LEFT_SHIFT, *m)
+            for x, q, m in zip((a, b), quantization.inputs, (multiplier_a, multiplier_b), strict=True)
+        ]
+        total = multiply_by_quantized_multiplier(scaled[0] + scaled[1], *multiplier)
+        low, high = activation_range(self.activation, quantization.output)
+        return saturate_int8(total + quantization.output.zero_point, low, high)
+
+    def call(  # type: ignore[override]
+        self, a: Shape, b: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        parameters = self._parameters(a, quantization)
+        for name, (multiplier, shift) in zip(("a", "b", "output"), self._multipliers(quantization), strict=True):
+            parameters |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
+        return (Call("mj_add", "elementwise.h", parameters, inputs=(0, 1)),)
+
+    def _multipliers(self, quantization: OperatorQuantization) -> tuple[tuple[int, int], ...]:
+        a, b = (float(q.scale) for q in quantization.inputs)
+        twice = 2 * max(a, b)
+        ratios = a / twice, b / twice, twice / ((1 << ADD_LEFT_SHIFT) * float(quantization.output.scale))
+        if ratios[2] >= 1:
+            raise ValueError(
+                f"the output scale {quantization.output.scale:g} is too small for input scales {a:g} and {b:g}"
+            )
+        return tuple(quantize_multiplier(ratio) for ratio in ratios)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiply(_Elementwise):
+    """The product of two values of equal shape. int8: equal to TFLM's MUL."""
+
+    def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
+        def forward(module: torch.nn.Module, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return torch_activation(self.activation, a * b)
+
+        return make_module({}, forward)
+
+    def int8(  # type: ignore[override]
+        self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        x, y = (v.astype(np.int64) - q.zero_point for v, q in zip((a, b), quantization.inputs, strict=True))
+        scaled = multiply_by_quantized_multiplier(x * y, *self._multiplier(quantization))
+        low, high = activation_range(self.activation, quantization.output)
+        return saturate_int8(scaled + quantization.output.zero_point, low, high)
+
+    def call(  # type: ignore[override]
+        self, a: Shape, b: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        multiplier, shift = self._multiplier(quantization)
+        parameters = self._parameters(a, quantization) | {"multiplier": multiplier, "shift": shift}
+        return (Call("mj_multiply", "elementwise.h", parameters, inputs=(0, 1)),)
+
+    def _multiplier(self, quantization: OperatorQuantization) -> tuple[int, int]:
+        a, b = (float(q.scale) for q in quantization.inputs)
+        return quantize_multiplier(a * b / float(quantization.output.scale))

@@ -1,0 +1,113 @@
+"""Normalisation and regularisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from millijoule.graph import Operator, OperatorCost, Param, Shape
+from millijoule.ops.base import check_rank, make_module
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm(Operator):
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias for each channel (Ioffe and Szegedy 2015).
+
+    In training, mean and variance are those of the batch, and running averages of them are kept with `momentum` of
+    the new ones; else the averages are used. Float only; passes.fold_batch_norm folds it into the layer before.
+    """
+
+    epsilon: float = 1e-3
+    momentum: float = 0.1
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        return x
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        channels = (x[-1],)
+        return {
+            "scale": Param(channels, "weight"),
+            "bias": Param(channels, "bias"),
+            "mean": Param(channels, "statistic"),
+            "variance": Param(channels, "statistic"),
+        }
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=2 * prod(x))
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return F.batch_norm(
+                x,
+                module.mean,  # type: ignore[arg-type]
+                module.variance,  # type: ignore[arg-type]
+                module.scale,  # type: ignore[arg-type]
+                module.bias,  # type: ignore[arg-type]
+                training=module.training,
+                momentum=self.momentum,
+                eps=self.epsilon,
+            )
+
+        return make_module(self.params(x), forward)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalResponseNorm(Operator):
+    """x / (k + alpha * sum of squares over `size` neighbouring channels) ** beta (Krizhevsky et al. 2012, 3.3).
+
+    alpha multiplies the sum itself, as in the paper (torch and Caffe divide it by size). Float only.
+    """
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 2.0
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        check_rank(x, 3, "a map (height, width, channels)")
+        return x
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=(self.size + 3) * prod(x))
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return F.local_response_norm(x, self.size, self.alpha * self.size, self.beta, self.k)
+
+        return make_module({}, forward)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropout(Operator):
+    """In training, each number is 0 with probability `rate`, else divided by 1 - rate; else nothing happens.
+
+    Hinton et al. 2012. passes.remove_identities removes it before quantization.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"rate is {self.rate}; it must be at least 0 and less than 1")
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        return x
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost()
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return F.dropout(x, self.rate, module.training)
+
+        return make_module({}, forward)

@@ -1,0 +1,235 @@
+"""Pooling: a window moved over each channel by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate_int8
+from millijoule.graph import Operator, OperatorCost, Param, Shape
+from millijoule.model import OperatorQuantization
+from millijoule.ops.base import (
+    Activation,
+    Call,
+    Padding,
+    Pair,
+    Window,
+    activation_range,
+    check_choice,
+    check_positive,
+    check_rank,
+    make_module,
+    pair,
+    same_quantization,
+    torch_activation,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pool2d(Operator):
+    kernel: int | Pair
+    stride: int | Pair | None = None
+    padding: Padding = "valid"
+    activation: Activation = "none"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernel", pair(self.kernel))
+        object.__setattr__(self, "stride", pair(self.kernel if self.stride is None else self.stride))
+        check_positive(kernel=self.kernel, stride=pair(self.stride or self.kernel))
+        check_choice("activation", self.activation, Activation)
+
+    def window(self, x: Shape) -> Window:
+        window = Window.over(x, pair(self.kernel), pair(self.stride or self.kernel), (1, 1), self.padding)
+        for side, (before, after), kernel in zip(("height", "width"), window.padding, window.kernel, strict=True):
+            if max(before, after) >= kernel:
+                raise ValueError(f"padding {(before, after)} along {side} must be less than the kernel, {kernel}")
+        return window
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        return (*self.window(x).output, x[2])
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=prod(self.shape(x)) * prod(pair(self.kernel)))
+
+    def _parameters(self, x: Shape, quantization: OperatorQuantization) -> dict[str, int]:
+        same_quantization(quantization)
+        low, high = activation_range(self.activation, quantization.output)
+        parameters = self.window(x).parameters()
+        del parameters["dilation_height"], parameters["dilation_width"]
+        return {**parameters, "channels": x[2], "output_low": low, "output_high": high}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool2d(_Pool2d):
+    """The largest number in a window of `kernel`, moved by `stride` (default: the kernel), for each channel.
+
+    Input (height, width, channels), output (height', width', channels). Padding never wins.
+    int8: input and output share one quantization; equal to TFLM's MAX_POOL_2D.
+    """
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        window = self.window(x)
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            y = F.max_pool2d(window.torch_pad(x, float("-inf")), window.kernel, window.stride)
+            return torch_activation(self.activation, y)
+
+        return make_module({}, forward)
+
+    def int8(  # type: ignore[override]
+        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        same_quantization(quantization)
+        window = self.window(x.shape[1:])
+        padded = window.padded(x, -128)
+        largest = np.maximum.reduce([window.tap(padded, *at) for at in np.ndindex(window.kernel)])
+        return saturate_int8(largest, *activation_range(self.activation, quantization.output))
+
+    def call(  # type: ignore[override]
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        return (Call("mj_max_pool2d", "pool.h", self._parameters(x, quantization)),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePool2d(_Pool2d):
+    """The mean of a window of `kernel`, moved by `stride` (default: the kernel), for each channel.
+
+    Input (height, width, channels), output (height', width', channels). Padding does not count in the mean.
+    int8: input and output share one quantization; the mean is rounded, ties away from zero; equal to TFLM's
+    AVERAGE_POOL_2D.
+    """
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch
+        import torch.nn.functional as F
+
+        window = self.window(x)
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            inside = window.torch_pad(torch.ones_like(x[:1, :1]))
+            y = F.avg_pool2d(window.torch_pad(x), window.kernel, window.stride)
+            y = y / F.avg_pool2d(inside, window.kernel, window.stride)
+            return torch_activation(self.activation, y)
+
+        return make_module({}, forward)
+
+    def int8(  # type: ignore[override]
+        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        same_quantization(quantization)
+        window = self.window(x.shape[1:])
+        padded = window.padded(x.astype(np.int64), 0)
+        inside = window.padded(np.ones((1, *x.shape[1:]), np.int64), 0)
+        total = np.add.reduce([window.tap(padded, *at) for at in np.ndindex(window.kernel)])
+        count = np.add.reduce([window.tap(inside, *at) for at in np.ndindex(window.kernel)])
+        mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
+        return saturate_int8(mean, *activation_range(self.activation, quantization.output))
+
+    def call(  # type: ignore[override]
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        return (Call("mj_average_pool2d", "pool.h", self._parameters(x, quantization)),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalAveragePool(Operator):
+    """The mean of each channel over the whole map.
+
+    Input (height, width, channels), output (channels,) or, with `keep_dims`, (1, 1, channels).
+    int8: input and output may differ in quantization; equal to TFLM's MEAN over height and width.
+    """
+
+    keep_dims: bool = False
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        check_rank(x, 3, "a map (height, width, channels)")
+        return (1, 1, x[2]) if self.keep_dims else (x[2],)
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=prod(x))
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return x.mean(dim=(2, 3), keepdim=self.keep_dims)
+
+        return make_module({}, forward)
+
+    def int8(  # type: ignore[override]
+        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        multiplier, shift = self._multiplier(x.shape[1:], quantization)
+        total = x.sum(axis=(1, 2), keepdims=self.keep_dims, dtype=np.int64)
+        total -= quantization.inputs[0].zero_point * x.shape[1] * x.shape[2]
+        scaled = multiply_by_quantized_multiplier(total, multiplier, shift)
+        return saturate_int8(scaled + quantization.output.zero_point)
+
+    def call(  # type: ignore[override]
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        multiplier, shift = self._multiplier(x, quantization)
+        parameters = {
+            "positions": x[0] * x[1],
+            "channels": x[2],
+            "input_zero_point": quantization.inputs[0].zero_point,
+            "output_zero_point": quantization.output.zero_point,
+            "multiplier": multiplier,
+            "shift": shift,
+        }
+        return (Call("mj_global_average_pool", "pool.h", parameters),)
+
+    def _multiplier(self, x: Shape, quantization: OperatorQuantization) -> tuple[int, int]:
+        """The ratio of scales with the division by the count folded in, as TFLM does."""
+        ratio = np.float64(quantization.inputs[0].scale) / np.float64(quantization.output.scale)
+        multiplier, shift = quantize_multiplier(float(ratio))
+        count = x[0] * x[1]
+        fold = min(count.bit_length() - 1, 32, 31 + shift)
+        return (multiplier << fold) // count, shift - fold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subsample2d(Operator):
+    """LeNet-5's trainable sub-sampling: the sum of a window times a coefficient, plus a bias, for each channel.
+
+    LeCun et al. 1998, section II-B, layers S2 and S4; windows do not overlap. MACs count one for each input, so that
+    MACs + bias additions are the paper's connections. Float only; passes.densify rewrites it.
+    """
+
+    kernel: int | Pair
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernel", pair(self.kernel))
+        check_positive(kernel=self.kernel)
+
+    def window(self, x: Shape) -> Window:
+        return Window.over(x, pair(self.kernel), pair(self.kernel), (1, 1), "valid")
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        return (*self.window(x).output, x[2])
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        return {"weight": Param((x[2],)), "bias": Param((x[2],), "bias")}
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        outputs = prod(self.shape(x))
+        return OperatorCost(macs=outputs * prod(pair(self.kernel)), additions=outputs)
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        kernel = pair(self.kernel)
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            total = F.avg_pool2d(x, kernel) * float(prod(kernel))
+            return total * module.weight[:, None, None] + module.bias[:, None, None]  # type: ignore[index]
+
+        return make_module(self.params(x), forward)

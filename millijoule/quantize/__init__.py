@@ -1,0 +1,5 @@
+"""Float model → int8 model."""
+
+from millijoule.quantize.calibrate import quantize
+
+__all__ = ["quantize"]

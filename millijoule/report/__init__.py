@@ -1,0 +1,5 @@
+"""What a deployment showed: tables for the terminal, JSON for programs, a page for people."""
+
+from millijoule.report.deployment import Deployment, write_reports
+
+__all__ = ["Deployment", "write_reports"]

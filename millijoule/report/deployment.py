@@ -1,0 +1,116 @@
+"""Everything that is known of a deployment, and the files that tell it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from millijoule.cost import Cost
+from millijoule.cost.device import Device
+from millijoule.model import Model
+from millijoule.plan import Plan
+from millijoule.report.files import write_text
+from millijoule.run.measurement import Build, Measurement
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """A model that was turned into a C project for a device, and what was seen when it ran.
+
+    model: int8. plan, cost: computed from it. build: None for the host. measurement: None for the host, or if nothing
+    was run. accuracy: `float`, `int8_host` (the integer reference), `int8_device` (the C that was built), each a
+    fraction of 1 or None if unknown. outputs_compared: output bytes of the C beside the reference's; outputs_equal: how
+    many of them agree. folder: the C project. notes: what the reader must know.
+    """
+
+    model: Model
+    plan: Plan
+    cost: Cost
+    device: Device
+    build: Build | None
+    measurement: Measurement | None
+    accuracy: dict[str, float | None]
+    outputs_compared: int
+    outputs_equal: int
+    folder: Path
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bit_exact(self) -> bool | None:
+        """Every output equals the reference's; None if nothing was run."""
+        return self.outputs_equal == self.outputs_compared if self.outputs_compared else None
+
+    @property
+    def samples(self) -> int:
+        """Inferences whose outputs were compared."""
+        graph = self.model.graph
+        return self.outputs_compared // sum(prod(graph.shapes[name]) for name in graph.outputs)
+
+    @property
+    def mean_instructions(self) -> int | None:
+        """Executed instructions of one inference, the mean over all samples; None if not measured."""
+        if self.measurement is None or not self.measurement.instructions:
+            return None
+        return round(sum(self.measurement.instructions) / len(self.measurement.instructions))
+
+    def layers(self) -> tuple[dict[str, Any], ...]:
+        """One dict for each node, in execution order; the keys are a stable interface.
+
+        ram_bytes: what is live in the arena while the layer runs. instructions: of the first sample; None if not
+        measured, 0 for a reshape, which executes nothing.
+        """
+        measured = self.measurement.layer_instructions if self.measurement else None
+        return tuple(
+            {
+                "name": layer.name,
+                "operator": layer.operator,
+                "output_shape": list(layer.output_shape),
+                "params": layer.params,
+                "macs": layer.macs,
+                "size_bytes": layer.size_bytes,
+                "ram_bytes": live_bytes,
+                "instructions": None if measured is None else measured.get(layer.name, 0),
+            }
+            for layer, live_bytes in zip(self.cost.layers, self.plan.live_bytes[1:], strict=True)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """One object of plain values; the keys are a stable interface. What was not measured is None.
+
+        arena_planned_bytes is predicted, arena_bytes was seen. instructions: mean of one inference. ram_bytes: all
+        static data, the arena included, the stack not. accesses: of the first sample, by memory.
+        """
+        build, measurement = self.build, self.measurement
+        return {
+            "model": self.model.graph.name,
+            "device": self.device.name,
+            "accuracy": {key: self.accuracy.get(key) for key in ("float", "int8_host", "int8_device")},
+            "bit_exact": self.bit_exact,
+            "outputs_compared": self.outputs_compared,
+            "flash_bytes": build.flash_bytes if build else None,
+            "ram_bytes": build.ram_bytes if build else None,
+            "arena_bytes": measurement.arena_bytes if measurement else None,
+            "arena_planned_bytes": self.plan.arena_bytes,
+            "stack_bytes": measurement.stack_bytes if measurement else None,
+            "instructions": self.mean_instructions,
+            "instructions_min": min(measurement.instructions, default=None) if measurement else None,
+            "instructions_max": max(measurement.instructions, default=None) if measurement else None,
+            "macs": self.cost.macs,
+            "params": self.cost.params,
+            "emulator": measurement.emulator if measurement else None,
+            "compiler": build.compiler if build else None,
+            "layers": list(self.layers()),
+            "accesses": measurement.accesses if measurement else None,
+            "notes": list(self.notes),
+        }
+
+
+def write_reports(deployment: Deployment, folder: Path) -> None:
+    """Write report.json and report.html into `folder`."""
+    from millijoule.report.page import write_page
+
+    write_text(folder / "report.json", json.dumps(deployment.to_json(), indent=2) + "\n")
+    write_page(deployment, folder / "report.html")

@@ -1,0 +1,367 @@
+"""The report as one HTML page that needs nothing else: no network, no script, no other file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import millijoule
+from millijoule.cost.device import Device, Region
+from millijoule.report import format as fmt
+from millijoule.report.deployment import Deployment
+from millijoule.report.files import write_text
+from millijoule.report.svg import Panel, kind_of, layer_bars, memory_map
+from millijoule.run.counter import RUN
+
+WORDS = {
+    "MAC": "One multiply and one add (2 FLOPs). Those on padding are counted, as papers do.",
+    "Weights": "The bytes of all constant arrays of a layer: int8 weights, 4 bytes for each bias.",
+    "Arena": "The one block of RAM that holds every value between the layers, input and output included.",
+    "Live RAM": "The bytes of the arena that are in use while a layer runs. Peak RAM is the largest of them.",
+    "Static RAM": "All variables that exist for the whole run: the arena and what start-up code and main need.",
+    "Stack": "The deepest stack of the whole firmware, found by painting it before the run.",
+    "Flash": "Code, constants and the initial values of variables, with the gaps that alignment leaves.",
+    "Instructions": "Executed machine instructions, counted exactly. An instruction is not a cycle: some take several.",
+    "Bit for bit": "Every output byte equals that of the integer reference, which follows TFLite's int8 specification.",
+    "KB and KiB": "KB = 1000 bytes, KiB = 1024 bytes; k and M in the drawings are 10³ and 10⁶.",
+}
+
+KINDS = {"input": "input", "value": "between layers", "output": "output", "scratch": "working memory of a layer"}
+MEMORIES = {"arena": "arena", "ram": "other static data", "stack": "stack", "flash": "flash (constants)"}
+
+
+def write_page(deployment: Deployment, path: Path) -> None:
+    """Write the page to `path`, whole or not at all."""
+    write_text(path, page(deployment))
+
+
+def page(deployment: Deployment) -> str:
+    """The page as text."""
+    template = Template((files("millijoule") / "report" / "page.html").read_text(encoding="utf-8"))
+    graph, plan = deployment.model.graph, deployment.plan
+    return template.substitute(
+        title=escape(f"{graph.name} on {deployment.device.name}"),
+        heading=escape(f"{graph.name} on {deployment.device.title}"),
+        subtitle=_subtitle(deployment),
+        verdict=_verdict(deployment),
+        notes="\n".join(f'<p class="note">{escape(note)}</p>' for note in (*deployment.notes, *plan.notes)),
+        cards="\n".join(_cards(deployment)),
+        memory_text=_memory_text(deployment),
+        memory_keys=_memory_keys(deployment),
+        memory_map=memory_map(plan, graph),
+        bars_text="The longest bar of a column is its largest layer. Beside each bar: the number, and its share.",
+        origin_keys=_origin_keys(deployment),
+        layer_bars=_layer_bars(deployment),
+        layer_table=_layer_table(deployment),
+        accuracy_text=_accuracy_text(deployment),
+        accuracy_table=_accuracy_table(deployment),
+        accesses=_accesses(deployment),
+        built=_definitions(_built(deployment)),
+        words=_definitions(WORDS),
+        footer=f"Made by millijoule {escape(millijoule.__version__)}. The numbers are in this page as JSON, and in "
+        "<code>report.json</code> beside it.",
+        # No `<` can end the element or open a comment.
+        json=json.dumps(deployment.to_json()).replace("<", "\\u003c"),
+    )
+
+
+def _runs_on(deployment: Deployment) -> str:
+    """What ran the C code."""
+    return "C on this computer" if deployment.device.kind == "host" else "firmware"
+
+
+def _subtitle(deployment: Deployment) -> str:
+    device = deployment.device
+    parts = ["int8 network as C code"]
+    if device.kind == "mcu":
+        parts = ["int8 firmware", f"{fmt.core(device.core)} at {fmt.clock(device.clock_hz)}"]
+    if deployment.measurement:
+        parts.append(f"measured in {deployment.measurement.emulator}")
+    return escape(" · ".join(parts))
+
+
+def _verdict(deployment: Deployment) -> str:
+    compared, equal = deployment.outputs_compared, deployment.outputs_equal
+    if deployment.bit_exact is None:
+        return '<p class="verdict">Built, not run: nothing here was measured while it ran.</p>'
+    what = escape(_runs_on(deployment))
+    if deployment.bit_exact:
+        return (
+            f'<p class="verdict good">✓ Bit for bit: all {fmt.count(compared)} output bytes of the {what} equal the '
+            "reference.</p>"
+        )
+    return (
+        f'<p class="verdict bad">✗ Wrong: {fmt.count(compared - equal)} of {fmt.count(compared)} output bytes of the '
+        f"{what} differ from the reference.</p>"
+    )
+
+
+def _card(title: str, origin: str, big: str, unit: str, *lines: str, part: float | None = None) -> str:
+    """origin: `computed` or `measured`. part: of a whole that a meter shows."""
+    meter = ""
+    if part is not None:
+        meter = f'<div class="meter"><i style="width:{100 * min(part, 1):.2f}%"></i></div>'
+    texts = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
+    unit = f" <small>{escape(unit)}</small>" if unit else ""
+    return (
+        f'<div class="card"><h3><span class="key {origin}"></span>{escape(title)}</h3>'
+        f'<div class="big">{escape(big)}{unit}</div>{meter}{texts}</div>'
+    )
+
+
+def _cards(deployment: Deployment) -> list[str]:
+    values, device = deployment.to_json(), deployment.device
+    build, measurement = deployment.build, deployment.measurement
+    plan, accuracy = deployment.plan, values["accuracy"]
+    cards = []
+    ran = accuracy["int8_device"] is not None
+    known = accuracy["int8_device"] if ran else accuracy["int8_host"]
+    if known is not None:
+        where = _runs_on(deployment) if ran else "reference"
+        float_line = f"float model: {fmt.percent(accuracy['float'])}" if accuracy["float"] is not None else ""
+        cards.append(_card("Accuracy", "measured", fmt.percent(known), "", f"int8, {where}", float_line))
+    size = fmt.count(deployment.cost.size_bytes)
+    cards.append(_card("MACs", "computed", fmt.count(values["macs"]), "", "counted, per inference"))
+    cards.append(
+        _card("Parameters", "computed", fmt.count(values["params"]), "", f"{size} bytes of weights and biases")
+    )
+    if measurement:
+        spread = _spread(measurement.instructions)
+        per_mac = fmt.ratio(values["instructions"], values["macs"]) or fmt.NONE
+        cards.append(_card("Instructions", "measured", fmt.count(values["instructions"]), "", "per inference", spread))
+        cards.append(_card("Per MAC", "measured", per_mac, "", "instructions, measured / counted"))
+    bound = fmt.count(plan.lower_bound_bytes)
+    quality = "the smallest for this order of layers" if plan.is_optimal else f"no plan is below {bound}"
+    cards.append(_card("Arena, planned", "computed", fmt.count(plan.arena_bytes), "bytes", quality))
+    if measurement:
+        touched = "from its first to its last touched byte"
+        cards.append(_card("Arena, measured", "measured", fmt.count(values["arena_bytes"]), "bytes", touched))
+    if build and device.ram:
+        cards.append(_memory_card("Static RAM", build.ram_bytes, device.ram))
+    if measurement:
+        deepest = "the deepest of the whole firmware"
+        cards.append(_card("Stack", "measured", fmt.count(measurement.stack_bytes), "bytes", deepest))
+    if build and device.flash:
+        cards.append(_memory_card("Flash", build.flash_bytes, device.flash))
+    return cards
+
+
+def _memory_card(title: str, used: int, region: Region) -> str:
+    part = used / region.bytes
+    whole = f"{fmt.percent(part, 1)} of {fmt.count(region.bytes)}"
+    return _card(title, "measured", fmt.count(used), "bytes", whole, part=part)
+
+
+def _spread(instructions: Sequence[int]) -> str:
+    low, high = min(instructions), max(instructions)
+    samples = f"{fmt.count(len(instructions))} samples"
+    return f"the same in {samples}" if low == high else f"{fmt.count(low)} to {fmt.count(high)} in {samples}"
+
+
+def _memory_text(deployment: Deployment) -> str:
+    plan = deployment.plan
+    most = max(plan.live_bytes)
+    steps = [name for name, live in zip(plan.steps, plan.live_bytes, strict=True) if live == most]
+    others = {1: "", 2: " and one other step"}.get(len(steps), f" and {len(steps) - 1} other steps")
+    return escape(
+        f"Planned. Each rectangle is a buffer: its width the steps that hold it, its height its bytes. Most is live in "
+        f"step {steps[0]}{others}: {fmt.count(most)} bytes."
+    )
+
+
+def _keys(entries: dict[str, str]) -> str:
+    return "".join(f'<span><span class="key {kind}"></span>{escape(text)}</span>' for kind, text in entries.items())
+
+
+def _memory_keys(deployment: Deployment) -> str:
+    used = {kind_of(buffer, deployment.model.graph) for buffer in deployment.plan.buffers}
+    return _keys({kind: text for kind, text in KINDS.items() if kind in used} | {"peak": "steps in which most is live"})
+
+
+def _origin_keys(deployment: Deployment) -> str:
+    measured = {"measured": "measured"} if deployment.measurement or deployment.samples else {}
+    return _keys({"computed": "computed"} | measured)
+
+
+def _layer_bars(deployment: Deployment) -> str:
+    layers, cost = deployment.layers(), deployment.cost
+    panels = [
+        Panel("MACs", "counted", "computed", [layer["macs"] for layer in layers], cost.macs),
+        Panel("Weights", "bytes, counted", "computed", [layer["size_bytes"] for layer in layers], cost.size_bytes),
+        Panel(
+            "Live RAM",
+            "bytes, planned; share of the arena",
+            "computed",
+            [layer["ram_bytes"] for layer in layers],
+            deployment.plan.arena_bytes,
+        ),
+    ]
+    if deployment.measurement:
+        values = [layer["instructions"] for layer in layers]
+        total = deployment.measurement.instructions[0]
+        panels.append(Panel("Instructions", "measured, first sample", "measured", values, total))
+    return layer_bars([layer["name"] for layer in layers], panels)
+
+
+def _row(cells: Sequence[str], text: Sequence[int] = (), number: int | None = None) -> str:
+    """A table row; the first cell names it. text: other cells that are flush left. number: in front of the name."""
+    name, *rest = cells
+    front = f"<i>{number}</i> " if number is not None else ""
+    parts = [f'<th scope="row" title="{escape(name)}">{front}{escape(name)}</th>']
+    for index, cell in enumerate(rest, start=1):
+        css = ' class="text"' if index in text else ""
+        parts.append(f"<td{css}>{escape(cell)}</td>")
+    return f"<tr>{''.join(parts)}</tr>"
+
+
+def _table(head: str, rows: Sequence[str], foot: str = "") -> str:
+    foot = f"<tfoot>{foot}</tfoot>" if foot else ""
+    body = "\n".join(rows)
+    return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n{foot}</table>\n"
+
+
+def _layer_table(deployment: Deployment) -> str:
+    measurement, cost, plan = deployment.measurement, deployment.cost, deployment.plan
+    total = measurement.instructions[0] if measurement else 0
+    columns = ["layer", "operator", "output", "parameters", "MACs", "share", "weights,<br>bytes", "live RAM,<br>bytes"]
+    groups = '<th colspan="3"></th><th colspan="4" class="group computed">counted</th>'
+    groups += '<th class="group computed">planned</th>'
+    if measurement:
+        columns += ["instructions", "share", "per MAC"]
+        groups += '<th colspan="3" class="group measured">measured, first sample</th>'
+    rows = []
+    for number, layer in enumerate(deployment.layers(), start=1):
+        cells = [
+            layer["name"],
+            layer["operator"],
+            fmt.shape(layer["output_shape"]),
+            fmt.count(layer["params"]),
+            fmt.count(layer["macs"]),
+            fmt.share(layer["macs"], cost.macs),
+            fmt.count(layer["size_bytes"]),
+            fmt.count(layer["ram_bytes"]),
+        ]
+        if measurement:
+            cells += [
+                fmt.count(layer["instructions"]),
+                fmt.share(layer["instructions"], total),
+                fmt.ratio(layer["instructions"], layer["macs"]),
+            ]
+        rows.append(_row(cells, text=(1, 2), number=number))
+    peak = fmt.count(max(plan.live_bytes))
+    foot = [
+        "total; peak RAM",
+        "",
+        "",
+        fmt.count(cost.params),
+        fmt.count(cost.macs),
+        "",
+        fmt.count(cost.size_bytes),
+        peak,
+    ]
+    if measurement:
+        around = measurement.layer_instructions.get(RUN, 0)
+        rows.append(_row(["around the layers", *[""] * 7, fmt.count(around), fmt.share(around, total), ""]))
+        foot += [fmt.count(total), "", fmt.ratio(total, cost.macs)]
+    head = "".join(
+        f'<th class="text">{name}</th>' if index < 3 else f"<th>{name}</th>" for index, name in enumerate(columns)
+    )
+    return _table(f"<tr>{groups}</tr>\n<tr>{head}</tr>", rows, _row(foot))
+
+
+def _accuracy_text(deployment: Deployment) -> str:
+    if deployment.bit_exact is None:
+        return "Nothing was run, so nothing was compared."
+    return escape(
+        f"{fmt.count(deployment.samples)} inputs were run through the {_runs_on(deployment)} and through the integer "
+        f"reference; {fmt.count(deployment.outputs_equal)} of {fmt.count(deployment.outputs_compared)} output bytes "
+        "agree."
+    )
+
+
+def _accuracy_table(deployment: Deployment) -> str:
+    accuracy = deployment.accuracy
+    if all(value is None for value in accuracy.values()):
+        return '<p class="dim">No labelled data were given, so accuracy is not known.</p>'
+    rows = [
+        _row(["float model", "float32, this computer", fmt.percent(accuracy.get("float"))], text=(1,)),
+        _row(["int8 reference", "int8, this computer", fmt.percent(accuracy.get("int8_host"))], text=(1,)),
+        _row(
+            [_runs_on(deployment), f"int8, {deployment.device.title}", fmt.percent(accuracy.get("int8_device"))],
+            text=(1,),
+        ),
+    ]
+    head = '<tr><th class="text">what</th><th class="text">arithmetic and place</th><th>accuracy (top 1)</th></tr>'
+    return _table(head, rows)
+
+
+def _accesses(deployment: Deployment) -> str:
+    measurement = deployment.measurement
+    if measurement is None:
+        return ""
+    fields = ("reads", "writes", "read_bytes", "written_bytes")
+    accesses = {
+        key: measurement.accesses[key] for key in (*MEMORIES, *measurement.accesses) if key in measurement.accesses
+    }
+    total = sum(sum(fields_of[key] for key in ("read_bytes", "written_bytes")) for fields_of in accesses.values())
+    rows = [
+        _row(
+            [
+                MEMORIES.get(memory, memory),
+                *(fmt.count(counted[field]) for field in fields),
+                fmt.share(counted["read_bytes"] + counted["written_bytes"], total),
+            ]
+        )
+        for memory, counted in accesses.items()
+    ]
+    foot = _row(["total", *(fmt.count(sum(counted[field] for counted in accesses.values())) for field in fields), ""])
+    head = (
+        '<tr><th class="text"></th><th colspan="5" class="group measured">measured, first sample</th></tr>'
+        '<tr><th class="text">memory</th><th>reads</th><th>writes</th><th>bytes read</th><th>bytes written</th>'
+        "<th>share of bytes</th></tr>"
+    )
+    return (
+        "\n<section>\n<h2>Memory accesses</h2>\n<p>Loads and stores that the processor executed. Fetching instructions "
+        f'is not among them.</p>\n<div class="scroll">\n{_table(head, rows, foot)}</div>\n</section>\n'
+    )
+
+
+def _definitions(entries: dict[str, str]) -> str:
+    items = "\n".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in entries.items())
+    return f"<dl>\n{items}\n</dl>"
+
+
+def _built(deployment: Deployment) -> dict[str, str]:
+    device, build, measurement = deployment.device, deployment.build, deployment.measurement
+    entries = {"Model": f"{deployment.model.graph.name}, {len(deployment.model.graph.nodes)} layers, int8"}
+    if build:
+        entries["Compiler"] = f"{build.compiler}, {build.optimize}"
+        entries["Code"] = f"{fmt.count(build.code_bytes)} bytes of code, {fmt.count(build.constant_bytes)} of constants"
+    entries["Run by"] = (
+        measurement.emulator if measurement else _runs_on(deployment) if deployment.samples else "nothing"
+    )
+    entries["Device"] = f"{device.title} ({device.name})"
+    entries |= _sourced(device)
+    for note in device.notes:
+        entries["Note"] = f"{entries['Note']}; {note}" if "Note" in entries else note
+    entries["Folder"] = str(deployment.folder)
+    entries["millijoule"] = millijoule.__version__
+    return entries
+
+
+def _sourced(device: Device) -> dict[str, str]:
+    """The figures of the device, each with the source that states it."""
+    figures = {}
+    if device.clock_hz:
+        figures["clock_hz"] = ("Clock", fmt.clock(device.clock_hz))
+    for key, region in (("flash", device.flash), ("ram", device.ram)):
+        if region:
+            name = {"flash": "Flash of the device", "ram": "RAM of the device"}[key]
+            figures[key] = (name, f"{fmt.count(region.bytes)} bytes ({fmt.memory(region.bytes)}), {region.name}")
+    return {
+        name: f"{figure}. Source: {device.sources.get(key, 'not stated')}" for key, (name, figure) in figures.items()
+    }

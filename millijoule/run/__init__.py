@@ -1,0 +1,1 @@
+"""Toolchains, emulators and meters."""

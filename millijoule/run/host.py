@@ -1,0 +1,107 @@
+"""The emitted C on this computer: as a library for ctypes, and as a program under sanitizers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from millijoule.errors import ToolError
+from millijoule.run.toolchain import WARNINGS, run_compiler, zig
+
+
+def build_host(
+    folder: Path, name: str, compiler: str = "zig", optimize: str = "-O2", sanitize: Sequence[str] = ()
+) -> Path:
+    """Compile model.c in `folder` to the shared library `<name>.so`; return its path.
+
+    compiler: `zig` (clang from PyPI's ziglang), or the host's `gcc`, `clang` or `cc`.
+    sanitize: checks such as `undefined`, with gcc or clang. A failed check ends the process: `run_program` is the way
+    to see its message. Raises ToolError if the compiler is missing or refuses the source.
+    """
+    return _compile(folder, ("-shared", "-fPIC", "model.c"), f"{name}.so", compiler, optimize, sanitize)
+
+
+def run_program(
+    folder: Path,
+    inputs: np.ndarray,
+    output_bytes: int,
+    compiler: str = "gcc",
+    optimize: str = "-O1",
+    sanitize: Sequence[str] = ("address", "undefined"),
+) -> np.ndarray:
+    """Compile main.c and model.c in `folder` to a program of this computer and run it over int8 inputs (n, …).
+
+    Returns int8 (n, output_bytes). Raises ToolError with the sanitizer's first line if it finds a fault.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        program = _compile(folder, ("main.c", "model.c"), "host", compiler, optimize, sanitize, work)
+        np.ascontiguousarray(inputs, np.int8).tofile(work / "input.bin")
+        result = subprocess.run([program], cwd=work, capture_output=True, text=True, errors="replace")
+        if result.returncode != 0:
+            lines = result.stderr.splitlines()
+            fault = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no message")
+            raise ToolError(f"{folder.name}: the program of this computer failed ({result.returncode}): {fault}")
+        return np.fromfile(work / "output.bin", np.int8).reshape(len(inputs), output_bytes)
+
+
+class HostLibrary:
+    """`<name>_run` of a library that `build_host` made. Raises ToolError if it cannot be loaded."""
+
+    def __init__(self, path: Path, name: str, input_bytes: int, output_bytes: int) -> None:
+        self.input_bytes, self.output_bytes = input_bytes, output_bytes
+        # Loaded from a copy: the loader would take a second library of the same path for the first.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+            copy = shutil.copy(path, temporary)
+            try:
+                self._run = getattr(ctypes.CDLL(copy), f"{name}_run")
+            except (OSError, AttributeError) as error:
+                raise ToolError(f"{path}: not a library with {name}_run: {error}") from None
+        self._run.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+        self._run.restype = ctypes.c_int
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """int8 (n, output bytes) of int8 inputs (n, …). Raises ToolError if the library reports a failure."""
+        flat = np.ascontiguousarray(inputs, np.int8).reshape(len(inputs), self.input_bytes)
+        outputs = np.empty((len(flat), self.output_bytes), np.int8)
+        for source, target in zip(flat, outputs, strict=True):
+            status = self._run(source.ctypes.data, target.ctypes.data)
+            if status != 0:
+                raise ToolError(f"the host library returned {status}")
+        return outputs
+
+
+def _compile(
+    folder: Path,
+    sources: Sequence[str],
+    target: str,
+    compiler: str,
+    optimize: str,
+    sanitize: Sequence[str],
+    into: Path | None = None,
+) -> Path:
+    """Compile for this computer into `folder`, or into another folder."""
+    checks = [f"-fsanitize={','.join(sanitize)}", "-fno-sanitize-recover=all", "-g"] if sanitize else []
+    if compiler == "zig":
+        if sanitize:
+            raise ToolError("ziglang comes without sanitizers for this computer: choose gcc or clang")
+        command = [*zig(), "-fno-sanitize=undefined"]
+    elif (found := shutil.which(compiler)) is not None:
+        command = [found]
+    else:
+        raise ToolError(f"the C compiler '{compiler}' is not installed: apt-get install {compiler}, or choose zig")
+    with tempfile.TemporaryDirectory(dir=into or folder) as temporary:
+        output = (Path(temporary) / target).resolve()
+        error = run_compiler([*command, *WARNINGS, optimize, *checks, *sources, "-o", str(output)], folder)
+        if error is not None:
+            raise ToolError(f"{folder.name}: the C compiler {compiler} failed: {error}")
+        path = (into or folder) / target
+        os.replace(output, path)
+    return path

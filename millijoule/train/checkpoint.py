@@ -1,0 +1,115 @@
+"""Training's state on disk, so that it can go on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from millijoule.errors import DataError, OptionError
+from millijoule.graph import Graph
+from millijoule.model import Model
+
+FILE = "checkpoint.npz"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best weights so far and how they did on the validation images."""
+
+    epoch: int
+    accuracy: float
+    loss: float
+    weights: Mapping[str, np.ndarray]
+
+    def is_beaten_by(self, accuracy: float, loss: float) -> bool:
+        return (accuracy, -loss) >= (self.accuracy, -self.loss)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Training after `epochs_done` epochs. velocity: SGD's momentum buffers, by the names of the weights."""
+
+    epochs_done: int
+    weights: Mapping[str, np.ndarray]
+    velocity: Mapping[str, np.ndarray]
+    best: Best
+
+
+def fingerprint(graph: Graph, images: np.ndarray, labels: np.ndarray, settings: Any) -> dict[str, Any]:
+    """What must be equal for a training to be the same one."""
+    digest = hashlib.sha256(images.tobytes())
+    digest.update(labels.tobytes())
+    network = hashlib.sha256(repr(graph).encode()).hexdigest()
+    return {"network": network, "data": digest.hexdigest(), **asdict(settings)}
+
+
+def save_checkpoint(folder: Path, state: Checkpoint, identity: dict[str, Any], model: Model) -> None:
+    """Write the state to `folder` whole or not at all. `model` says labels and preprocessing."""
+    header = {
+        "identity": identity,
+        "epochs_done": state.epochs_done,
+        "best": {"epoch": state.best.epoch, "accuracy": state.best.accuracy, "loss": state.best.loss},
+        "labels": model.labels,
+        "preprocess": dict(model.preprocess),
+    }
+    arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
+    for group, values in (("weights", state.weights), ("velocity", state.velocity), ("best", state.best.weights)):
+        arrays |= {f"{group}/{name}": array for name, array in values.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".checkpoint-", suffix=".npz", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(temporary, folder / FILE)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None:
+    """The state in `folder`, None if there is none.
+
+    Raises OptionError if it is of another training, DataError if it cannot be read.
+    """
+    if not (folder / FILE).exists():
+        return None
+    header, groups = _read(folder)
+    for name, value in identity.items():
+        if header["identity"].get(name) != value:
+            shown = "" if name in ("network", "data") else f" ({header['identity'].get(name)} there, {value} asked for)"
+            raise OptionError(
+                f"the checkpoint in '{folder}' is of a training with another {name}{shown}: "
+                "choose another folder, remove it, or train as before"
+            )
+    best = Best(weights=groups["best"], **header["best"])
+    return Checkpoint(header["epochs_done"], groups["weights"], groups["velocity"], best)
+
+
+def load_checkpoint(folder: Path | str, graph: Graph) -> Model:
+    """The best model so far of a training that wrote to `folder`. DataError if none can be read."""
+    header, groups = _read(Path(folder))
+    return Model(graph, groups["best"], labels=tuple(header["labels"]), preprocess=header["preprocess"])
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+    path = folder / FILE
+    groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "velocity": {}, "best": {}}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            for key in file.files:
+                if key != "header":
+                    group, name = key.split("/", 1)
+                    groups[group][name] = file[key]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise DataError(f"checkpoint '{path}' cannot be read ({error}): remove it to start again") from None
+    return header, groups

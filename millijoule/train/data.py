@@ -1,0 +1,200 @@
+"""Labelled images: where they come from, and what is checked before they are used. No torch here."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from millijoule.errors import DataError
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+TEST_FRACTION = 0.2
+SOURCES = (
+    "digits, an .npz file with x_train, y_train, x_test, y_test, or a folder with one sub-folder of images per class"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images, split into training and test.
+
+    x_train, x_test: (n, height, width, channels) uint8, 1 channel (grey) or 3 (red, green, blue).
+    y_train, y_test: (n,) int64, positions in `classes`. notes: what the reader of results must know.
+
+    Raises DataError if lengths, shapes or labels do not agree, if there are fewer than two classes, or if a class has
+    no training image.
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for x_name, y_name in (("x_train", "y_train"), ("x_test", "y_test")):
+            x, y = getattr(self, x_name), getattr(self, y_name)
+            if len(x) != len(y):
+                raise DataError(f"'{self.name}': {x_name} has {len(x)} images, {y_name} has {len(y)} labels")
+            if not len(x):
+                raise DataError(f"'{self.name}': {x_name} holds no image")
+            if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in (1, 3):
+                raise DataError(
+                    f"'{self.name}': {x_name} is {x.dtype} of shape {x.shape}; "
+                    "uint8 of shape (n, height, width, 1 or 3) is needed"
+                )
+            if y.min() < 0 or y.max() >= len(self.classes):
+                wrong = y.min() if y.min() < 0 else y.max()
+                raise DataError(
+                    f"'{self.name}': {y_name} has the label {wrong}; "
+                    f"labels of the {len(self.classes)} classes go from 0 to {len(self.classes) - 1}"
+                )
+        if len(self.classes) < 2:
+            raise DataError(f"'{self.name}' has {len(self.classes)} class; at least two are needed to tell apart")
+        if self.x_train.shape[1:] != self.x_test.shape[1:]:
+            raise DataError(
+                f"'{self.name}': training images have shape {self.x_train.shape[1:]}, test images "
+                f"{self.x_test.shape[1:]}; they must be equal"
+            )
+        present = set(np.unique(self.y_train).tolist())
+        for label, name in enumerate(self.classes):
+            if label not in present:
+                raise DataError(f"'{self.name}': class '{name}' (label {label}) has no training image")
+
+
+def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None = None, seed: int = 0) -> Dataset:
+    """Labelled images from `source`, split into training and test.
+
+    source:
+        `digits`: scikit-learn's 1797 handwritten digits, 8×8, 360 of them in a fixed test set.
+        an .npz file: x_train, y_train, x_test, y_test; images (n, h, w) or (n, h, w, c), uint8 or float in 0…1 or
+        0…255; labels whole numbers or one-hot; optionally `classes`, their names.
+        a folder: one sub-folder of images per class, perhaps under train/ and test/ (or val/).
+        else a data-set name that Hugging Face `datasets` resolves.
+    skip_bad: use the rest where some image files cannot be read; the skipped are listed in the notes.
+    size: (height, width) that all images of a folder or a named data set are brought to; default: their most common.
+    seed: of the split of a folder or named data set that comes without one (20 % of every class are test images).
+
+    Raises DataError if the source is missing or unsuitable.
+    """
+    from millijoule.train.images import load_folder, load_named
+
+    path = Path(source).expanduser()
+    if source == "digits":
+        return _digits()
+    if path.is_dir():
+        return load_folder(path, skip_bad, size, seed)
+    if path.is_file():
+        return _npz(path)
+    if path.suffix == ".npz" or path.is_absolute() or source.startswith((".", "~")):
+        raise DataError(f"'{source}' does not exist: give {SOURCES}")
+    return load_named(source, size, seed)
+
+
+def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (rest, part), ascending: `part` has `fraction` of the labels, of every class alike.
+
+    The part has ceil(fraction · n) members as far as every class can leave one behind.
+    """
+    # RandomState's stream is frozen by numpy's compatibility policy, so the split never changes.
+    random = np.random.RandomState(seed)
+    members = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    exact = np.array([len(indices) * fraction for indices in members])
+    counts = np.floor(exact).astype(int)
+    missing = math.ceil(len(labels) * fraction - 1e-9) - counts.sum()
+    counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+    counts = np.minimum(counts, [len(indices) - 1 for indices in members])
+    part = np.sort(np.concatenate([indices[:count] for indices, count in zip(members, counts, strict=True)]))
+    return np.setdiff1d(np.arange(len(labels)), part), part
+
+
+def split_dataset(
+    name: str, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...], seed: int, notes: tuple[str, ...] = ()
+) -> Dataset:
+    """A Dataset with 20 % of every class as test images."""
+    train, test = stratified_split(y, TEST_FRACTION, seed)
+    return Dataset(name, x[train], y[train], x[test], y[test], classes, notes)
+
+
+def _digits() -> Dataset:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError(
+            "the digits come with scikit-learn, which is missing: pip install 'millijoule[train]'"
+        ) from None
+    digits = load_digits()
+    images = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
+    return split_dataset("digits", images, digits.target.astype(np.int64), tuple("0123456789"), seed=0)
+
+
+def _npz(path: Path) -> Dataset:
+    try:
+        # numpy leaves a broken archive open when it opens the file itself.
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array")
+            arrays = {name: file[name] for name in (*ARRAYS, "classes") if name in file.files}
+            found = file.files
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise DataError(f"'{path}' cannot be read as an .npz file ({_first_line(error)}): give {SOURCES}") from None
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise DataError(f"'{path}' has no array {', '.join(missing)}; it holds {', '.join(found) or 'nothing'}")
+    x_train, x_test = (_pixels(path, name, arrays[name]) for name in ("x_train", "x_test"))
+    y_train, y_test = (_labels(path, name, arrays[name]) for name in ("y_train", "y_test"))
+    if "classes" in arrays:
+        classes = tuple(str(name) for name in arrays["classes"])
+    else:
+        classes = tuple(str(label) for label in range(int(y_train.max(initial=-1)) + 1))
+    return Dataset(path.stem, x_train, y_train, x_test, y_test, classes)
+
+
+def _pixels(path: Path, name: str, x: np.ndarray) -> np.ndarray:
+    """uint8 (n, height, width, channels) of an array of images."""
+    if x.ndim == 3:
+        x = x[..., None]
+    if x.ndim != 4 or x.shape[3] not in (1, 3):
+        raise DataError(
+            f"'{path}': {name} has shape {x.shape}; (n, height, width) or (n, height, width, 1 or 3) is needed"
+        )
+    if x.dtype == np.uint8 or not x.size:
+        return x.astype(np.uint8)
+    if x.dtype.kind not in "buif":
+        raise DataError(f"'{path}': {name} is {x.dtype}; images are uint8, or float in 0…1 or 0…255")
+    if not np.isfinite(x).all():
+        raise DataError(f"'{path}': {name} holds numbers that are infinite or not a number")
+    low, high = x.min(), x.max()
+    if low < 0 or high > 255:
+        raise DataError(f"'{path}': {name} goes from {low} to {high}; images are uint8, or float in 0…1 or 0…255")
+    scale = 255 if x.dtype.kind in "bf" and high <= 1 else 1
+    return np.round(x.astype(np.float32) * scale).astype(np.uint8)
+
+
+def _labels(path: Path, name: str, y: np.ndarray) -> np.ndarray:
+    """int64 (n,) of an array of labels, whole numbers or one-hot."""
+    if y.dtype.kind not in "buif" or not np.array_equal(y, np.round(y)):
+        raise DataError(f"'{path}': {name} is {y.dtype} of shape {y.shape}; whole numbers or one-hot rows are needed")
+    y = y.astype(np.int64)
+    if y.ndim == 2 and y.shape[1] == 1:
+        return y[:, 0]
+    if y.ndim == 2:
+        if not (np.all(y.sum(axis=1) == 1) and y.min(initial=0) == 0):
+            raise DataError(f"'{path}': {name} has shape {y.shape} but its rows are not one-hot (one 1, else 0)")
+        return y.argmax(axis=1)
+    if y.ndim != 1:
+        raise DataError(f"'{path}': {name} has shape {y.shape}; (n,) or one-hot (n, classes) is needed")
+    return y
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,186 @@
+"""The commands as a user types them: exit codes, one-line errors, JSON keys, no half-written folders."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import millijoule
+from millijoule.cli import main
+from tests.networks import small_int8_model
+from tests.tflite_writer import write
+
+DEPLOY_KEYS = {
+    "accuracy", "bit_exact", "outputs_compared", "flash_bytes", "ram_bytes", "arena_bytes", "stack_bytes",
+    "instructions", "macs", "params", "layers",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "small.tflite"
+    path.write_bytes(write(small_int8_model()))
+    return path
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def assert_one_line_error(result: tuple[int, str, str], *words: str, code: int = 2) -> None:
+    exit_code, out, err = result
+    assert exit_code == code
+    assert out == ""
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1
+    for word in words:
+        assert word in err
+
+
+def test_deploys_a_tflite_file_bit_exactly(capsys, tmp_path, model_file):
+    code, out, _ = run(
+        capsys, "deploy", model_file, "--device", "nucleo-l4r5zi", "--out", tmp_path / "out", "--json", "--samples", 3
+    )
+    assert code == 0
+    result = json.loads(out)
+    assert result.keys() >= DEPLOY_KEYS
+    assert result["bit_exact"] is True
+    assert result["outputs_compared"] == 3 * 3
+    assert result["arena_bytes"] == result["arena_planned_bytes"]
+    assert result["ram_bytes"] >= result["arena_bytes"]
+    assert result["instructions"] > result["macs"] / 4
+    assert sum(layer["macs"] for layer in result["layers"]) == result["macs"]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"model.c", "model.h", "weights.h", "main.c", "linker.ld", "Makefile", "report.html", "report.json"}
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == result
+
+
+def test_deploy_replaces_an_earlier_result_and_nothing_else(capsys, tmp_path, model_file):
+    arguments = ("deploy", model_file, "--device", "host", "--samples", 1, "--json")
+    out = tmp_path / "out"
+    assert run(capsys, *arguments, "--out", out)[0] == 0
+    assert run(capsys, *arguments, "--out", out)[0] == 0
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("irreplaceable")
+    assert_one_line_error(run(capsys, *arguments, "--out", mine), "mine", "--out")
+    assert (mine / "thesis.txt").read_text() == "irreplaceable"
+
+
+def test_a_model_that_does_not_fit_says_by_how_much(capsys, tmp_path, model_file, monkeypatch):
+    from millijoule.cost import device as devices
+
+    board = devices.load_device("nucleo-f446re")
+    object.__setattr__(board, "ram", devices.Region("SRAM", board.ram.origin, 1024))
+    monkeypatch.setattr("millijoule.load_device", None, raising=False)
+    from millijoule.deploy import deploy
+    from millijoule.errors import DoesNotFit
+
+    with pytest.raises(DoesNotFit, match="RAM") as error:
+        deploy(millijoule.load(model_file), board, folder=tmp_path / "out", samples=1)
+    assert "1,024" in str(error.value) or "1024" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["deploy", "lenet5", "--device", "nucleo-f446"], ["nucleo-f446", "nucleo-f446re"]),
+        (["deploy", "lenet5", "--device", "host"], ["lenet5", "--data"]),
+        (["deploy", "missing.tflite", "--device", "host"], ["missing.tflite"]),
+        (["deploy", "lenet5", "--device", "host", "--data", "missing.npz"], ["missing.npz"]),
+        (["cost", "lenet6"], ["lenet6", "lenet5"]),
+        (["cost", "missing.tflite"], ["missing.tflite"]),
+        (["cost", "model.h5"], ["model.h5", ".tflite"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    assert_one_line_error(run(capsys, *arguments), *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
+
+
+def test_corrupted_and_truncated_files(capsys, tmp_path, model_file):
+    whole = model_file.read_bytes()
+    broken = tmp_path / "broken.tflite"
+    for content in (b"", whole[:100], whole[: len(whole) // 2], b"not a model at all" * 9):
+        broken.write_bytes(content)
+        assert_one_line_error(run(capsys, "deploy", broken, "--device", "host"), "broken.tflite")
+
+
+def test_unknown_option_is_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["deploy", "--fast"])
+    assert error.value.code == 2
+
+
+def test_a_full_disk_leaves_nothing_behind(capsys, tmp_path, model_file, monkeypatch):
+    def full(self, *arguments, **keywords):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    result = run(capsys, "deploy", model_file, "--device", "host", "--out", tmp_path / "out", "--samples", 1)
+    assert_one_line_error(result, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cost_json_has_the_stable_keys(capsys):
+    code, out, _ = run(capsys, "cost", "lenet5", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert result.keys() >= {"params", "macs", "size_bytes", "peak_ram_bytes", "layers"}
+    assert (result["params"], result["macs"]) == (61_706, 416_520)
+
+
+@pytest.mark.parametrize("command", ["devices", "zoo", "doctor"])
+def test_lists_print_tables_and_json(capsys, command):
+    code, table, _ = run(capsys, command)
+    assert code == 0
+    assert len(table.splitlines()) > 5
+    code, out, _ = run(capsys, command, "--json")
+    assert code == 0
+    assert len(json.loads(out)) > 5
+
+
+def test_plan_draws_the_arena(capsys, model_file):
+    code, out, _ = run(capsys, "plan", model_file)
+    assert code == 0
+    assert "arena" in out
+    code, out, _ = run(capsys, "plan", model_file, "--json")
+    assert json.loads(out)["arena_bytes"] >= json.loads(out)["lower_bound_bytes"]
+
+
+def test_a_closed_pipe_is_not_an_error():
+    process = subprocess.run(
+        f"{sys.executable} -m millijoule devices | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+    assert process.stderr == ""
+
+
+def test_accuracy_comes_from_the_data(capsys, tmp_path, model_file):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (30, 12, 12, 1), dtype=np.uint8)
+    labels = np.arange(30) % 3
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=labels, x_test=images[:9], y_test=labels[:9])
+    code, out, _ = run(
+        capsys, "deploy", model_file, "--device", "host", "--data", tmp_path / "data.npz", "--out", tmp_path / "out",
+        "--json",
+    )  # fmt: skip
+    assert code == 0
+    accuracy = json.loads(out)["accuracy"]
+    model = millijoule.load(model_file)
+    outputs = model.run((images[:9].astype(np.int16) - 128).astype(np.int8))[model.graph.outputs[0]]
+    assert accuracy["float"] is None
+    assert accuracy["int8_host"] == accuracy["int8_device"] == np.mean(outputs.argmax(axis=1) == labels[:9])

@@ -1,0 +1,327 @@
+"""Writes a model as a TFLite file, so that tests can load it again and run it in TFLM.
+
+    path.write_bytes(write(model))                      # any int8 or float model whose operators TFLite has
+    interpreter = runtime.Interpreter.from_bytes(write(model))
+
+The schema is the one that PyPI's tflite-micro ships. `build` gives the objects before packing, for tests that change
+them; `pack` makes bytes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+from millijoule.graph import Graph, Input, Node, Operator
+from millijoule.model import Model, Quantization
+from millijoule.ops import (
+    Add,
+    AveragePool2d,
+    Concat,
+    Conv2d,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool2d,
+    Multiply,
+    Pad,
+    Relu,
+    Relu6,
+    Requantize,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+
+TENSOR_TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.float16): schema.TensorType.FLOAT16,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
+    np.dtype(np.int32): schema.TensorType.INT32,
+}
+ACTIVATIONS = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+
+
+def write(model: Model) -> bytes:
+    """The bytes of a .tflite file. ValueError if TFLite has no such operator."""
+    return pack(build(model))
+
+
+def one_node(
+    op: Operator,
+    *inputs: tuple[int, ...],
+    quantization: dict[str, Quantization] | None = None,
+    **weights: np.ndarray,
+) -> Model:
+    """A model of one node, `op`, that reads `input0`, `input1`, …; keyword arguments are its arrays.
+
+    quantization: of `input0` …, of `op` (the output) and of `op.weight`; None for a float model.
+    """
+    names = tuple(f"input{index}" for index in range(len(inputs)))
+    entries = tuple(Input(name, shape) for name, shape in zip(names, inputs, strict=True))
+    graph = Graph("single", entries, (Node("op", op, names),), ("op",))
+    return Model(graph, {f"op.{name}": array for name, array in weights.items()}, quantization)
+
+
+def pack(file: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(file.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def build(model: Model) -> schema.ModelT:
+    writer = Writer(model)
+    for entry in model.graph.inputs:
+        writer.value(entry.name)
+    for node in model.graph.nodes:
+        if type(node.op) not in OPERATORS:
+            raise ValueError(f"node '{node.name}': TFLite has no operator {type(node.op).__name__}")
+        OPERATORS[type(node.op)](writer, node)
+    subgraph = writer.subgraph
+    subgraph.name = model.graph.name
+    subgraph.inputs = [writer.values[entry.name] for entry in model.graph.inputs]
+    subgraph.outputs = [writer.values[name] for name in model.graph.outputs]
+    return writer.file
+
+
+class Writer:
+    """Collects tensors, buffers and operators of one file."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.values: dict[str, int] = {}
+        self.subgraph = schema.SubGraphT(tensors=[], operators=[])
+        # Buffer 0 is empty by convention: tensors without data refer to it.
+        self.file = schema.ModelT(
+            version=3,
+            description="written by a test",
+            operatorCodes=[],
+            subgraphs=[self.subgraph],
+            buffers=[schema.BufferT()],
+        )
+
+    def tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: Any,
+        quantization: Quantization | None = None,
+        axis: int = 0,
+        data: np.ndarray | None = None,
+    ) -> int:
+        tensor = schema.TensorT(name=name, shape=list(shape), type=TENSOR_TYPES[np.dtype(dtype)])
+        if quantization is not None:
+            tensor.quantization = schema.QuantizationParametersT(
+                scale=[float(scale) for scale in quantization.scales],
+                zeroPoint=[quantization.zero_point] * quantization.scales.size,
+                quantizedDimension=axis if quantization.scales.size > 1 else 0,
+            )
+        if data is not None:
+            raw = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+            self.file.buffers.append(schema.BufferT(data=raw))
+            tensor.buffer = len(self.file.buffers) - 1
+        self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
+
+    def value(self, name: str, shape: tuple[int, ...] | None = None, key: str | None = None) -> int:
+        """The tensor of the graph's value `name`, or one named `key` with its quantization and another shape."""
+        quantization = self.model.quantization[name] if self.model.quantization is not None else None
+        dtype = np.float32 if quantization is None else np.int8
+        index = self.tensor(key or name, (1, *(shape or self.model.graph.shapes[name])), dtype, quantization)
+        if key is None:
+            self.values[name] = index
+        return index
+
+    def constant(self, name: str, data: np.ndarray, quantization: Quantization | None = None, axis: int = 0) -> int:
+        return self.tensor(name, data.shape, data.dtype, quantization, axis, data)
+
+    def weights(self, node: Node, weight: np.ndarray, axis: int, bias: bool) -> list[int]:
+        """The weight and, if there is one, the bias: int32 of scale input * weight."""
+        scales = None
+        if self.model.quantization is not None:
+            scales = self.model.quantization[f"{node.name}.weight"]
+        indices = [self.constant(f"{node.name}/weight", weight, scales, axis)]
+        if bias:
+            bias_scales = None
+            if scales is not None and self.model.quantization is not None:
+                bias_scales = Quantization(self.model.quantization[node.inputs[0]].scale * scales.scales)
+            indices.append(self.constant(f"{node.name}/bias", self.model.weights[f"{node.name}.bias"], bias_scales))
+        return indices
+
+    def operator(
+        self, code: str, inputs: list[int], output: int, options: Any = None, *, version: int, float_version: int = 1
+    ) -> None:
+        """Add an operator; `version` is the first that takes int8, `float_version` that for float32."""
+        builtin = getattr(schema.BuiltinOperator, code)
+        entry = schema.OperatorCodeT(
+            builtinCode=builtin,
+            deprecatedBuiltinCode=min(builtin, 127),
+            version=version if self.model.is_int8 else float_version,
+        )
+        known = [(existing.builtinCode, existing.version) for existing in self.file.operatorCodes]
+        if (builtin, entry.version) not in known:
+            known.append((builtin, entry.version))
+            self.file.operatorCodes.append(entry)
+        name = type(options).__name__.removesuffix("T")
+        self.subgraph.operators.append(
+            schema.OperatorT(
+                opcodeIndex=known.index((builtin, entry.version)),
+                inputs=inputs,
+                outputs=[output],
+                builtinOptionsType=0 if options is None else getattr(schema.BuiltinOptions, name),
+                builtinOptions=options,
+            )
+        )
+
+    def inputs(self, node: Node) -> list[int]:
+        return [self.values[name] for name in node.inputs]
+
+
+def _conv2d(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    (x,) = writer.model.graph.input_shapes(node)
+    weight = writer.model.weights[f"{node.name}.weight"]
+    source, padding = writer.values[node.inputs[0]], op.padding
+    if padding not in ("same", "valid"):
+        source, padding = _pad(writer, node, op.padding, key=f"{node.name}/pad"), "valid"
+    settings = {
+        "padding": getattr(schema.Padding, padding.upper()),
+        "strideH": op.stride[0],
+        "strideW": op.stride[1],
+        "dilationHFactor": op.dilation[0],
+        "dilationWFactor": op.dilation[1],
+        "fusedActivationFunction": ACTIVATIONS[op.activation],
+    }
+    if op.groups > 1 and op.groups == x[2]:
+        options = schema.DepthwiseConv2DOptionsT(depthMultiplier=op.channels // op.groups, **settings)
+        numbers = writer.weights(node, weight.transpose(3, 1, 2, 0), 3, op.bias)
+        writer.operator("DEPTHWISE_CONV_2D", [source, *numbers], writer.value(node.name), options, version=3)
+    else:
+        numbers = writer.weights(node, weight, 0, op.bias)
+        version = 3 if op.groups == 1 else 6
+        options = schema.Conv2DOptionsT(**settings)
+        writer.operator("CONV_2D", [source, *numbers], writer.value(node.name), options, version=version)
+
+
+def _dense(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    weight = writer.model.weights[f"{node.name}.weight"]
+    options = schema.FullyConnectedOptionsT(fusedActivationFunction=ACTIVATIONS[op.activation])
+    numbers = writer.weights(node, weight, 0, op.bias)
+    # TFLite marks a missing bias with tensor -1.
+    inputs = [*writer.inputs(node), *numbers, *([] if op.bias else [-1])]
+    quantization = writer.model.quantization
+    per_channel = quantization is not None and quantization[f"{node.name}.weight"].scales.size > 1
+    writer.operator("FULLY_CONNECTED", inputs, writer.value(node.name), options, version=12 if per_channel else 4)
+
+
+def _pool2d(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    if op.padding not in ("same", "valid"):
+        raise ValueError(f"node '{node.name}': TFLite's pools pad 'same' or 'valid', not {op.padding}")
+    options = schema.Pool2DOptionsT(
+        padding=getattr(schema.Padding, op.padding.upper()),
+        strideH=op.stride[0],
+        strideW=op.stride[1],
+        filterHeight=op.kernel[0],
+        filterWidth=op.kernel[1],
+        fusedActivationFunction=ACTIVATIONS[op.activation],
+    )
+    code = "MAX_POOL_2D" if isinstance(op, MaxPool2d) else "AVERAGE_POOL_2D"
+    writer.operator(code, writer.inputs(node), writer.value(node.name), options, version=2)
+
+
+def _mean(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    axes = writer.constant(f"{node.name}/axes", np.array([1, 2], np.int32))
+    options = schema.ReducerOptionsT(keepDims=op.keep_dims)
+    writer.operator("MEAN", [*writer.inputs(node), axes], writer.value(node.name), options, version=2)
+
+
+def _elementwise(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    settings = {"fusedActivationFunction": ACTIVATIONS[op.activation]}
+    code, options = (
+        ("ADD", schema.AddOptionsT(**settings)) if isinstance(op, Add) else ("MUL", schema.MulOptionsT(**settings))
+    )
+    writer.operator(code, writer.inputs(node), writer.value(node.name), options, version=2)
+
+
+def _plain(code: str) -> Callable[[Writer, Node], None]:
+    def add(writer: Writer, node: Node) -> None:
+        writer.operator(code, writer.inputs(node), writer.value(node.name), version=2)
+
+    return add
+
+
+def _tanh(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    if (op.amplitude, op.slope) != (1.0, 1.0):
+        raise ValueError(f"node '{node.name}': TFLite's TANH has no amplitude and no slope")
+    _plain("TANH")(writer, node)
+
+
+def _softmax(writer: Writer, node: Node) -> None:
+    options = schema.SoftmaxOptionsT(beta=1.0)
+    writer.operator("SOFTMAX", writer.inputs(node), writer.value(node.name), options, version=2)
+
+
+def _requantize(writer: Writer, node: Node) -> None:
+    if not writer.model.is_int8:
+        raise ValueError(f"node '{node.name}': TFLite's QUANTIZE takes no float model")
+    options = schema.QuantizeOptionsT()
+    writer.operator("QUANTIZE", writer.inputs(node), writer.value(node.name), options, version=2)
+
+
+def _reshape(writer: Writer, node: Node) -> None:
+    shape = np.array([1, *writer.model.graph.shapes[node.name]], np.int32)
+    inputs = [*writer.inputs(node), writer.constant(f"{node.name}/shape", shape)]
+    options = schema.ReshapeOptionsT(newShape=shape.tolist())
+    writer.operator("RESHAPE", inputs, writer.value(node.name), options, version=1)
+
+
+def _pad(writer: Writer, node: Node, padding: Any, key: str | None = None) -> int:
+    """A PAD operator; its output is the node's own value or, with `key`, a tensor before it."""
+    (height, width, channels) = writer.model.graph.input_shapes(node)[0]
+    sizes = writer.constant(f"{node.name}/padding", np.array([(0, 0), *padding, (0, 0)], np.int32))
+    padded = (height + sum(padding[0]), width + sum(padding[1]), channels)
+    output = writer.value(node.name) if key is None else writer.value(node.inputs[0], padded, key)
+    inputs = [writer.values[node.inputs[0]], sizes]
+    writer.operator("PAD", inputs, output, schema.PadOptionsT(), version=2)
+    return output
+
+
+def _concat(writer: Writer, node: Node) -> None:
+    options = schema.ConcatenationOptionsT(axis=len(writer.model.graph.shapes[node.name]))
+    writer.operator("CONCATENATION", writer.inputs(node), writer.value(node.name), options, version=2)
+
+
+OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
+    Add: _elementwise,
+    AveragePool2d: _pool2d,
+    Concat: _concat,
+    Conv2d: _conv2d,
+    Dense: _dense,
+    Flatten: _reshape,
+    GlobalAveragePool: _mean,
+    MaxPool2d: _pool2d,
+    Multiply: _elementwise,
+    Pad: lambda writer, node: _pad(writer, node, node.op.padding),  # type: ignore[attr-defined]
+    Relu: _plain("RELU"),
+    Relu6: _plain("RELU6"),
+    Requantize: _requantize,
+    Reshape: _reshape,
+    Sigmoid: _plain("LOGISTIC"),
+    Softmax: _softmax,
+    Tanh: _tanh,
+}
