@@ -1,0 +1,58 @@
+"""The command line: parses, calls, prints; nothing else. One file for each command or family of commands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import millijoule
+from millijoule.cli.cost import COST
+from millijoule.cli.deploy import DEPLOY
+from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
+from millijoule.cli.plan import PLAN
+from millijoule.errors import MillijouleError
+
+COMMANDS = (DEPLOY, COST, PLAN, DEVICES, ZOO, DOCTOR)
+
+EPILOG = "Data goes to stdout, messages to stderr. Exit code 0: done; 1: the model does not fit; 2: an error."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.command(options)
+        sys.stdout.flush()
+    except MillijouleError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was left half written", 2)
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough: not an error. Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _fail(f"{error.strerror or error}{where}", 2)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="millijoule", description="What a CNN costs on a device, and how it runs there for less.", epilog=EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"millijoule {millijoule.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        sub = commands.add_parser(command.name, help=command.text, description=command.text, epilog=EPILOG)
+        sub.set_defaults(command=command.run)
+        sub.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+        command.options(sub)
+    return parser

@@ -1,0 +1,98 @@
+"""`deploy`: from images or a model file to firmware that runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import millijoule
+from millijoule.cli.command import Command, is_file, positive, show, whole
+from millijoule.errors import OptionError, ToolError
+
+if TYPE_CHECKING:
+    from millijoule.train import Dataset
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default="lenet5",
+        metavar="MODEL",
+        help="a .tflite file, or a network of the zoo to train on --data (default: lenet5)",
+    )
+    parser.add_argument("--device", required=True, help="the device to build for; `millijoule devices` lists them")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="labelled images: digits, an .npz with x_train, y_train, x_test, y_test, a folder with one sub-folder "
+        "of images per class, or a name known to Hugging Face datasets",
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="use the rest where some images cannot be read")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where to write (default: <model>-<device>-firmware)"
+    )
+    parser.add_argument(
+        "--compiler", choices=("zig", "gcc"), default="zig", help="zig: clang from pip; gcc: arm-none-eabi"
+    )
+    parser.add_argument(
+        "-O",
+        dest="level",
+        choices=("0", "1", "2", "3", "s"),
+        default="2",
+        help="the compiler's optimisation level: -O2 (default), -Os …",
+    )
+    parser.add_argument(
+        "--emulator", choices=("unicorn", "qemu", "none"), default="unicorn", help="what runs the firmware"
+    )
+    parser.add_argument("--samples", type=positive, metavar="N", help="run the first N test images (default: all)")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="passes over the training images")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of weights, order and splits (default: 0)")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FOLDER", help="keep training's state here, and resume from it"
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    from millijoule.report import table
+    from millijoule.report.progress import counting
+
+    device = millijoule.load_device(options.device)
+    data = None
+    if options.data:
+        data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
+    if is_file(options.model):
+        model = millijoule.load(options.model)
+    elif data is None:
+        raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a .tflite file")
+    else:
+        graph = millijoule.zoo.get(options.model, **_fit_to(options.model, data))
+        model = millijoule.train(graph, data, epochs=options.epochs, seed=options.seed, checkpoint=options.checkpoint)
+    with counting("running the firmware") as progress:
+        deployment = millijoule.deploy(
+            model,
+            device,
+            data=data,
+            folder=options.out,
+            compiler=options.compiler,
+            optimize=f"-O{options.level}",
+            emulator=options.emulator,
+            samples=options.samples,
+            progress=progress,
+        )
+    show(options, deployment.to_json(), table.deployment(deployment))
+    if deployment.bit_exact is False:
+        raise ToolError(
+            f"{deployment.outputs_compared - deployment.outputs_equal} of {deployment.outputs_compared} output bytes "
+            f"differ from the reference: do not use '{deployment.folder}'; please report this model as a bug"
+        )
+
+
+def _fit_to(name: str, data: Dataset) -> dict[str, Any]:
+    """The arguments with which a network of the zoo takes the data's classes."""
+    takes = {entry.name: entry.arguments for entry in millijoule.zoo.entries()}.get(name, ())
+    return {"classes": len(data.classes)} if "classes" in takes else {}
+
+
+DEPLOY = Command("deploy", "train or load a network, make firmware of it, run it and report", _run, _options)

@@ -1,0 +1,36 @@
+"""`devices`, `zoo`, `doctor`: what there is."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+import millijoule
+from millijoule.cli.command import Command, show
+
+
+def _devices(options: argparse.Namespace) -> None:
+    from millijoule.report import table
+
+    known = millijoule.list_devices()
+    show(options, [asdict(device) for device in known], table.devices(known))
+
+
+def _zoo(options: argparse.Namespace) -> None:
+    from millijoule.report import table
+    from millijoule.report.networks import summarise
+
+    networks = summarise(millijoule.zoo.entries())
+    show(options, [network.to_json() for network in networks], table.zoo(networks))
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from millijoule.report import table
+
+    checks = millijoule.doctor()
+    show(options, [asdict(check) for check in checks], table.doctor(checks))
+
+
+DEVICES = Command("devices", "the devices that are known", _devices)
+ZOO = Command("zoo", "the networks that are known", _zoo)
+DOCTOR = Command("doctor", "what is installed, what is missing and how to get it", _doctor)
