@@ -52,11 +52,13 @@ class OperatorCost:
     macs: multiply-accumulates, those on padding included, as papers count them.
     additions: bias additions; `macs + additions` are LeCun's connections.
     operations: everything that is not a MAC: comparisons, additions, table look-ups, exponentials, one each.
+    counted: False for an operator whose work is not known: its zeros are not counts.
     """
 
     macs: int = 0
     additions: int = 0
     operations: int = 0
+    counted: bool = True
 
 
 class Operator(ABC):

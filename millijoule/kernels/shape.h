@@ -37,4 +37,24 @@ MJ_INLINE void mj_copy_rows(const struct mj_copy_rows p, const int8_t *input, in
                (size_t)p.input_row_bytes);
 }
 
+struct mj_strided_copy {
+    int32_t size0, size1, size2, size3, size4;
+    int32_t stride0, stride1, stride2, stride3, stride4;
+    int32_t offset;
+};
+
+/* The output in order, read from the input in steps of the strides; size0 counts slowest. */
+MJ_INLINE void mj_strided_copy(const struct mj_strided_copy p, const int8_t *input, int8_t *output)
+{
+    for (int32_t i0 = 0; i0 < p.size0; i0++)
+        for (int32_t i1 = 0; i1 < p.size1; i1++)
+            for (int32_t i2 = 0; i2 < p.size2; i2++)
+                for (int32_t i3 = 0; i3 < p.size3; i3++) {
+                    const int8_t *from =
+                        input + p.offset + i0 * p.stride0 + i1 * p.stride1 + i2 * p.stride2 + i3 * p.stride3;
+                    for (int32_t i4 = 0; i4 < p.size4; i4++)
+                        *output++ = from[i4 * p.stride4];
+                }
+}
+
 #endif

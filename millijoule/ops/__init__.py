@@ -1,35 +1,74 @@
 """Operators: one file for each family, one frozen dataclass for each operator."""
 
-from millijoule.ops.activation import Relu, Relu6, Requantize, Sigmoid, Softmax, Tanh
-from millijoule.ops.conv import Conv2d, TableConv2d
+from millijoule.ops.activation import (
+    Elu,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    PRelu,
+    Relu,
+    Relu6,
+    Requantize,
+    Sigmoid,
+    Softmax,
+    Swish,
+    Tanh,
+)
+from millijoule.ops.conv import Conv2d, ConvTranspose2d, TableConv2d
 from millijoule.ops.dense import Dense, RadialBasis
-from millijoule.ops.elementwise import Add, Multiply
-from millijoule.ops.norm import BatchNorm, Dropout, LocalResponseNorm
-from millijoule.ops.pool import AveragePool2d, GlobalAveragePool, MaxPool2d, Subsample2d
+from millijoule.ops.elementwise import Add, Multiply, Subtract
+from millijoule.ops.norm import BatchNorm, Dropout, LayerNorm, LocalResponseNorm, Scale
+from millijoule.ops.opaque import Opaque
+from millijoule.ops.pool import AveragePool2d, GlobalAveragePool, GlobalMaxPool, MaxPool2d, Subsample2d
+from millijoule.ops.rearrange import ChannelShuffle, DepthToSpace, Slice, SpaceToDepth, Transpose
+from millijoule.ops.resize import Resize2d
+from millijoule.ops.sequence import Attention, MatMul
 from millijoule.ops.shape import Concat, Flatten, Pad, Reshape
 
 __all__ = [
     "Add",
+    "Attention",
     "AveragePool2d",
     "BatchNorm",
+    "ChannelShuffle",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "Dense",
+    "DepthToSpace",
     "Dropout",
+    "Elu",
     "Flatten",
+    "Gelu",
     "GlobalAveragePool",
+    "GlobalMaxPool",
+    "HardSigmoid",
+    "HardSwish",
+    "LayerNorm",
+    "LeakyRelu",
     "LocalResponseNorm",
+    "MatMul",
     "MaxPool2d",
     "Multiply",
+    "Opaque",
+    "PRelu",
     "Pad",
     "RadialBasis",
     "Relu",
     "Relu6",
     "Requantize",
     "Reshape",
+    "Resize2d",
+    "Scale",
     "Sigmoid",
+    "Slice",
     "Softmax",
+    "SpaceToDepth",
     "Subsample2d",
+    "Subtract",
+    "Swish",
     "TableConv2d",
     "Tanh",
+    "Transpose",
 ]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import floor, frexp, prod
+from math import erf, floor, frexp, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from millijoule import fixedpoint
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate_int8
-from millijoule.graph import Operator, OperatorCost, Shape
+from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
-from millijoule.ops.base import Call, activation_range, make_module, same_quantization
+from millijoule.ops.base import Call, activation_range, channel_axis, make_module, same_quantization
 
 if TYPE_CHECKING:
     import torch
@@ -144,6 +144,115 @@ def _saturating_curve(x: np.ndarray, quantization: OperatorQuantization, curve, 
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeakyRelu(_Unary):
+    """x where it is positive, else slope * x (Maas et al. 2013). int8: equal to TFLM's LEAKY_RELU."""
+
+    slope: float = 0.01
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clamp_min(0.0) + self.slope * x.clamp_max(0.0)
+
+    def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
+        # TFLM computes both ratios as float32.
+        scale, output = quantization.inputs[0].scale, quantization.output
+        positive = quantize_multiplier(float(scale / output.scale))
+        negative = quantize_multiplier(float(scale * np.float32(self.slope) / output.scale))
+        scaled = np.where(
+            x >= 0, multiply_by_quantized_multiplier(x, *positive), multiply_by_quantized_multiplier(x, *negative)
+        )
+        return saturate_int8(scaled + output.zero_point)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RealUnary(_Unary):
+    """int8: the function in float64, rounded to the nearest step of the output, ties away from zero."""
+
+    def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
+        return quantization.output.quantize(self._real(x * np.float64(quantization.inputs[0].scale)))
+
+    @abstractmethod
+    def _real(self, x: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardSigmoid(_RealUnary):
+    """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3, section 5.2)."""
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return (x + 3.0).clamp(0.0, 6.0) / 6.0
+
+    def _real(self, x: np.ndarray) -> np.ndarray:
+        return np.clip(x + 3.0, 0.0, 6.0) / 6.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardSwish(_RealUnary):
+    """x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3, section 5.2)."""
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return x * (x + 3.0).clamp(0.0, 6.0) / 6.0
+
+    def _real(self, x: np.ndarray) -> np.ndarray:
+        return x * np.clip(x + 3.0, 0.0, 6.0) / 6.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swish(_RealUnary):
+    """x / (1 + exp(-x)), also called SiLU (Ramachandran et al. 2017; Elfwing et al. 2018)."""
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x.sigmoid()
+
+    def _real(self, x: np.ndarray) -> np.ndarray:
+        return x / (1.0 + np.exp(-x))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elu(_RealUnary):
+    """x where it is positive, else alpha * (exp(x) - 1) (Clevert et al. 2016)."""
+
+    alpha: float = 1.0
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clamp_min(0.0) + self.alpha * x.clamp_max(0.0).expm1()
+
+    def _real(self, x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0.0) + self.alpha * np.expm1(np.minimum(x, 0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gelu(_RealUnary):
+    """x times the normal distribution's probability of less than x (Hendrycks and Gimpel 2016); exact, by erf."""
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return 0.5 * x * (1.0 + (x * 0.5**0.5).erf())
+
+    def _real(self, x: np.ndarray) -> np.ndarray:
+        return 0.5 * x * (1.0 + np.vectorize(erf)(x * 0.5**0.5))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PRelu(Operator):
+    """x where it is positive, else x times a trained slope for each channel (He et al. 2015). Float only."""
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        return x
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        return {"slope": Param((x[-1],))}
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=prod(x))
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            slope = module.slope.reshape(-1, 1, 1) if x.ndim == 4 else module.slope  # type: ignore[operator]
+            return x.clamp_min(0.0) + x.clamp_max(0.0) * slope  # type: ignore[operator]
+
+        return make_module(self.params(x), forward)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Softmax(Operator):
     """exp(x) over the sum of exp(x) along the last axis.
 
@@ -160,7 +269,7 @@ class Softmax(Operator):
 
     def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            return x.softmax(dim=1)
+            return x.softmax(dim=channel_axis(x))
 
         return make_module({}, forward)
 

@@ -50,7 +50,7 @@ def check_choice(what: str, value: object, choices: Any) -> None:
         raise ValueError(f"{what} is {value!r}; it must be one of {', '.join(map(repr, get_args(choices)))}")
 
 
-def check_positive(**values: int | Pair) -> None:
+def check_positive(**values: int | Shape) -> None:
     for name, value in values.items():
         if any(size < 1 for size in (value if isinstance(value, tuple) else (value,))):
             raise ValueError(f"{name} is {value}; it must be 1 or more")
@@ -176,6 +176,21 @@ def make_module(params: Mapping[str, Param], forward: Callable[..., torch.Tensor
     if "bias" not in params:
         module.register_parameter("bias", None)
     return module
+
+
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    """A value in torch's layout as (batch, height, width, channels); flat values and sequences stay."""
+    return x.permute(0, 2, 3, 1) if x.ndim == 4 else x
+
+
+def channels_first(x: torch.Tensor) -> torch.Tensor:
+    """The inverse of channels_last."""
+    return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
+
+
+def channel_axis(x: torch.Tensor) -> int:
+    """Where torch keeps the channels of (batch, channels, height, width), or the features of (batch, …, features)."""
+    return 1 if x.ndim == 4 else -1
 
 
 def torch_activation(activation: Activation, x: torch.Tensor) -> torch.Tensor:

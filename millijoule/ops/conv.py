@@ -22,6 +22,7 @@ from millijoule.ops.base import (
     channel_multipliers,
     check_choice,
     check_positive,
+    check_rank,
     fold_input_zero_point,
     make_module,
     pair,
@@ -176,6 +177,82 @@ class Conv2d(Operator):
             / np.float64(quantization.output.scale)
         )
         return channel_multipliers(ratios, self.channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvTranspose2d(Operator):
+    """The transpose of a convolution: each input number adds its kernel to the output, `stride` apart (Zeiler 2010).
+
+    Input (height, width, in), output (height', width', channels) with
+    height' = (height - 1) * stride + (kernel - 1) * dilation + 1 - padding + output_padding: `padding` cuts rows off
+    the ends, `output_padding` adds some at the bottom and right. MACs count one for each input and kernel position.
+    Float only.
+    """
+
+    channels: int
+    kernel: int | Pair
+    stride: int | Pair = 1
+    padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    output_padding: Pair = (0, 0)
+    dilation: int | Pair = 1
+    groups: int = 1
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("kernel", "stride", "dilation"):
+            object.__setattr__(self, name, pair(getattr(self, name)))
+        check_positive(channels=self.channels, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
+        check_positive(groups=self.groups)
+        if min(*self.padding[0], *self.padding[1], *self.output_padding) < 0:
+            raise ValueError(f"padding {self.padding} and output padding {self.output_padding} must be 0 or more")
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        check_rank(x, 3, "a map (height, width, channels)")
+        for what, count in (("input", x[2]), ("output", self.channels)):
+            if count % self.groups:
+                raise ValueError(f"{count} {what} channels cannot be split into {self.groups} groups")
+        height, width = (
+            (size - 1) * stride + (kernel - 1) * dilation + 1 - sum(padding) + more
+            for size, stride, kernel, dilation, padding, more in zip(
+                x[:2],
+                pair(self.stride),
+                pair(self.kernel),
+                pair(self.dilation),
+                self.padding,
+                self.output_padding,
+                strict=True,
+            )
+        )
+        if height < 1 or width < 1:
+            raise ValueError(f"padding {self.padding} leaves an output of {height} x {width}; use less padding")
+        return (height, width, self.channels)
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        params = {"weight": Param((self.channels, *pair(self.kernel), x[2] // self.groups))}
+        return params | {"bias": Param((self.channels,), "bias")} if self.bias else params
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(
+            macs=prod(x) * prod(pair(self.kernel)) * (self.channels // self.groups),
+            additions=prod(self.shape(x)) if self.bias else 0,
+        )
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        (top, bottom), (left, right) = self.padding
+        ends = (-left, self.output_padding[1] - right, -top, self.output_padding[0] - bottom)
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            # (groups * out, h, w, in) -> torch's (groups * in, out, h, w)
+            weight = module.weight.unflatten(0, (self.groups, -1)).permute(0, 4, 1, 2, 3)  # type: ignore[operator]
+            y = F.conv_transpose2d(
+                x, weight.flatten(0, 1), None, pair(self.stride), 0, 0, self.groups, pair(self.dilation)
+            )
+            y = F.pad(y, ends)
+            return y if module.bias is None else y + module.bias[:, None, None]  # type: ignore[index]
+
+        return make_module(self.params(x), forward)
 
 
 @dataclass(frozen=True, kw_only=True)

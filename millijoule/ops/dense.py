@@ -17,6 +17,7 @@ from millijoule.ops.base import (
     Call,
     activation_range,
     channel_multipliers,
+    channels_last,
     check_choice,
     check_positive,
     fold_input_zero_point,
@@ -65,7 +66,7 @@ class Dense(Operator):
         import torch.nn.functional as F
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            flat = x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x.flatten(1)
+            flat = channels_last(x).flatten(1)
             return torch_activation(self.activation, F.linear(flat, module.weight, module.bias))  # type: ignore[arg-type]
 
         return make_module(self.params(x), forward)

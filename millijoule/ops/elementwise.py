@@ -1,8 +1,8 @@
-"""Operators on two values of the same shape, element by element."""
+"""Operators on two values, element by element; one value for each channel is repeated over the other's map."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -29,14 +29,29 @@ class _Elementwise(Operator):
         check_choice("activation", self.activation, Activation)
 
     def shape(self, a: Shape, b: Shape) -> Shape:  # type: ignore[override]
-        if a != b:
-            raise ValueError(f"the inputs have shapes {a} and {b}; they must be equal")
-        return a
+        """The larger of two shapes: equal ones, or a map (height, width, c) and (1, 1, c) or (c,) in either order."""
+        small, large = sorted((a, b), key=lambda shape: (prod(shape), len(shape)))
+        if small != large and not (len(large) == 3 and small in ((1, 1, large[2]), (large[2],))):
+            raise ValueError(
+                f"the inputs have shapes {a} and {b}; they must be equal, or one must hold one number for each channel "
+                "of the other"
+            )
+        return large
 
     def cost(self, a: Shape, b: Shape) -> OperatorCost:  # type: ignore[override]
-        return OperatorCost(operations=prod(a) * (1 if self.activation == "none" else 2))
+        return OperatorCost(operations=prod(self.shape(a, b)) * (1 if self.activation == "none" else 2))
 
-    def _parameters(self, a: Shape, quantization: OperatorQuantization) -> dict[str, int]:
+    def _module(self, combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> torch.nn.Module:
+        def forward(module: torch.nn.Module, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            if a.ndim != b.ndim:
+                a, b = (x[:, :, None, None] if x.ndim == 2 else x for x in (a, b))
+            return torch_activation(self.activation, combine(a, b))
+
+        return make_module({}, forward)
+
+    def _parameters(self, a: Shape, b: Shape, quantization: OperatorQuantization) -> dict[str, int]:
+        if a != b:
+            raise ValueError(f"the inputs have shapes {a} and {b}; there is a kernel for equal shapes only")
         low, high = activation_range(self.activation, quantization.output)
         return {
             "count": prod(a),
@@ -50,16 +65,13 @@ class _Elementwise(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Add(_Elementwise):
-    """The sum of two values of equal shape.
+    """The sum of two values.
 
     int8: both inputs are brought to twice the larger scale with 20 bits more, added and rescaled; equal to TFLM's ADD.
     """
 
     def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
-        def forward(module: torch.nn.Module, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-            return torch_activation(self.activation, a + b)
-
-        return make_module({}, forward)
+        return self._module(lambda a, b: a + b)
 
     def int8(  # type: ignore[override]
         self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
@@ -67,7 +79,7 @@ class Add(_Elementwise):
         multiplier_a, multiplier_b, multiplier = self._multipliers(quantization)
         scaled = [
             multiply_by_quantized_multiplier((x.astype(np.int64) - q.zero_point) << ADD_LEFT_SHIFT, *m)
-            for x, q, m in zip((a, b), quantization.inputs, (multiplier_a, multiplier_b), strict=True)
+            for x, q, m in zip(_aligned(a, b), quantization.inputs, (multiplier_a, multiplier_b), strict=True)
         ]
         total = multiply_by_quantized_multiplier(scaled[0] + scaled[1], *multiplier)
         low, high = activation_range(self.activation, quantization.output)
@@ -76,7 +88,7 @@ class Add(_Elementwise):
     def call(  # type: ignore[override]
         self, a: Shape, b: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> tuple[Call, ...]:
-        parameters = self._parameters(a, quantization)
+        parameters = self._parameters(a, b, quantization)
         for name, (multiplier, shift) in zip(("a", "b", "output"), self._multipliers(quantization), strict=True):
             parameters |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
         return (Call("mj_add", "elementwise.h", parameters, inputs=(0, 1)),)
@@ -94,18 +106,15 @@ class Add(_Elementwise):
 
 @dataclass(frozen=True, kw_only=True)
 class Multiply(_Elementwise):
-    """The product of two values of equal shape. int8: equal to TFLM's MUL."""
+    """The product of two values. int8: equal to TFLM's MUL."""
 
     def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
-        def forward(module: torch.nn.Module, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-            return torch_activation(self.activation, a * b)
-
-        return make_module({}, forward)
+        return self._module(lambda a, b: a * b)
 
     def int8(  # type: ignore[override]
         self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
-        x, y = (v.astype(np.int64) - q.zero_point for v, q in zip((a, b), quantization.inputs, strict=True))
+        x, y = (v.astype(np.int64) - q.zero_point for v, q in zip(_aligned(a, b), quantization.inputs, strict=True))
         scaled = multiply_by_quantized_multiplier(x * y, *self._multiplier(quantization))
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
@@ -114,9 +123,24 @@ class Multiply(_Elementwise):
         self, a: Shape, b: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> tuple[Call, ...]:
         multiplier, shift = self._multiplier(quantization)
-        parameters = self._parameters(a, quantization) | {"multiplier": multiplier, "shift": shift}
+        parameters = self._parameters(a, b, quantization) | {"multiplier": multiplier, "shift": shift}
         return (Call("mj_multiply", "elementwise.h", parameters, inputs=(0, 1)),)
 
     def _multiplier(self, quantization: OperatorQuantization) -> tuple[int, int]:
         a, b = (float(q.scale) for q in quantization.inputs)
         return quantize_multiplier(a * b / float(quantization.output.scale))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subtract(_Elementwise):
+    """The first value less the second. Float only."""
+
+    def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
+        return self._module(lambda a, b: a - b)
+
+
+def _aligned(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(batch, …, c) arrays that numpy repeats over each other."""
+    if a.ndim == b.ndim:
+        return a, b
+    return tuple(x.reshape(len(x), 1, 1, -1) if x.ndim == 2 else x for x in (a, b))  # type: ignore[return-value]

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from millijoule.graph import Operator, OperatorCost, Param, Shape
-from millijoule.ops.base import check_rank, make_module
+from millijoule.ops.base import channels_first, channels_last, check_rank, make_module
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +25,8 @@ class BatchNorm(Operator):
     momentum: float = 0.1
 
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        if len(x) not in (1, 3):
+            raise ValueError(f"the input has shape {x}; (height, width, channels) or (features,) is needed")
         return x
 
     def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
@@ -53,6 +55,60 @@ class BatchNorm(Operator):
                 momentum=self.momentum,
                 eps=self.epsilon,
             )
+
+        return make_module(self.params(x), forward)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale(Operator):
+    """x * weight + bias for each channel. Float only; passes.fold_batch_norm folds it into the layer before."""
+
+    bias: bool = True
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        return x
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        params = {"weight": Param((x[-1],))}
+        return params | {"bias": Param((x[-1],), "bias")} if self.bias else params
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=(2 if self.bias else 1) * prod(x))
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            per_channel = (-1, 1, 1) if x.ndim == 4 else (-1,)
+            y = x * module.weight.reshape(per_channel)  # type: ignore[operator]
+            return y if module.bias is None else y + module.bias.reshape(per_channel)  # type: ignore[operator]
+
+        return make_module(self.params(x), forward)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNorm(Operator):
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis at each position (Ba et al. 2016).
+
+    Mean and variance are those of the position's numbers, in training and after. Float only.
+    """
+
+    epsilon: float = 1e-5
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        return x
+
+    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+        return {"scale": Param((x[-1],)), "bias": Param((x[-1],), "bias")}
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=5 * prod(x))
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        import torch.nn.functional as F
+
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            last = channels_last(x)
+            y = F.layer_norm(last, last.shape[-1:], module.scale, module.bias, self.epsilon)  # type: ignore[arg-type]
+            return channels_first(y)
 
         return make_module(self.params(x), forward)
 

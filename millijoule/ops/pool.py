@@ -104,10 +104,13 @@ class MaxPool2d(_Pool2d):
 class AveragePool2d(_Pool2d):
     """The mean of a window of `kernel`, moved by `stride` (default: the kernel), for each channel.
 
-    Input (height, width, channels), output (height', width', channels). Padding does not count in the mean.
+    Input (height, width, channels), output (height', width', channels). Padding does not count in the mean, or, with
+    `count_padding`, counts as zeros (torch's count_include_pad); passes.densify then pads before the pool.
     int8: input and output share one quantization; the mean is rounded, ties away from zero; equal to TFLM's
     AVERAGE_POOL_2D.
     """
+
+    count_padding: bool = False
 
     def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
         import torch
@@ -116,9 +119,10 @@ class AveragePool2d(_Pool2d):
         window = self.window(x)
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            inside = window.torch_pad(torch.ones_like(x[:1, :1]))
             y = F.avg_pool2d(window.torch_pad(x), window.kernel, window.stride)
-            y = y / F.avg_pool2d(inside, window.kernel, window.stride)
+            if not self.count_padding:
+                inside = window.torch_pad(torch.ones_like(x[:1, :1]))
+                y = y / F.avg_pool2d(inside, window.kernel, window.stride)
             return torch_activation(self.activation, y)
 
         return make_module({}, forward)
@@ -127,7 +131,7 @@ class AveragePool2d(_Pool2d):
         self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
         same_quantization(quantization)
-        window = self.window(x.shape[1:])
+        window = self._int8_window(x.shape[1:])
         padded = window.padded(x.astype(np.int64), 0)
         inside = window.padded(np.ones((1, *x.shape[1:]), np.int64), 0)
         total = np.add.reduce([window.tap(padded, *at) for at in np.ndindex(window.kernel)])
@@ -138,7 +142,14 @@ class AveragePool2d(_Pool2d):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> tuple[Call, ...]:
+        self._int8_window(x)
         return (Call("mj_average_pool2d", "pool.h", self._parameters(x, quantization)),)
+
+    def _int8_window(self, x: Shape) -> Window:
+        window = self.window(x)
+        if self.count_padding and not window.pads_nothing:
+            raise ValueError("padding that counts in the mean has no int8 form: put Pad before the pool")
+        return window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +205,44 @@ class GlobalAveragePool(Operator):
         count = x[0] * x[1]
         fold = min(count.bit_length() - 1, 32, 31 + shift)
         return (multiplier << fold) // count, shift - fold
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalMaxPool(Operator):
+    """The largest number of each channel over the whole map.
+
+    Input (height, width, channels), output (channels,) or, with `keep_dims`, (1, 1, channels).
+    int8: input and output share one quantization; MaxPool2d over the whole map.
+    """
+
+    keep_dims: bool = False
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        check_rank(x, 3, "a map (height, width, channels)")
+        return (1, 1, x[2]) if self.keep_dims else (x[2],)
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return OperatorCost(operations=prod(x))
+
+    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return x.amax(dim=(2, 3), keepdim=self.keep_dims)
+
+        return make_module({}, forward)
+
+    def int8(  # type: ignore[override]
+        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        y = self._pool(x.shape[1:]).int8(x, weights, quantization)
+        return y.reshape(len(x), *self.shape(x.shape[1:]))
+
+    def call(  # type: ignore[override]
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...]:
+        return self._pool(x).call(x, weights, quantization)
+
+    def _pool(self, x: Shape) -> MaxPool2d:
+        return MaxPool2d(kernel=(x[0], x[1]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,16 @@ import numpy as np
 
 from millijoule.graph import Operator, OperatorCost, Shape
 from millijoule.model import OperatorQuantization
-from millijoule.ops.base import Call, Pair, check_rank, make_module, same_quantization
+from millijoule.ops.base import (
+    Call,
+    Pair,
+    channel_axis,
+    channels_first,
+    channels_last,
+    check_rank,
+    make_module,
+    same_quantization,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +37,7 @@ class _Alias(Operator):
         target = self.shape(x)
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            flat = x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x.flatten(1)
-            y = flat.reshape(len(x), *target)
-            return y.permute(0, 3, 1, 2) if len(target) == 3 else y
+            return channels_first(channels_last(x).reshape(len(x), *target))
 
         return make_module({}, forward)
 
@@ -140,7 +147,7 @@ class Concat(Operator):
         import torch
 
         def forward(module: torch.nn.Module, *x: torch.Tensor) -> torch.Tensor:
-            return torch.cat(x, dim=1)
+            return torch.cat(x, dim=channel_axis(x[0]))
 
         return make_module({}, forward)
 

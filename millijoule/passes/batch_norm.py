@@ -1,4 +1,4 @@
-"""Batch-norm is a scale and an offset for each channel: at inference it needs no layer of its own."""
+"""Batch-norm and Scale are a factor and an offset for each channel: at inference they need no layer of their own."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import replace
 import numpy as np
 
 from millijoule.graph import Node
-from millijoule.ops import BatchNorm, Conv2d, Dense, Reshape
+from millijoule.ops import BatchNorm, Conv2d, Dense, Reshape, Scale
 from millijoule.passes.draft import Draft, Network, apply
 
 
 def fold_batch_norm(network: Network) -> Network:
-    """Move every batch-norm into the convolution or dense layer in front of it.
+    """Move every batch-norm, and every Scale, into the convolution or dense layer in front of it.
 
         conv ─▶ batch_norm ─▶        becomes   conv with bias ─▶
         anything else ─▶ batch_norm  becomes   anything else ─▶ depthwise 1x1 conv with bias
 
     The second where the layer in front has an activation or is read by others too, or is no such layer; around a flat
-    value, reshapes are put. After it: no node is a BatchNorm; outputs are equal up to rounding.
+    value, reshapes are put. After it: no node is a BatchNorm or a Scale; outputs are equal up to rounding.
     """
     return apply(network, _fold)
 
 
 def _fold(draft: Draft, node: Node) -> None:
-    if not isinstance(node.op, BatchNorm):
+    if not isinstance(node.op, BatchNorm | Scale):
         return
     producer = draft.producer(node)
     if (
@@ -39,7 +39,7 @@ def _fold(draft: Draft, node: Node) -> None:
         draft.set_op(producer.name, replace(producer.op, bias=True))
         draft.remove(node)
     else:
-        _make_depthwise(draft, node, node.op)
+        _make_depthwise(draft, node)
 
 
 def _fold_arrays(weights: MutableMapping[str, np.ndarray], node: Node, producer: Node) -> None:
@@ -51,7 +51,7 @@ def _fold_arrays(weights: MutableMapping[str, np.ndarray], node: Node, producer:
     weights[f"{producer.name}.bias"] = (bias * scale + offset).astype(np.float32)
 
 
-def _make_depthwise(draft: Draft, node: Node, op: BatchNorm) -> None:
+def _make_depthwise(draft: Draft, node: Node) -> None:
     shape = draft.input_shape(node)
     channels = shape[-1]
     if draft.weights is not None:
@@ -69,7 +69,10 @@ def _make_depthwise(draft: Draft, node: Node, op: BatchNorm) -> None:
 
 
 def _scale_and_offset(weights: MutableMapping[str, np.ndarray], node: Node) -> tuple[np.ndarray, np.ndarray]:
-    """float64: batch_norm(x) = scale * x + offset."""
+    """float64: what the node computes of x is scale * x + offset."""
+    if isinstance(node.op, Scale):
+        factor = weights[f"{node.name}.weight"].astype(np.float64)
+        return factor, weights.get(f"{node.name}.bias", np.zeros(len(factor))).astype(np.float64)
     assert isinstance(node.op, BatchNorm)
     scale, bias, mean, variance = (
         weights[f"{node.name}.{name}"].astype(np.float64) for name in ("scale", "bias", "mean", "variance")

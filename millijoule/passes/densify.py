@@ -1,11 +1,13 @@
-"""LeNet-5's special layers of 1998 as ordinary ones, which have int8 forms and kernels."""
+"""Special layers as ordinary ones, which have int8 forms and kernels: LeNet-5's of 1998, counted padding."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from millijoule.graph import Node, Operator, Shape
-from millijoule.ops import Conv2d, Dense, RadialBasis, Subsample2d, TableConv2d
+from millijoule.ops import AveragePool2d, Conv2d, Dense, Pad, RadialBasis, Subsample2d, TableConv2d
 from millijoule.passes.draft import Draft, Network, apply
 
 
@@ -14,11 +16,13 @@ def densify(network: Network) -> Network:
 
         TableConv2d   becomes   Conv2d with weight 0 where the table connects nothing
         Subsample2d   becomes   depthwise Conv2d whose window holds the channel's coefficient everywhere
+        AveragePool2d whose padding counts   becomes   Pad ─▶ AveragePool2d
         RadialBasis   becomes   Dense with the codes w as weights and -|w|²/2 as biases
 
-    The first two compute the same. For the third, |x - w|² = |x|² - 2 (w·x - |w|²/2): the distance becomes the
+    All but the last compute the same. For that one, |x - w|² = |x|² - 2 (w·x - |w|²/2): the distance becomes the
     bracket, so the largest output names the class whose distance was least. Since the numbers differ, a RadialBasis
-    that another node reads stays. After it: no node is a TableConv2d or a Subsample2d, no output a RadialBasis unless
+    that another node reads stays. After it: no node is a TableConv2d or a Subsample2d, no pool
+    counts padding, no output a RadialBasis unless
     another node reads it.
     """
     return apply(network, _densify)
@@ -28,6 +32,9 @@ def _densify(draft: Draft, node: Node) -> None:
     shape = draft.input_shape(node)
     if isinstance(node.op, RadialBasis) and draft.has_readers(node.name):
         return
+    if isinstance(node.op, AveragePool2d) and node.op.count_padding:
+        _pad_before(draft, node, node.op)
+        return
     op = _dense_operator(node.op, shape)
     if op is None:
         return
@@ -36,6 +43,13 @@ def _densify(draft: Draft, node: Node) -> None:
         for name, array in _dense_arrays(node.op, shape, arrays).items():
             draft.weights[f"{node.name}.{name}"] = array.astype(np.float32)
     draft.set_op(node.name, op)
+
+
+def _pad_before(draft: Draft, node: Node, pool: AveragePool2d) -> None:
+    padding = pool.window(draft.input_shape(node)).padding
+    draft.set_op(node.name, replace(pool, padding="valid", count_padding=False))
+    if any(map(any, padding)):
+        draft.insert_before(draft.nodes[node.name], Node(f"{node.name}.pad", Pad(padding=padding), node.inputs))
 
 
 def _dense_operator(op: Operator, x: Shape) -> Operator | None:

@@ -11,6 +11,7 @@ import numpy as np
 from millijoule.errors import DataError, ToolError
 from millijoule.graph import Graph, Node
 from millijoule.model import Model
+from millijoule.ops.base import channels_first, channels_last
 from millijoule.train.prepare import prepare, quantized_inputs
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def build_network(graph: Graph) -> torch.nn.Module:
             self.nodes = torch.nn.ModuleList(node.op.module(*graph.input_shapes(node)) for node in graph.nodes)
 
         def forward(self, *inputs: Tensor, values: tuple[str, ...] = graph.outputs) -> dict[str, Tensor]:
-            live = {input.name: _to_torch(x) for input, x in zip(graph.inputs, inputs, strict=True)}
-            found = {name: _to_channels_last(x) for name, x in live.items() if name in values}
+            live = {input.name: channels_first(x) for input, x in zip(graph.inputs, inputs, strict=True)}
+            found = {name: channels_last(x) for name, x in live.items() if name in values}
             for node, module in zip(graph.nodes, self.nodes, strict=True):
                 live[node.name] = module(*(live[name] for name in node.inputs))
                 if node.name in values:
-                    found[node.name] = _to_channels_last(live[node.name])
+                    found[node.name] = channels_last(live[node.name])
                 for name in set(node.inputs):
                     if last_use[name] == node.name:
                         del live[name]
@@ -170,11 +171,3 @@ def _run(network: torch.nn.Module, inputs: np.ndarray, values: tuple[str, ...]) 
     with torch.inference_mode():
         found = network(torch.from_numpy(np.ascontiguousarray(inputs, np.float32)), values=values)
     return {name: value.numpy() for name, value in found.items()}
-
-
-def _to_torch(x: torch.Tensor) -> torch.Tensor:
-    return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
-
-
-def _to_channels_last(x: torch.Tensor) -> torch.Tensor:
-    return x.permute(0, 2, 3, 1) if x.ndim == 4 else x

@@ -23,6 +23,7 @@ from millijoule.ops import (
     Relu,
     Relu6,
     Reshape,
+    Scale,
     Softmax,
     Subsample2d,
     TableConv2d,
@@ -306,3 +307,13 @@ def test_labels_and_preprocessing_are_kept():
 def test_an_int8_model_is_refused():
     with pytest.raises(ModelError, match="'small' is int8"):
         simplify(small_int8_model())
+
+
+def test_padding_that_counts_becomes_pad():
+    pool = AveragePool2d(kernel=3, stride=2, padding=((1, 1), (1, 0)), count_padding=True)
+    check(densify, chain((7, 7, 3), pool), ["Pad", "AveragePool2d"])
+
+
+def test_scale_is_folded_like_batch_norm():
+    graph = chain((5, 5, 2), Conv2d(channels=3, kernel=3), Scale(), Relu(), Scale(bias=False))
+    check(fold_batch_norm, graph, ["Conv2d", "Relu", "Conv2d"])
