@@ -17,10 +17,8 @@ PAGE = Path(__file__).parent / "operators.md"
 
 def page() -> str:
     operators = [getattr(ops, name) for name in ops.__all__]
-    rows = [
-        f"| [`{_name(kind)}`](#{_name(kind).lower()}) | {_first_line(kind)} | {_forms(kind)} |" for kind in operators
-    ]
-    sections = [f"### {_name(kind)}\n\n```\n{inspect.getdoc(kind)}\n```\n" for kind in operators]
+    rows = [f"| {_link(kind)} | {_first_line(kind)} | {_forms(kind)} |" for kind in operators]
+    sections = [f"### {kind.__name__}\n\n```\n{inspect.getdoc(kind)}\n```\n" for kind in operators]
     tflite = [f"| `{name}` | {_first_line(function)} |" for name, function in SUPPORTED.items()]
     return "\n".join(
         [
@@ -48,8 +46,8 @@ def page() -> str:
     )
 
 
-def _name(kind: type[Operator]) -> str:
-    return kind.__name__
+def _link(kind: type[Operator]) -> str:
+    return f"[`{kind.__name__}`](#{kind.__name__.lower()})"
 
 
 def _first_line(documented: object) -> str:
