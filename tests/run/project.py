@@ -85,10 +85,18 @@ def write_project(
         else:
             functions.append(f"static __attribute__((noinline)) void {names[node]}(void)\n{{ {body} }}")
     calls = "\n".join(f"    {name}();" for name in names.values())
+    write_firmware(folder, target, "tiny")
+    (folder / "model.h").write_text(MODEL_H.format(arena_bytes=arena_bytes))
+    (folder / "model.c").write_text(MODEL_C.format(before=before, layers="\n".join(functions), calls=calls))
+    return folder
+
+
+def write_firmware(folder: Path, target: Device, name: str) -> None:
+    """What emit writes beside the model: main.c, start-up code, linker script and Makefile."""
     flash, ram = memories(target)
     values = {
-        "NAME": "tiny",
-        "UPPER": "TINY",
+        "NAME": name,
+        "UPPER": name.upper(),
         "TITLE": target.title,
         "CPU": compiled_for(target),
         "FLASH_ORIGIN": f"{flash.origin:#010x}",
@@ -102,9 +110,6 @@ def write_project(
         for key, value in values.items():
             text = text.replace(f"@{key}@", value)
         (folder / entry.name).write_text(text)
-    (folder / "model.h").write_text(MODEL_H.format(arena_bytes=arena_bytes))
-    (folder / "model.c").write_text(MODEL_C.format(before=before, layers="\n".join(functions), calls=calls))
-    return folder
 
 
 def inputs(count: int = 1) -> np.ndarray:

@@ -1,0 +1,144 @@
+"""Many models as one firmware, so that a compiler and an emulator start once for all of them.
+
+Each model is emitted into a folder of its own, as it would be alone; the batch's `run` calls one after the other, each
+as a layer of the batch, so that a fault names the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from millijoule.cost.device import Device
+from millijoule.emit import emit
+from millijoule.graph import Graph, Input, Node
+from millijoule.model import Model, Quantization
+from millijoule.ops import Dense, Reshape
+from millijoule.plan import plan, verify
+from millijoule.run.emulator import emulate
+from millijoule.run.host import HostLibrary, build_host
+from millijoule.run.toolchain import build
+from tests.run.project import device, write_firmware
+
+MEBIBYTE = 1024 * 1024
+
+
+def of_one_input(model: Model, name: str) -> Model:
+    """A model of one node under `name`, its node too; several inputs are cut out of one that holds them all, in order.
+
+    The cut is a dense layer whose weights are 1 and 0: firmware is made of models with one input.
+    """
+    (node,) = model.graph.nodes
+    entries = model.graph.inputs
+    given = dict(model.quantization or {})
+    weights = {f"{name}.{key}": array for key, array in model.node_weights(node).items()}
+    quantization = {entry.name: given[entry.name] for entry in entries}
+    quantization |= {f"{name}.{key}": given[f"op.{key}"] for key in model.node_weights(node) if f"op.{key}" in given}
+    quantization[name] = given["op"]
+    nodes = []
+    inputs = entries
+    if len(entries) > 1:
+        sizes = [prod(entry.shape) for entry in entries]
+        inputs = (Input("all", (sum(sizes),)),)
+        quantization["all"] = first = given[entries[0].name]
+        for index, (entry, size) in enumerate(zip(entries, sizes, strict=True)):
+            cut, own = f"{name}_cut{index}", given[entry.name]
+            weights[f"{cut}.weight"] = np.eye(size, sum(sizes), sum(sizes[:index]), dtype=np.int8)
+            quantization[f"{cut}.weight"] = Quantization.of(float(own.scale / first.scale))
+            quantization[cut] = own
+            nodes.append(Node(cut, Dense(features=size, bias=False), ("all",)))
+            nodes.append(Node(entry.name, Reshape(target=entry.shape), (cut,)))
+    graph = Graph(name, inputs, (*nodes, Node(name, node.op, node.inputs)), (name,))
+    return Model(graph, weights, quantization)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A C project of several models, each of one input. Its runs return model → int8 (samples, outputs).
+
+    inputs: model → int8 (samples, …).
+    """
+
+    folder: Path
+    target: Device
+    models: Mapping[str, Model]
+    inputs: Mapping[str, np.ndarray]
+
+    @classmethod
+    def write(cls, folder: Path, core: str, models: Mapping[str, Model], inputs: Mapping[str, np.ndarray]) -> Batch:
+        target = device(core, flash_bytes=8 * MEBIBYTE, ram_bytes=MEBIBYTE)
+        write_firmware(folder, target, "batch")
+        for name, model in models.items():
+            planned = plan(model)
+            verify(model, planned)
+            (folder / name).mkdir()
+            emit(model, planned, target, folder / name)
+        batch = cls(folder, target, models, inputs)
+        (folder / "model.h").write_text(batch._header())
+        (folder / "model.c").write_text(batch._source())
+        return batch
+
+    def on_host(self, compiler: str = "zig") -> dict[str, np.ndarray]:
+        library = HostLibrary(build_host(self.folder, "batch", compiler), "batch", *self._sizes())
+        return self._split(library.run(self._all_inputs()))
+
+    def emulated(self, compiler: str = "zig") -> dict[str, np.ndarray]:
+        firmware = build(self.folder, self.target, compiler)
+        symbols = {name: f"batch_layer_{name}" for name in self.models}
+        seen = emulate(firmware, self.target, "batch", self._all_inputs(), symbols, self._sizes()[1])
+        return self._split(seen.outputs)
+
+    def _input_bytes(self, name: str) -> int:
+        return prod(self.models[name].graph.inputs[0].shape)
+
+    def _output_bytes(self, name: str) -> int:
+        graph = self.models[name].graph
+        return prod(graph.shapes[graph.outputs[0]])
+
+    def _sizes(self) -> tuple[int, int]:
+        return sum(map(self._input_bytes, self.models)), sum(map(self._output_bytes, self.models))
+
+    def _all_inputs(self) -> np.ndarray:
+        return np.concatenate([self.inputs[name].reshape(len(self.inputs[name]), -1) for name in self.models], axis=1)
+
+    def _split(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        ends = np.cumsum([self._output_bytes(name) for name in self.models])
+        return dict(zip(self.models, np.split(outputs, ends[:-1], axis=1), strict=True))
+
+    def _header(self) -> str:
+        input_bytes, output_bytes = self._sizes()
+        return f"""#ifndef BATCH_H
+#define BATCH_H
+#include <stdint.h>
+#define BATCH_INPUT_BYTES {input_bytes}
+#define BATCH_OUTPUT_BYTES {output_bytes}
+extern int8_t batch_arena[BATCH_INPUT_BYTES + BATCH_OUTPUT_BYTES];
+int8_t *batch_input(void);
+int8_t *batch_output(void);
+int batch_run(const int8_t *input, int8_t *output);
+#endif
+"""
+
+    def _source(self) -> str:
+        parts = ['#include "model.h"']
+        calls, read, written = [], 0, 0
+        for name in self.models:
+            parts.append(f'#include "{name}/model.c"\n#undef INPUT_OFFSET\n#undef OUTPUT_OFFSET')
+            parts.append(
+                f"static __attribute__((noinline)) int batch_layer_{name}(const int8_t *input, int8_t *output)\n"
+                f"{{ return {name}_run(input + {read}, output + {written}); }}"
+            )
+            calls.append(f"    status |= batch_layer_{name}(input, output);")
+            read += self._input_bytes(name)
+            written += self._output_bytes(name)
+        parts.append(
+            "int8_t batch_arena[BATCH_INPUT_BYTES + BATCH_OUTPUT_BYTES];\n"
+            "int8_t *batch_input(void) { return batch_arena; }\n"
+            "int8_t *batch_output(void) { return batch_arena + BATCH_INPUT_BYTES; }\n"
+            "int batch_run(const int8_t *input, int8_t *output)\n{\n    int status = 0;\n"
+        )
+        return "\n".join([*parts, *calls, "    return status;\n}\n"])

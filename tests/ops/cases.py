@@ -1,0 +1,359 @@
+"""Every operator in the ways in which it can be set: the table that the tests of this folder run over.
+
+A new operator needs its entries in CASES, and nothing else here; operators with an int8 form take part in every test,
+the others in those of the float semantics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+from zlib import crc32
+
+import numpy as np
+
+from millijoule.graph import Operator, Shape
+from millijoule.model import Model, Quantization
+from millijoule.ops import (
+    Add,
+    AveragePool2d,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    LocalResponseNorm,
+    MaxPool2d,
+    Multiply,
+    Pad,
+    RadialBasis,
+    Relu,
+    Relu6,
+    Requantize,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Subsample2d,
+    TableConv2d,
+    Tanh,
+)
+from millijoule.quantize.scales import SAME_SCALE, prescribed_output, quantization_of_range
+from tests.ops.torch_run import run_module
+from tests.tflite_writer import one_node
+
+SAMPLES = 8
+A, B = Quantization.of(0.05, 3), Quantization.of(0.02, -7)
+LOWEST, HIGHEST = Quantization.of(0.03, -128), Quantization.of(0.03, 127)
+COARSE, FINE = Quantization.of(8.0, 1), Quantization.of(2.0**-12, -1)
+MAP: Shape = (7, 6, 4)
+SMALL_MAP: Shape = (3, 4, 4)
+PIXEL: Shape = (1, 1, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An operator, the shapes that it reads, and, for int8, its numbers.
+
+    quantization: of the inputs; A and then B if none is given, one for all where the operator asks for that.
+    output: the output's quantization; if none is given, one that fits the outputs.
+    weights: `random`; `extreme`, all of one output channel 127 or -127, so that sums are the largest; `few`, -1, 0, 1.
+    weight_scale: one scale for the whole weight; if none is given, one for each output channel.
+    wraps: sums leave int32, so that they mean nothing in real numbers.
+    tflm_lacks: what of this case TFLite or TFLM cannot express or does not define.
+    """
+
+    op: Operator
+    inputs: tuple[Shape, ...]
+    quantization: tuple[Quantization, ...] = ()
+    output: Quantization | None = None
+    weights: Literal["random", "extreme", "few"] = "random"
+    weight_scale: float | None = None
+    weight_zero_point: int = 0
+    largest_bias: int = 3000
+    wraps: bool = False
+    tflm_lacks: str = ""
+
+
+def case(op: Operator, *inputs: Shape, **settings: object) -> Case:
+    return Case(op=op, inputs=inputs, **settings)  # type: ignore[arg-type]
+
+
+ZERO_POINT = "a weight zero point: it comes from uint8 models, which TFLM does not run"
+PADDED_POOL = "explicit padding of a pool"
+OVERFLOW = "a defined result of an int32 sum that overflows"
+
+CASES: dict[str, Case] = {
+    "conv2d": case(Conv2d(channels=5, kernel=3), MAP),
+    "conv2d_same_strided": case(Conv2d(channels=5, kernel=(3, 2), stride=(2, 1), padding="same"), MAP),
+    "conv2d_same_even": case(Conv2d(channels=3, kernel=4, stride=3, padding="same", activation="relu"), MAP),
+    "conv2d_explicit": case(Conv2d(channels=3, kernel=3, padding=((0, 1), (2, 1)), stride=2), MAP),
+    "conv2d_padding_beyond_kernel": case(Conv2d(channels=3, kernel=2, padding=((3, 0), (0, 4))), SMALL_MAP),
+    "conv2d_dilated": case(Conv2d(channels=3, kernel=2, dilation=(3, 2), activation="relu"), MAP),
+    "conv2d_dilated_same": case(Conv2d(channels=3, kernel=3, dilation=2, padding="same", bias=False), MAP),
+    "conv2d_kernel_beyond_map": case(Conv2d(channels=3, kernel=(7, 5), padding="same"), SMALL_MAP),
+    "conv2d_kernel_is_map": case(Conv2d(channels=3, kernel=(3, 4)), SMALL_MAP),
+    "conv2d_stride_beyond_kernel": case(Conv2d(channels=3, kernel=1, stride=3), MAP),
+    "conv2d_pointwise": case(Conv2d(channels=9, kernel=1, bias=False, activation="relu6"), MAP),
+    "conv2d_pixel": case(Conv2d(channels=7, kernel=1), PIXEL),
+    "conv2d_pixel_same": case(Conv2d(channels=7, kernel=3, padding="same"), PIXEL),
+    "conv2d_row": case(Conv2d(channels=2, kernel=(1, 5), stride=(1, 2)), (1, 11, 3)),
+    "conv2d_one_channel": case(Conv2d(channels=1, kernel=3, padding="same"), (5, 5, 1)),
+    "conv2d_many_channels": case(Conv2d(channels=17, kernel=1), (2, 3, 33)),
+    "conv2d_groups": case(Conv2d(channels=6, kernel=3, groups=2, padding="same"), MAP),
+    "conv2d_groups_dilated": case(Conv2d(channels=6, kernel=2, groups=2, dilation=2), MAP),
+    "conv2d_depthwise": case(Conv2d(channels=4, kernel=3, groups=4, padding="same", activation="relu6"), MAP),
+    "conv2d_depthwise_valid": case(Conv2d(channels=4, kernel=3, groups=4, bias=False), MAP),
+    "conv2d_depthwise_strided": case(Conv2d(channels=4, kernel=3, groups=4, stride=2, padding="same"), MAP),
+    "conv2d_depthwise_dilated": case(Conv2d(channels=4, kernel=3, groups=4, dilation=2, padding="same"), MAP),
+    "conv2d_depthwise_asymmetric": case(
+        Conv2d(channels=4, kernel=(3, 2), groups=4, padding=((2, 0), (0, 3)), stride=(1, 2)), MAP
+    ),
+    "conv2d_depthwise_multiplier": case(Conv2d(channels=12, kernel=(2, 3), groups=4, stride=2), MAP),
+    "conv2d_depthwise_multiplier_same": case(Conv2d(channels=8, kernel=3, groups=4, padding="same"), MAP),
+    "conv2d_depthwise_beyond_map": case(Conv2d(channels=4, kernel=7, groups=4, padding="same"), SMALL_MAP),
+    "conv2d_depthwise_pixel": case(Conv2d(channels=4, kernel=3, groups=4, padding="same"), PIXEL),
+    "conv2d_depthwise_many": case(Conv2d(channels=19, kernel=3, groups=19), (4, 5, 19)),
+    "conv2d_per_tensor": case(Conv2d(channels=5, kernel=3, padding="same"), MAP, weight_scale=0.004),
+    "conv2d_weight_zero_point": case(
+        Conv2d(channels=5, kernel=3, padding="same"),
+        MAP,
+        weight_scale=0.004,
+        weight_zero_point=-9,
+        tflm_lacks=ZERO_POINT,
+    ),
+    "conv2d_depthwise_weight_zero_point": case(
+        Conv2d(channels=4, kernel=3, groups=4), MAP, weight_scale=0.004, weight_zero_point=90, tflm_lacks=ZERO_POINT
+    ),
+    "conv2d_extreme": case(
+        Conv2d(channels=4, kernel=3, padding="same"), MAP, quantization=(LOWEST,), weights="extreme"
+    ),
+    "conv2d_extreme_depthwise": case(
+        Conv2d(channels=4, kernel=3, groups=4), MAP, quantization=(HIGHEST,), weights="extreme"
+    ),
+    "conv2d_zero_points": case(
+        Conv2d(channels=4, kernel=3, padding="same"), MAP, quantization=(HIGHEST,), output=LOWEST
+    ),
+    "conv2d_shift_left": case(
+        Conv2d(channels=4, kernel=3), MAP, output=A, weights="few", weight_scale=3.0, largest_bias=20
+    ),
+    "conv2d_shift_left_depthwise": case(
+        Conv2d(channels=4, kernel=3, groups=4), MAP, output=A, weights="few", weight_scale=9.0, largest_bias=20
+    ),
+    "conv2d_shift_far_right": case(
+        Conv2d(channels=4, kernel=3), MAP, output=A, weight_scale=2.0**-24, largest_bias=2**30
+    ),
+    "conv2d_multiplier_of_zero": case(Conv2d(channels=4, kernel=3), MAP, output=COARSE, weight_scale=2.0**-60),
+    "conv2d_wraps": case(
+        Conv2d(channels=4, kernel=3),
+        MAP,
+        output=A,
+        weights="extreme",
+        weight_scale=2.0**-24,
+        largest_bias=2**31 - 1,
+        wraps=True,
+        tflm_lacks=OVERFLOW,
+    ),
+    "table_conv2d": case(TableConv2d(table=((0, 1), (2,), (0, 2, 3)), kernel=(3, 2)), MAP),
+    "table_conv2d_no_bias": case(TableConv2d(table=((3,), (0, 1, 2, 3)), kernel=5, bias=False), MAP),
+    "dense": case(Dense(features=5), (9,)),
+    "dense_of_map": case(Dense(features=5, activation="relu"), (3, 2, 4)),
+    "dense_no_bias": case(Dense(features=5, bias=False, activation="relu6"), (9,)),
+    "dense_per_tensor": case(Dense(features=5), (16,), weight_scale=0.004),
+    "dense_one_to_one": case(Dense(features=1), (1,)),
+    "dense_wide": case(Dense(features=3), (259,)),
+    "dense_weight_zero_point": case(
+        Dense(features=5), (9,), weight_scale=0.004, weight_zero_point=17, tflm_lacks=ZERO_POINT
+    ),
+    "dense_extreme": case(Dense(features=4), (40,), quantization=(HIGHEST,), weights="extreme"),
+    "dense_shift_left": case(Dense(features=4), (9,), output=A, weights="few", weight_scale=5.0, largest_bias=20),
+    "dense_shift_far_right": case(Dense(features=4), (9,), output=A, weight_scale=2.0**-24, largest_bias=2**30),
+    "dense_wraps": case(
+        Dense(features=4),
+        (40,),
+        output=A,
+        weights="extreme",
+        weight_scale=2.0**-24,
+        largest_bias=2**31 - 1,
+        wraps=True,
+        tflm_lacks=OVERFLOW,
+    ),
+    "radial_basis": case(RadialBasis(classes=3), (7,)),
+    "max_pool": case(MaxPool2d(kernel=2), MAP),
+    "max_pool_same": case(MaxPool2d(kernel=(3, 2), stride=(1, 2), padding="same", activation="relu"), MAP),
+    "max_pool_explicit": case(MaxPool2d(kernel=3, stride=2, padding=((1, 2), (0, 1))), MAP, tflm_lacks=PADDED_POOL),
+    "max_pool_relu6": case(MaxPool2d(kernel=2, stride=1, activation="relu6"), MAP, quantization=(A,)),
+    "max_pool_gaps": case(MaxPool2d(kernel=1, stride=3), MAP),
+    "max_pool_beyond_map": case(MaxPool2d(kernel=7, padding="same"), SMALL_MAP),
+    "max_pool_pixel": case(MaxPool2d(kernel=1), PIXEL),
+    "average_pool": case(AveragePool2d(kernel=3, stride=2), MAP),
+    "average_pool_same": case(AveragePool2d(kernel=3, stride=1, padding="same", activation="relu6"), MAP),
+    "average_pool_explicit": case(
+        AveragePool2d(kernel=3, stride=2, padding=((2, 0), (1, 2)), activation="relu"), MAP, tflm_lacks=PADDED_POOL
+    ),
+    "average_pool_beyond_map": case(AveragePool2d(kernel=7, padding="same"), SMALL_MAP),
+    "average_pool_zero_point": case(AveragePool2d(kernel=2), MAP, quantization=(HIGHEST,)),
+    "average_pool_pixel": case(AveragePool2d(kernel=1), PIXEL),
+    "global_average_pool": case(GlobalAveragePool(), MAP),
+    "global_average_pool_kept": case(GlobalAveragePool(keep_dims=True), MAP, output=A),
+    "global_average_pool_finer": case(GlobalAveragePool(), MAP, output=FINE),
+    "global_average_pool_coarser": case(GlobalAveragePool(), MAP, output=COARSE),
+    "global_average_pool_pixel": case(GlobalAveragePool(), PIXEL, output=A),
+    "global_average_pool_wide": case(GlobalAveragePool(), (32, 32, 1), quantization=(LOWEST,)),
+    "subsample": case(Subsample2d(kernel=2), MAP),
+    "subsample_uneven": case(Subsample2d(kernel=(3, 2)), MAP),
+    "add": case(Add(), SMALL_MAP, SMALL_MAP),
+    "add_relu": case(Add(activation="relu"), SMALL_MAP, SMALL_MAP, quantization=(B, B)),
+    "add_relu6": case(Add(activation="relu6"), (9,), (9,), quantization=(A, COARSE)),
+    "add_saturates": case(Add(), (9,), (9,), output=FINE),
+    "add_far_scales": case(Add(), (9,), (9,), quantization=(COARSE, FINE)),
+    "add_zero_points": case(Add(), (9,), (9,), quantization=(LOWEST, HIGHEST)),
+    "multiply": case(Multiply(), SMALL_MAP, SMALL_MAP),
+    "multiply_relu6": case(Multiply(activation="relu6"), SMALL_MAP, SMALL_MAP),
+    "multiply_relu": case(Multiply(activation="relu"), (9,), (9,), quantization=(LOWEST, HIGHEST)),
+    "multiply_shift_left": case(Multiply(), (9,), (9,), quantization=(COARSE, A), output=B),
+    "relu": case(Relu(), MAP, output=B),
+    "relu_coarser": case(Relu(), (11,), output=COARSE),
+    "relu_finer": case(Relu(), (11,), output=FINE),
+    "relu6": case(Relu6(), MAP),
+    "relu6_narrow": case(Relu6(), (11,), quantization=(B,)),
+    "sigmoid": case(Sigmoid(), MAP),
+    "sigmoid_coarse": case(Sigmoid(), (11,), quantization=(COARSE,)),
+    "sigmoid_fine": case(Sigmoid(), (11,), quantization=(FINE,)),
+    "tanh": case(Tanh(), MAP),
+    "tanh_coarse": case(Tanh(), (11,), quantization=(COARSE,)),
+    "tanh_of_lecun": case(
+        Tanh(amplitude=1.7159, slope=2 / 3), (11,), tflm_lacks="a tanh with another amplitude and slope"
+    ),
+    "softmax": case(Softmax(), (11,)),
+    "softmax_of_map": case(Softmax(), SMALL_MAP),
+    "softmax_coarse": case(Softmax(), (11,), quantization=(COARSE,)),
+    "softmax_fine": case(Softmax(), (11,), quantization=(FINE,)),
+    "softmax_of_one": case(Softmax(), (1,)),
+    "softmax_of_many": case(Softmax(), (300,)),
+    "requantize": case(Requantize(), MAP, output=B),
+    "requantize_coarser": case(Requantize(), (11,), output=COARSE),
+    "requantize_finer": case(Requantize(), (11,), output=FINE),
+    "flatten": case(Flatten(), MAP),
+    "reshape": case(Reshape(target=(6, 4, 7)), MAP),
+    "reshape_to_map": case(Reshape(target=(2, 3, 4)), (24,)),
+    "pad": case(Pad(padding=((1, 2), (0, 3))), MAP),
+    "pad_nothing": case(Pad(padding=((0, 0), (0, 0))), SMALL_MAP),
+    "pad_zero_point": case(Pad(padding=((0, 1), (2, 0))), SMALL_MAP, quantization=(HIGHEST,)),
+    "concat": case(Concat(), SMALL_MAP, (3, 4, 2), SMALL_MAP),
+    "concat_of_features": case(Concat(), (5,), (3,)),
+    "batch_norm": case(BatchNorm(), MAP),
+    "batch_norm_of_features": case(BatchNorm(epsilon=1e-5), (9,)),
+    "local_response_norm": case(LocalResponseNorm(), (4, 3, 9)),
+    "local_response_norm_strong": case(LocalResponseNorm(size=3, alpha=0.5, beta=0.6, k=1.0), MAP),
+    "dropout": case(Dropout(rate=0.5), MAP),
+}
+
+
+def has_int8(op: Operator) -> bool:
+    return type(op).int8 is not Operator.int8
+
+
+INT8_CASES = [name for name, entry in CASES.items() if has_int8(entry.op)]
+
+
+@cache
+def float_model(name: str) -> Model:
+    """The case with random float numbers."""
+    entry = CASES[name]
+    rng = np.random.default_rng(crc32(name.encode()))
+    weights = {}
+    for key, param in entry.op.params(*entry.inputs).items():
+        values = rng.standard_normal(param.shape, np.float32)
+        weights[key] = np.abs(values) + 0.5 if param.kind == "statistic" else values
+    return one_node(entry.op, *entry.inputs, **weights)
+
+
+@cache
+def int8_model(name: str) -> Model:
+    """The case with random int8 numbers."""
+    entry = CASES[name]
+    rng = np.random.default_rng(crc32(name.encode()))
+    quantization = dict(zip((f"input{i}" for i in range(len(entry.inputs))), _inputs(entry), strict=True))
+    weights = {}
+    params = entry.op.params(*entry.inputs)
+    if "weight" in params:
+        shape = params["weight"].shape
+        weights["weight"] = _weight(rng, shape, entry.weights)
+        scales = rng.uniform(0.002, 0.01, shape[0]) if entry.weight_scale is None else [entry.weight_scale]
+        quantization["op.weight"] = Quantization(np.array(scales, np.float32), entry.weight_zero_point)
+    if "bias" in params:
+        largest = entry.largest_bias
+        weights["bias"] = rng.integers(-largest, largest, params["bias"].shape, np.int32, endpoint=True)
+    quantization["op"] = Quantization.of(1.0)
+    model = one_node(entry.op, *entry.inputs, quantization=quantization, **weights)
+    return one_node(
+        entry.op,
+        *entry.inputs,
+        quantization=quantization | {"op": _output(entry, model, name)},
+        **weights,
+    )
+
+
+@cache
+def int8_inputs(name: str) -> tuple[np.ndarray, ...]:
+    """SAMPLES int8 inputs: all lowest, all highest, both mixed, and random ones."""
+    rng = np.random.default_rng(crc32(name.encode()) + 1)
+    arrays = []
+    for shape in CASES[name].inputs:
+        array = rng.integers(-128, 128, (SAMPLES, *shape), dtype=np.int8)
+        array[0], array[1] = -128, 127
+        array[2] = rng.choice(np.array([-128, 127], np.int8), shape)
+        arrays.append(array)
+    return tuple(arrays)
+
+
+def dequantized(model: Model) -> dict[str, np.ndarray]:
+    """The real numbers, float64, that an int8 model's arrays stand for."""
+    assert model.quantization is not None
+    node = model.graph.nodes[0]
+    reals = {}
+    for key, array in model.node_weights(node).items():
+        weight = model.quantization[f"{node.name}.weight"]
+        scales, zero_point = weight.scales.astype(np.float64), weight.zero_point
+        if key == "bias":
+            scales, zero_point = scales * np.float64(model.quantization[node.inputs[0]].scale), 0
+        reals[key] = (array - float(zero_point)) * scales.reshape(-1, *(1 for _ in array.shape[1:]))
+    return reals
+
+
+def real_inputs(model: Model, inputs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """What int8 inputs stand for, float64."""
+    assert model.quantization is not None
+    quantizations = (model.quantization[entry.name] for entry in model.graph.inputs)
+    return [(x - float(q.zero_point)) * np.float64(q.scale) for x, q in zip(inputs, quantizations, strict=True)]
+
+
+def _inputs(entry: Case) -> tuple[Quantization, ...]:
+    if entry.quantization:
+        given = entry.quantization
+        return given if len(given) == len(entry.inputs) else given * len(entry.inputs)
+    one_for_all = isinstance(entry.op, SAME_SCALE)
+    return tuple(B if index == 1 and not one_for_all else A for index in range(len(entry.inputs)))
+
+
+def _weight(rng: np.random.Generator, shape: Shape, kind: str) -> np.ndarray:
+    if kind == "random":
+        return rng.integers(-127, 128, shape, dtype=np.int8)
+    if kind == "few":
+        return rng.integers(-1, 2, shape, dtype=np.int8)
+    signs = np.where(np.arange(shape[0]) % 2, -127, 127).reshape(-1, *(1 for _ in shape[1:]))
+    return np.broadcast_to(signs, shape).astype(np.int8)
+
+
+def _output(entry: Case, model: Model, name: str) -> Quantization:
+    if entry.output is not None:
+        return entry.output
+    if isinstance(entry.op, SAME_SCALE):
+        return _inputs(entry)[0]
+    if prescribed := prescribed_output(entry.op):
+        return prescribed
+    reals = run_module(model, real_inputs(model, int8_inputs(name)), dequantized(model))
+    return quantization_of_range(float(reals.min()), float(reals.max()), 2.0**-30)

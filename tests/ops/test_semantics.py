@@ -1,0 +1,62 @@
+"""Every operator: the float semantics against the integer semantics, and those against TFLM."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from millijoule import ops
+from millijoule.graph import Operator
+from millijoule.ops import Flatten, MaxPool2d, Pad, Relu6, Reshape
+from millijoule.ops.shape import Concat
+from tests.load.cases import run_tflm
+from tests.ops.cases import CASES, INT8_CASES, dequantized, has_int8, int8_inputs, int8_model, real_inputs
+from tests.ops.torch_run import run_module
+from tests.tflite_writer import OPERATORS, write
+
+# How far, in steps of the output, the integer result may lie from the real one: half a step for the rounding to int8;
+# a quarter for the rounding before it, which is at least one bit finer; and a hundredth for the rest, which is far
+# smaller: multipliers have 31 bits, fixed-point curves and sums of exponentials 20 or more.
+BOUND = 0.5 + 0.25 + 0.01
+# These choose or move numbers, and rounding them once more changes nothing.
+EXACT = (Concat, Flatten, MaxPool2d, Pad, Relu6, Reshape)
+TFLM_CASES = [name for name in INT8_CASES if not CASES[name].tflm_lacks]
+
+
+def test_every_operator_has_a_case():
+    operators = {getattr(ops, name) for name in ops.__all__}
+    assert all(issubclass(operator, Operator) for operator in operators)
+    assert {type(entry.op) for entry in CASES.values()} == operators
+
+
+def test_every_operator_of_tflite_is_compared_with_tflm():
+    assert {type(CASES[name].op) for name in TFLM_CASES} == set(OPERATORS)
+
+
+@pytest.mark.parametrize("name", [name for name in INT8_CASES if not CASES[name].wraps])
+def test_int8_is_the_float_semantics_within_its_steps(name):
+    model = int8_model(name)
+    inputs = int8_inputs(name)
+    integers = model.run(*inputs)["op"]
+    reals = run_module(model, real_inputs(model, inputs), dequantized(model))
+    output = model.quantization["op"]
+    steps = np.clip(reals / np.float64(output.scale) + output.zero_point, -128, 127)
+    bound = 1e-5 if isinstance(CASES[name].op, EXACT) else BOUND
+    assert integers.shape == reals.shape
+    assert np.abs(integers - steps).max() <= bound
+
+
+@pytest.mark.parametrize("name", TFLM_CASES)
+def test_int8_equals_tflm(name):
+    model = int8_model(name)
+    inputs = int8_inputs(name)
+    outputs = model.run(*inputs)["op"]
+    np.testing.assert_array_equal(outputs, run_tflm(write(model), list(inputs)).reshape(outputs.shape))
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CASES.items() if not has_int8(entry.op)])
+def test_an_operator_without_int8_form_says_so(name):
+    entry = CASES[name]
+    for method in (entry.op.int8, entry.op.call):
+        with pytest.raises(Exception, match=f"{type(entry.op).__name__} has no int8"):
+            method(*entry.inputs, weights={}, quantization=None)
