@@ -26,6 +26,7 @@ from millijoule.ops import (
     Dense,
     Flatten,
     GlobalAveragePool,
+    LeakyRelu,
     MaxPool2d,
     Multiply,
     Pad,
@@ -271,6 +272,12 @@ def _tanh(writer: Writer, node: Node) -> None:
     _plain("TANH")(writer, node)
 
 
+def _leaky_relu(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    options = schema.LeakyReluOptionsT(alpha=op.slope)
+    writer.operator("LEAKY_RELU", writer.inputs(node), writer.value(node.name), options, version=2)
+
+
 def _softmax(writer: Writer, node: Node) -> None:
     options = schema.SoftmaxOptionsT(beta=1.0)
     writer.operator("SOFTMAX", writer.inputs(node), writer.value(node.name), options, version=2)
@@ -314,6 +321,7 @@ OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
     Dense: _dense,
     Flatten: _reshape,
     GlobalAveragePool: _mean,
+    LeakyRelu: _leaky_relu,
     MaxPool2d: _pool2d,
     Multiply: _elementwise,
     Pad: lambda writer, node: _pad(writer, node, node.op.padding),  # type: ignore[attr-defined]

@@ -11,12 +11,13 @@ import numpy as np
 from millijoule.graph import Graph, Node, Operator
 from millijoule.model import Model, Quantization
 from millijoule.ops.activation import Relu6, Requantize, Sigmoid, Softmax, Tanh
-from millijoule.ops.pool import AveragePool2d, MaxPool2d
+from millijoule.ops.pool import AveragePool2d, GlobalMaxPool, MaxPool2d
+from millijoule.ops.rearrange import Rearrangement
 from millijoule.ops.shape import Concat, Flatten, Pad, Reshape
 from millijoule.quantize.ranges import Range
 
 # Operators whose inputs and output share one scale and zero point in TFLite.
-SAME_SCALE = (MaxPool2d, AveragePool2d, Relu6, Pad, Flatten, Reshape, Concat)
+SAME_SCALE = (MaxPool2d, AveragePool2d, GlobalMaxPool, Relu6, Pad, Flatten, Reshape, Concat, Rearrangement)
 
 
 def prescribed_output(op: Operator) -> Quantization | None:

@@ -17,28 +17,48 @@ from millijoule.graph import Operator, Shape
 from millijoule.model import Model, Quantization
 from millijoule.ops import (
     Add,
+    Attention,
     AveragePool2d,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
+    DepthToSpace,
     Dropout,
+    Elu,
     Flatten,
+    Gelu,
     GlobalAveragePool,
+    GlobalMaxPool,
+    HardSigmoid,
+    HardSwish,
+    LayerNorm,
+    LeakyRelu,
     LocalResponseNorm,
+    MatMul,
     MaxPool2d,
     Multiply,
     Pad,
+    PRelu,
     RadialBasis,
     Relu,
     Relu6,
     Requantize,
     Reshape,
+    Resize2d,
+    Scale,
     Sigmoid,
+    Slice,
     Softmax,
+    SpaceToDepth,
     Subsample2d,
+    Subtract,
+    Swish,
     TableConv2d,
     Tanh,
+    Transpose,
 )
 from millijoule.quantize.scales import SAME_SCALE, prescribed_output, quantization_of_range
 from tests.ops.torch_run import run_module
@@ -51,6 +71,7 @@ COARSE, FINE = Quantization.of(8.0, 1), Quantization.of(2.0**-12, -1)
 MAP: Shape = (7, 6, 4)
 SMALL_MAP: Shape = (3, 4, 4)
 PIXEL: Shape = (1, 1, 4)
+SEQUENCE: Shape = (5, 6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +84,7 @@ class Case:
     weight_scale: one scale for the whole weight; if none is given, one for each output channel.
     wraps: sums leave int32, so that they mean nothing in real numbers.
     tflm_lacks: what of this case TFLite or TFLM cannot express or does not define.
+    no_int8, no_kernel: why this case has no integer form, or no emitted C, though the operator has.
     """
 
     op: Operator
@@ -75,6 +97,8 @@ class Case:
     largest_bias: int = 3000
     wraps: bool = False
     tflm_lacks: str = ""
+    no_int8: str = ""
+    no_kernel: str = ""
 
 
 def case(op: Operator, *inputs: Shape, **settings: object) -> Case:
@@ -83,6 +107,10 @@ def case(op: Operator, *inputs: Shape, **settings: object) -> Case:
 
 ZERO_POINT = "a weight zero point: it comes from uint8 models, which TFLM does not run"
 PADDED_POOL = "explicit padding of a pool"
+ROUNDED_REAL = "this rounding: TFLM computes the function in fixed point, or not at all"
+ALIGNED_LEFT = "numbers for each channel beside a batch: its shapes are aligned at the last axis"
+MOVES = "arithmetic in this operator: bytes are copied"
+BROADCAST = "there is a kernel for equal shapes only"
 OVERFLOW = "a defined result of an int32 sum that overflows"
 
 CASES: dict[str, Case] = {
@@ -249,6 +277,66 @@ CASES: dict[str, Case] = {
     "local_response_norm": case(LocalResponseNorm(), (4, 3, 9)),
     "local_response_norm_strong": case(LocalResponseNorm(size=3, alpha=0.5, beta=0.6, k=1.0), MAP),
     "dropout": case(Dropout(rate=0.5), MAP),
+    "scale": case(Scale(), MAP),
+    "scale_of_sequence": case(Scale(bias=False), SEQUENCE),
+    "layer_norm": case(LayerNorm(), SEQUENCE),
+    "layer_norm_of_map": case(LayerNorm(epsilon=0.1), MAP),
+    "leaky_relu": case(LeakyRelu(), MAP),
+    "leaky_relu_steep": case(LeakyRelu(slope=1.5), (11,), output=B),
+    "leaky_relu_negative": case(LeakyRelu(slope=-0.3), (11,), output=COARSE),
+    "prelu": case(PRelu(), MAP),
+    "prelu_of_features": case(PRelu(), (9,)),
+    "hard_sigmoid": case(HardSigmoid(), MAP, tflm_lacks=ROUNDED_REAL),
+    "hard_swish": case(HardSwish(), MAP, tflm_lacks=ROUNDED_REAL),
+    "swish": case(Swish(), MAP, tflm_lacks=ROUNDED_REAL),
+    "swish_coarse": case(Swish(), (11,), quantization=(COARSE,), tflm_lacks=ROUNDED_REAL),
+    "elu": case(Elu(), MAP, tflm_lacks=ROUNDED_REAL),
+    "elu_alpha": case(Elu(alpha=0.3), (11,), quantization=(LOWEST,), tflm_lacks=ROUNDED_REAL),
+    "gelu": case(Gelu(), MAP, tflm_lacks=ROUNDED_REAL),
+    "subtract": case(Subtract(), SMALL_MAP, SMALL_MAP),
+    "subtract_relu": case(Subtract(activation="relu"), (9,), (9,)),
+    "add_of_channels": case(Add(), SMALL_MAP, (4,), no_kernel=BROADCAST, tflm_lacks=ALIGNED_LEFT),
+    "add_of_pixel": case(Add(activation="relu"), SMALL_MAP, PIXEL, no_kernel=BROADCAST),
+    "multiply_of_pixel": case(Multiply(), SMALL_MAP, PIXEL, no_kernel=BROADCAST),
+    "multiply_of_channels": case(Multiply(), (4,), SMALL_MAP, no_kernel=BROADCAST, tflm_lacks=ALIGNED_LEFT),
+    "subtract_of_pixel": case(Subtract(), PIXEL, SMALL_MAP),
+    "average_pool_counts_padding": case(
+        AveragePool2d(kernel=3, stride=2, padding=((2, 0), (1, 2)), count_padding=True), MAP, no_int8="counts padding"
+    ),
+    "average_pool_counts_no_padding": case(
+        AveragePool2d(kernel=2, stride=2, count_padding=True), MAP, tflm_lacks="a flag for it"
+    ),
+    "global_max_pool": case(GlobalMaxPool(), MAP, tflm_lacks=MOVES),
+    "global_max_pool_kept": case(GlobalMaxPool(keep_dims=True), MAP, tflm_lacks=MOVES),
+    "slice": case(Slice(begin=(1, 0, 2), size=(3, 6, 2)), MAP, tflm_lacks=MOVES),
+    "slice_of_features": case(Slice(begin=(3,), size=(5,)), (9,), tflm_lacks=MOVES),
+    "slice_of_sequence": case(Slice(begin=(2, 1), size=(1, 4)), SEQUENCE, tflm_lacks=MOVES),
+    "channel_shuffle": case(ChannelShuffle(groups=3), (3, 4, 12), tflm_lacks=MOVES),
+    "channel_shuffle_of_features": case(ChannelShuffle(groups=2), (8,), tflm_lacks=MOVES),
+    "depth_to_space": case(DepthToSpace(block=2), (3, 4, 12), tflm_lacks=MOVES),
+    "depth_to_space_channel": case(DepthToSpace(block=3, order="channel"), (2, 3, 18), tflm_lacks=MOVES),
+    "space_to_depth": case(SpaceToDepth(block=2), (4, 6, 3), tflm_lacks=MOVES),
+    "transpose": case(Transpose(order=(2, 0, 1)), MAP, tflm_lacks=MOVES),
+    "transpose_of_sequence": case(Transpose(order=(1, 0)), SEQUENCE, tflm_lacks=MOVES),
+    "resize_nearest_asymmetric": case(Resize2d(size=(6, 12), align="asymmetric"), SMALL_MAP, tflm_lacks=MOVES),
+    "resize_nearest_uneven": case(Resize2d(size=(5, 3), align="asymmetric"), SMALL_MAP, no_int8="no whole factor"),
+    "resize_nearest_half_pixel": case(Resize2d(size=(5, 9)), SMALL_MAP, no_int8="no whole factor"),
+    "resize_bilinear": case(Resize2d(size=(5, 9), mode="bilinear"), SMALL_MAP, no_int8="bilinear"),
+    "resize_bilinear_smaller": case(Resize2d(size=(3, 4), mode="bilinear"), MAP, no_int8="bilinear"),
+    "resize_bilinear_corners": case(
+        Resize2d(size=(5, 9), mode="bilinear", align="corners"), SMALL_MAP, no_int8="bilinear"
+    ),
+    "conv_transpose2d": case(ConvTranspose2d(channels=3, kernel=3, stride=2), SMALL_MAP),
+    "conv_transpose2d_padded": case(
+        ConvTranspose2d(channels=3, kernel=(3, 4), stride=2, padding=((1, 1), (0, 2)), output_padding=(1, 0)), SMALL_MAP
+    ),
+    "conv_transpose2d_groups": case(
+        ConvTranspose2d(channels=6, kernel=2, stride=(1, 3), groups=2, dilation=2, bias=False), SMALL_MAP
+    ),
+    "mat_mul": case(MatMul(), (5, 3), (3, 7)),
+    "mat_mul_transposed": case(MatMul(transpose_b=True), (2, 5, 3), (2, 7, 3)),
+    "attention": case(Attention(heads=1), (5, 4), (6, 4), (6, 3)),
+    "attention_heads": case(Attention(heads=2), (5, 8), (5, 8), (5, 8)),
 }
 
 
@@ -256,7 +344,7 @@ def has_int8(op: Operator) -> bool:
     return type(op).int8 is not Operator.int8
 
 
-INT8_CASES = [name for name, entry in CASES.items() if has_int8(entry.op)]
+INT8_CASES = [name for name, entry in CASES.items() if has_int8(entry.op) and not entry.no_int8]
 
 
 @cache

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from tests.ops.batch import Batch, of_one_input
-from tests.ops.cases import INT8_CASES, int8_inputs, int8_model
+from tests.ops.cases import CASES, INT8_CASES, int8_inputs, int8_model
 
-MODELS = {name: of_one_input(int8_model(name), name) for name in INT8_CASES}
+KERNEL_CASES = [name for name in INT8_CASES if not CASES[name].no_kernel]
+MODELS = {name: of_one_input(int8_model(name), name) for name in KERNEL_CASES}
 INPUTS = {
     name: np.concatenate([array.reshape(len(array), -1) for array in int8_inputs(name)], axis=1).reshape(
         -1, *MODELS[name].graph.inputs[0].shape
     )
-    for name in INT8_CASES
+    for name in KERNEL_CASES
 }
 TARGETS = ("host", "cortex-m0plus", "cortex-m4")
 
@@ -33,7 +34,7 @@ def batches(tmp_path_factory):
         yield {target: pool.submit(outputs, target, tmp_path_factory.mktemp(target)) for target in TARGETS}
 
 
-@pytest.mark.parametrize("name", INT8_CASES)
+@pytest.mark.parametrize("name", KERNEL_CASES)
 @pytest.mark.parametrize("target", TARGETS)
 def test_emitted_c_equals_int8(batches: dict[str, Future[dict[str, np.ndarray]]], target: str, name: str):
     model = MODELS[name]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from millijoule import ops
+from millijoule.errors import ModelError
 from millijoule.graph import Operator
-from millijoule.ops import Flatten, MaxPool2d, Pad, Relu6, Reshape
-from millijoule.ops.shape import Concat
+from millijoule.ops import Concat, Flatten, GlobalMaxPool, MaxPool2d, Opaque, Pad, Relu6, Reshape
+from millijoule.ops.rearrange import Rearrangement
 from tests.load.cases import run_tflm
 from tests.ops.cases import CASES, INT8_CASES, dequantized, has_int8, int8_inputs, int8_model, real_inputs
 from tests.ops.torch_run import run_module
@@ -19,12 +20,12 @@ from tests.tflite_writer import OPERATORS, write
 # smaller: multipliers have 31 bits, fixed-point curves and sums of exponentials 20 or more.
 BOUND = 0.5 + 0.25 + 0.01
 # These choose or move numbers, and rounding them once more changes nothing.
-EXACT = (Concat, Flatten, MaxPool2d, Pad, Relu6, Reshape)
+EXACT = (Concat, Flatten, GlobalMaxPool, MaxPool2d, Pad, Rearrangement, Relu6, Reshape)
 TFLM_CASES = [name for name in INT8_CASES if not CASES[name].tflm_lacks]
 
 
 def test_every_operator_has_a_case():
-    operators = {getattr(ops, name) for name in ops.__all__}
+    operators = {getattr(ops, name) for name in ops.__all__} - {Opaque}
     assert all(issubclass(operator, Operator) for operator in operators)
     assert {type(entry.op) for entry in CASES.values()} == operators
 
@@ -60,3 +61,12 @@ def test_an_operator_without_int8_form_says_so(name):
     for method in (entry.op.int8, entry.op.call):
         with pytest.raises(Exception, match=f"{type(entry.op).__name__} has no int8"):
             method(*entry.inputs, weights={}, quantization=None)
+
+
+def test_an_unknown_operator_has_a_shape_and_numbers_but_no_semantics():
+    op = Opaque(operator="TopK", output=(3,), arrays=(("weight", (2, 5)),))
+    assert op.shape((9, 9, 2)) == (3,)
+    assert op.params((9, 9, 2))["weight"].count == 10
+    assert not op.cost((9, 9, 2)).counted
+    with pytest.raises(ModelError, match="TopK"):
+        op.module((9, 9, 2))
