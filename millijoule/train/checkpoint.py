@@ -104,7 +104,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]
     path = folder / FILE
     groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "velocity": {}, "best": {}}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # numpy leaves a broken archive open when it opens the file itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             for key in file.files:
                 if key != "header":

@@ -23,7 +23,8 @@ def initial_weights(graph: Graph, seed: int) -> dict[str, np.ndarray]:
 
     Weights are drawn from a normal distribution with variance gain / fan-in: gain 2 where a ReLU follows (He et al.
     2015, "Delving deep into rectifiers", eq. 10), else 1 (LeCun et al. 1998, "Efficient BackProp", eq. 16) over the
-    square of the slope that the next nonlinearity has at 0: 16 for a sigmoid, which would else shrink what passes.
+    square of the slope that the next nonlinearity has at 0: 16 for a sigmoid, which would else shrink what passes. A
+    nonlinearity that ends the network does not count.
     Trainable sub-sampling starts as an average. Biases are 0, batch-norm scales and variances 1, its means 0.
     Constants are those of the zoo. Raises ModelError for a constant that the zoo does not know.
     """

@@ -1,0 +1,105 @@
+"""The numbers that training starts from."""
+
+import re
+
+import numpy as np
+import pytest
+
+from millijoule import zoo
+from millijoule.errors import ModelError
+from millijoule.ops import (
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Flatten,
+    MaxPool2d,
+    RadialBasis,
+    Relu,
+    Sigmoid,
+    Subsample2d,
+    TableConv2d,
+    Tanh,
+)
+from millijoule.train.initial import initial_weights
+from tests.train.cases import graph_of
+
+LECUN = Tanh(amplitude=1.7159, slope=2 / 3)
+
+# What follows the weights → the gain of the variance over 1 / fan-in.
+GAINS = {
+    "nothing": ((), 1.0),
+    "relu": ((Relu(),), 2.0),
+    "batch-norm and relu": ((BatchNorm(), Relu()), 2.0),
+    "pooling and relu": ((MaxPool2d(kernel=2), Relu()), 2.0),
+    "another convolution before the relu": ((Conv2d(channels=1, kernel=1), Relu()), 1.0),
+    "sigmoid: its slope at 0 is 1/4": ((Sigmoid(),), 16.0),
+    "tanh": ((Tanh(),), 1.0),
+    "tanh of LeCun": ((LECUN,), (1.7159 * 2 / 3) ** -2),
+}
+
+
+@pytest.mark.parametrize("case", GAINS)
+@pytest.mark.parametrize(
+    ("op", "shape", "fan_in"),
+    [(Conv2d(channels=64, kernel=3), (8, 8, 16), 144), (Dense(features=100), (300,), 300)],
+    ids=["conv", "dense"],
+)
+def test_variance_follows_fan_in_and_the_next_nonlinearity(op, shape, fan_in, case):
+    following, gain = GAINS[case]
+    if len(shape) == 1 and any(not isinstance(other, Relu | Sigmoid | Tanh) for other in following):
+        pytest.skip("operators on maps")
+    last = (Dense(features=2),) if len(shape) == 1 else (Conv2d(channels=2, kernel=1),)
+    weights = initial_weights(graph_of(op, *following, *last, shape=shape), seed=0)
+    assert weights["n0.weight"].dtype == np.float32
+    assert weights["n0.weight"].var() == pytest.approx(gain / fan_in, rel=0.05)
+    assert abs(weights["n0.weight"].mean()) < 0.01
+    assert not weights["n0.bias"].any()
+
+
+def test_a_fused_activation_counts_like_one_of_its_own():
+    weights = initial_weights(graph_of(Dense(features=100, activation="relu"), shape=(300,)), seed=0)
+    assert weights["n0.weight"].var() == pytest.approx(2 / 300, rel=0.05)
+
+
+def test_signals_keep_their_size_through_the_networks_of_the_zoo():
+    """What the gains are for: outputs at the start are neither 0 nor huge."""
+    from millijoule.model import Model
+    from millijoule.train import predict
+
+    inputs = np.random.default_rng(0).normal(size=(64, 28, 28, 1)).astype(np.float32)
+    for graph in (zoo.perceptron(), zoo.lenet5(input_shape=(28, 28, 1))):
+        outputs = predict(Model(graph, initial_weights(graph, seed=1)), inputs)
+        assert 0.3 < outputs.std() < 3
+
+
+def test_the_layer_of_the_output_has_gain_1_whatever_function_ends_it():
+    weights = initial_weights(graph_of(Dense(features=100), Sigmoid(), shape=(300,)), seed=0)
+    assert weights["n0.weight"].var() == pytest.approx(1 / 300, rel=0.05)
+
+
+def test_every_connection_of_a_table_counts_as_fan_in():
+    table = ((0,), (0, 1, 2, 3))
+    weights = initial_weights(graph_of(TableConv2d(table=table, kernel=30), shape=(40, 40, 4)), seed=0)["n0.weight"]
+    assert weights[:1].var() == pytest.approx(1 / 900, rel=0.2)
+    assert weights[1:].var() == pytest.approx(1 / 3600, rel=0.2)
+
+
+def test_subsampling_starts_as_an_average_and_batch_norm_as_nothing():
+    weights = initial_weights(graph_of(Subsample2d(kernel=2), BatchNorm()), seed=0)
+    assert weights["n0.weight"].tolist() == [0.25]
+    assert [weights[f"n1.{name}"].tolist() for name in ("scale", "variance", "mean", "bias")] == [[1], [1], [0], [0]]
+
+
+def test_constants_are_those_of_the_architecture():
+    weights = initial_weights(zoo.lenet5_1998(), seed=5)
+    assert np.array_equal(weights["output.weight"], zoo.constants("lenet5_1998")["output.weight"])
+    with pytest.raises(ModelError, match=re.escape("array 'n1.weight' is a constant of the architecture")):
+        initial_weights(graph_of(Flatten(), RadialBasis(classes=2)), seed=0)
+
+
+def test_seeds_decide_and_layers_of_one_shape_differ():
+    graph = graph_of(Dense(features=9), Dense(features=9), shape=(9,))
+    first, again, other = (initial_weights(graph, seed) for seed in (0, 0, 1))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["n0.weight"], other["n0.weight"])
+    assert not np.array_equal(first["n0.weight"], first["n1.weight"])
