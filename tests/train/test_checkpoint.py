@@ -91,7 +91,7 @@ def test_a_broken_checkpoint_is_named(tmp_path, damage):
     save(tmp_path)
     path = tmp_path / FILE
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match="cannot be read .*: remove it to start again") as error:
+    with pytest.raises(DataError, match=r"cannot be read .*: remove it to start again") as error:
         read_checkpoint(tmp_path, IDENTITY)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)

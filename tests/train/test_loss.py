@@ -63,9 +63,7 @@ def test_networks_that_are_no_classifiers():
         make_loss(graph_of(Conv2d(channels=2, kernel=3)), "cross_entropy")
     build = Builder("two", (4,))
     with pytest.raises(ModelError, match=r"outputs of shapes \(2,\), \(3,\)"):
-        make_loss(
-            build.graph(build("a", Dense(features=2)), build("b", Dense(features=3), "input")), "cross_entropy"
-        )
+        make_loss(build.graph(build("a", Dense(features=2)), build("b", Dense(features=3), "input")), "cross_entropy")
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "squared_error"])

@@ -1,0 +1,316 @@
+"""Training: each step against numbers worked out by hand, the same twice, never lost."""
+
+import math
+import re
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from millijoule.errors import MillijouleError, ModelError, OptionError, ToolError
+from millijoule.ops import BatchNorm, Conv2d, Dense, Flatten
+from millijoule.train import Dataset, accuracy, load_checkpoint, prepare, train
+from millijoule.train.checkpoint import FILE
+from millijoule.train.initial import initial_weights
+from millijoule.train.loop import Settings, _Trainer, defaults, shifted
+from tests.train.cases import everything_random, graph_of, linear, stripes
+
+SETTINGS = Settings(
+    epochs=4, batch_size=8, learning_rate=0.1, momentum=0.9, weight_decay=0.0, schedule="constant", warm_up=0.0,
+    loss="cross_entropy", validation=0.25, shift=0, seed=0,
+)  # fmt: skip
+GENTLE = {"epochs": 3, "learning_rate": 0.03, "batch_size": 8}
+
+
+def assert_same(first, second) -> None:
+    assert first.weights.keys() == second.weights.keys()
+    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
+
+
+def whole_batch(dataset: Dataset, epochs: int, **changes):
+    """Full-batch training of a linear network: one step for each epoch, nothing random."""
+    fixed = {"batch_size": len(dataset.x_train), "schedule": "constant", "warm_up": 0, "validation": 0, "shift": 0}
+    return train(linear(), dataset, epochs=epochs, loss="squared_error", **fixed | changes)
+
+
+def test_steps_are_those_of_momentum_sgd_worked_out_by_hand():
+    """v ← m·v + g + d·w, w ← w - r·v; the gradient of the mean of |Wx + b - t|² / 2; biases do not decay."""
+    dataset, rate, momentum, decay = stripes(), 0.002, 0.8, 0.5
+    start = initial_weights(linear(), seed=3)
+    model = whole_batch(dataset, 3, learning_rate=rate, momentum=momentum, weight_decay=decay, seed=3)
+    x = prepare(dataset.x_train, (6, 6, 1), model.preprocess).reshape(-1, 36).astype(np.float64)
+    targets = np.eye(2)[dataset.y_train]
+    weight, bias = start["n1.weight"].astype(np.float64), start["n1.bias"].astype(np.float64)
+    weight_velocity, bias_velocity = np.zeros_like(weight), np.zeros_like(bias)
+    for _ in range(3):
+        error = (x @ weight.T + bias - targets) / len(x)
+        weight_velocity = momentum * weight_velocity + error.T @ x + decay * weight
+        bias_velocity = momentum * bias_velocity + error.sum(axis=0)
+        weight, bias = weight - rate * weight_velocity, bias - rate * bias_velocity
+    np.testing.assert_allclose(model.weights["n1.weight"], weight, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.weights["n1.bias"], bias, rtol=0, atol=1e-6)
+    assert np.abs(weight - start["n1.weight"]).max() > 0.01
+
+
+def test_only_arrays_of_several_dimensions_decay():
+    trainer = trainer_of(everything_random(), replace(SETTINGS, weight_decay=0.25))
+    decays = {
+        name: group["weight_decay"]
+        for group in trainer.optimizer.param_groups
+        for name, array in trainer.trained.items()
+        if any(array is other for other in group["params"])
+    }
+    assert decays == {
+        "n0.weight": 0.25, "n0.bias": 0, "n1.scale": 0, "n1.bias": 0, "n5.weight": 0.25, "n5.bias": 0,
+    }  # fmt: skip
+
+
+def trainer_of(graph, settings=SETTINGS, dataset=None) -> _Trainer:
+    from millijoule.model import Model
+    from millijoule.train.loss import make_loss
+
+    dataset = dataset or stripes()
+    preprocess = {"mean": [0.5], "std": [0.25]}
+    model = Model(graph, initial_weights(graph, 0), labels=dataset.classes, preprocess=preprocess)
+    return _Trainer(model, make_loss(graph, settings.loss), dataset.x_train, dataset.y_train, settings)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warm_up", "expected"),
+    [
+        ("constant", 0.0, {0.0: 1, 0.5: 1, 1.0: 1}),
+        ("step", 0.0, {0.0: 1, 0.49: 1, 0.5: 0.1, 0.74: 0.1, 0.75: 0.01, 1.0: 0.01}),
+        ("cosine", 0.0, {0.0: 1, 1 / 3: 0.75, 0.5: 0.5, 2 / 3: 0.25, 1.0: 0}),
+        ("constant", 0.2, {0.0: 0, 0.05: 0.25, 0.1: 0.5, 0.2: 1, 0.9: 1}),
+    ],
+)
+def test_schedules(schedule, warm_up, expected):
+    settings = replace(SETTINGS, schedule=schedule, warm_up=warm_up, learning_rate=0.5)
+    found = {done: settings.learning_rate_at(done) for done in expected}
+    assert found == pytest.approx({done: 0.5 * share for done, share in expected.items()})
+
+
+def test_the_schedule_reaches_the_steps():
+    trainer = trainer_of(linear(), replace(SETTINGS, schedule="step"))
+    rates = []
+    for epoch in range(4):
+        for _ in trainer.steps_of(epoch):
+            rates.append(trainer.optimizer.param_groups[0]["lr"])
+    steps = trainer.steps
+    assert rates == pytest.approx([0.1] * 2 * steps + [0.01] * steps + [0.001] * steps)
+
+
+def test_every_epoch_goes_through_all_training_images_in_an_order_of_its_own(monkeypatch):
+    trainer = trainer_of(linear())
+    seen: list[np.ndarray] = []
+    prepared = trainer._prepared
+    monkeypatch.setattr(trainer, "_prepared", lambda images: seen.append(images) or prepared(images))
+    orders = []
+    for epoch in range(2):
+        seen.clear()
+        assert sum(images for images, _ in trainer.steps_of(epoch)) == 30
+        assert {len(batch) for batch in seen} <= {7, 8}
+        orders.append([image.tobytes() for batch in seen for image in batch])
+    expected = sorted(image.tobytes() for image in trainer.images[trainer.train_set])
+    assert [sorted(order) for order in orders] == [expected, expected]
+    assert orders[0] != orders[1]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    first, again, other = (train(everything_random(), stripes(120), seed=seed, shift=1, **GENTLE) for seed in (4, 4, 5))
+    assert_same(first, again)
+    assert not np.array_equal(first.weights["n5.weight"], other.weights["n5.weight"])
+
+
+def test_training_leaves_the_random_state_of_torch_as_it_was():
+    import torch
+
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    train(everything_random(), stripes(), **GENTLE)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_test_images_are_never_looked_at():
+    dataset = stripes()
+    other = replace(dataset, x_test=255 - dataset.x_test, y_test=1 - dataset.y_test)
+    assert_same(train(linear(), dataset, **GENTLE), train(linear(), other, **GENTLE))
+
+
+def test_the_best_epoch_is_kept(monkeypatch):
+    states = []
+    scores = iter([(0.2, 1.0), (0.9, 0.3), (0.9, 0.4), (0.5, 0.1)])
+
+    def evaluate(trainer):
+        states.append(trainer.weights())
+        return next(scores)
+
+    monkeypatch.setattr(_Trainer, "evaluate", evaluate)
+    model = train(linear(), stripes(), epochs=4)
+    assert np.array_equal(model.weights["n1.weight"], states[1]["n1.weight"])
+    assert not np.array_equal(states[1]["n1.weight"], states[3]["n1.weight"])
+
+
+def test_evaluation_is_of_the_held_out_images(monkeypatch):
+    trainer = trainer_of(linear())
+    assert (len(trainer.train_set), len(trainer.held_out)) == (30, 10)
+    assert not set(trainer.train_set) & set(trainer.held_out)
+    list(trainer.steps_of(0))
+    share, loss = trainer.evaluate()
+    model = replace(trainer.model, weights=trainer.weights())
+    images, labels = trainer.images[trainer.held_out], trainer.labels[trainer.held_out]
+    assert share == accuracy(model, images, labels)
+    logits = prepare(images, (6, 6, 1), model.preprocess).reshape(-1, 36) @ model.weights["n1.weight"].T
+    logits = logits + model.weights["n1.bias"]
+    right = logits[np.arange(len(labels)), labels]
+    assert loss == pytest.approx(float(np.mean(np.log(np.exp(logits).sum(axis=1)) - right)), rel=1e-4)
+
+
+def test_it_learns_what_can_be_learnt():
+    dataset = stripes(80)
+    model = train(graph_of(Conv2d(channels=4, kernel=3, activation="relu"), Flatten(), Dense(features=2)), dataset)
+    assert accuracy(model, dataset.x_test, dataset.y_test) == 1
+    assert model.labels == dataset.classes
+
+
+# Interruptions
+
+
+def interrupt_in_epoch(monkeypatch, number: int) -> None:
+    """Ctrl-C after the first step of epoch `number`, counted from 0."""
+    steps_of = _Trainer.steps_of
+
+    def interrupted(trainer, epoch):
+        steps = steps_of(trainer, epoch)
+        yield next(steps)
+        if epoch == number:
+            raise KeyboardInterrupt
+        yield from steps
+
+    monkeypatch.setattr(_Trainer, "steps_of", interrupted)
+
+
+def test_a_resumed_training_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
+    arguments = {"shift": 1, "seed": 2, **GENTLE, "epochs": 4}
+    whole = train(everything_random(), stripes(), **arguments)
+    with monkeypatch.context() as patch:
+        interrupt_in_epoch(patch, 2)
+        with pytest.raises(MillijouleError, match=r"interrupted in epoch 3 of 4; '.*checkpoint\.npz' keeps") as error:
+            train(everything_random(), stripes(), checkpoint=tmp_path, **arguments)
+    assert error.value.exit_code == 2
+    kept = load_checkpoint(tmp_path, everything_random())
+    assert kept.labels == ("horizontal", "vertical")
+    assert_same(train(everything_random(), stripes(), checkpoint=tmp_path, **arguments), whole)
+
+
+def test_a_finished_training_is_not_repeated(tmp_path, monkeypatch):
+    first = train(linear(), stripes(), checkpoint=tmp_path, **GENTLE)
+    monkeypatch.setattr(_Trainer, "steps_of", None)
+    assert_same(train(linear(), stripes(), checkpoint=tmp_path, **GENTLE), first)
+
+
+def test_interruptions_before_anything_is_kept(tmp_path, monkeypatch):
+    interrupt_in_epoch(monkeypatch, 0)
+    with pytest.raises(MillijouleError, match="in epoch 1 of 3; nothing is kept without a checkpoint folder"):
+        train(linear(), stripes(), **GENTLE)
+    with pytest.raises(MillijouleError, match="in epoch 1 of 3, before the first checkpoint"):
+        train(linear(), stripes(), checkpoint=tmp_path, **GENTLE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_keeps_the_checkpoint_of_the_epoch_before(tmp_path, monkeypatch):
+    savez, calls = np.savez, []
+
+    def savez_once(*arguments, **keywords):
+        calls.append(1)
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        savez(*arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", savez_once)
+        with pytest.raises(OSError, match="No space left"):
+            train(linear(), stripes(), checkpoint=tmp_path, **GENTLE)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert_same(train(linear(), stripes(), checkpoint=tmp_path, **GENTLE), train(linear(), stripes(), **GENTLE))
+
+
+# What cannot be trained
+
+
+def test_a_loss_that_is_no_number_says_where_and_what_to_do():
+    with pytest.raises(OptionError, match=r"the loss became (nan|inf) in epoch \d+, step \d+, at learning rate 1e\+30"):
+        train(
+            everything_random(), stripes(), epochs=2, learning_rate=1e30, schedule="constant", warm_up=0, batch_size=4
+        )
+
+
+def test_a_network_that_says_the_same_to_all_has_not_learnt():
+    dataset = stripes()
+    blank = replace(dataset, x_train=np.zeros_like(dataset.x_train), x_test=np.zeros_like(dataset.x_test))
+    with pytest.raises(OptionError, match=r"after 3 epochs network 'net' says .(horiz|vert)\w+. to every held-out"):
+        train(linear(), blank, **GENTLE)
+
+
+def test_networks_that_do_not_suit_the_data():
+    with pytest.raises(ModelError, match=r"'net' has 3 outputs, data set 'stripes' has 2 classes"):
+        train(linear(classes=3), stripes())
+    with pytest.raises(ModelError, match="a classifier has one input and one flat output"):
+        train(graph_of(Conv2d(channels=2, kernel=1)), stripes())
+
+
+def test_batches_of_one_cannot_be_normalised():
+    graph = graph_of(Flatten(), Dense(features=2), BatchNorm())
+    with pytest.raises(OptionError, match=r"batches of 1 image .* batch_size is 1 for 36 training images"):
+        train(graph, stripes(), batch_size=1)
+    train(linear(), stripes(), batch_size=1, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be 1 or more"),
+        ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
+        ({"learning_rate": -1}, "learning_rate is -1; it must be 1e-12 or more"),
+        ({"learning_rate": math.nan}, "learning_rate is nan"),
+        ({"momentum": 1}, "momentum is 1; it must be 0 or more, at most 0.999999"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"validation": 1}, "validation is 1; it must be 0 or more, at most 0.9"),
+        ({"shift": -1}, "shift is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"schedule": "linear"}, "schedule is 'linear'; it must be one of cosine, step, constant"),
+        ({"loss": "hinge"}, "loss is 'hinge'; it must be one of cross_entropy, squared_error"),
+    ],
+)
+def test_settings_that_make_no_sense(change, message):
+    with pytest.raises(OptionError, match=re.escape(message)):
+        train(linear(), stripes(), **change)
+
+
+def test_without_torch_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ToolError, match=re.escape("pip install 'millijoule[train]'")):
+        train(linear(), stripes())
+
+
+def test_defaults_go_through_small_sets_more_often():
+    assert defaults(1_437)["epochs"] > defaults(60_000)["epochs"] == 10
+
+
+# Augmentation
+
+
+def test_shifted_images_move_in_every_direction_and_0_moves_in():
+    image = np.arange(1, 26, dtype=np.uint8).reshape(1, 5, 5, 1)
+    found = shifted(np.repeat(image, 400, axis=0), 1, np.random.default_rng(0))
+    assert found.dtype == np.uint8
+    padded = np.pad(image[0, :, :, 0], 1)
+    possible = {padded[row : row + 5, column : column + 5].tobytes() for row in range(3) for column in range(3)}
+    assert {moved[:, :, 0].tobytes() for moved in found} == possible
+
+
+def test_no_shift_is_no_change():
+    images = stripes().x_train
+    assert shifted(images, 0, np.random.default_rng(0)) is images
