@@ -4,6 +4,7 @@ import math
 import re
 import sys
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -121,6 +122,23 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     first, again, other = (train(everything_random(), stripes(120), seed=seed, shift=1, **GENTLE) for seed in (4, 4, 5))
     assert_same(first, again)
     assert not np.array_equal(first.weights["n5.weight"], other.weights["n5.weight"])
+
+
+def test_small_steps_are_taken_by_one_thread(monkeypatch):
+    import torch
+
+    loop = import_module("millijoule.train.loop")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    used = []
+    evaluate = _Trainer.evaluate
+    monkeypatch.setattr(_Trainer, "evaluate", lambda self: used.append(torch.get_num_threads()) or evaluate(self))
+    for limit in (10**9, 0):
+        monkeypatch.setattr(loop, "ONE_THREAD_MACS", limit)
+        train(linear(), stripes(), epochs=1)
+    assert used == [1, 2]
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
 
 
 def test_training_leaves_the_random_state_of_torch_as_it_was():
