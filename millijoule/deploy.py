@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from millijoule.cost import cost
-from millijoule.cost.device import Device, load_device
+from millijoule.cost.device import Device, load_device, target_of
 from millijoule.emit import emit, identifier, layer_symbols
 from millijoule.errors import DataError, OptionError
 from millijoule.model import Model
@@ -61,7 +61,7 @@ def deploy(
         from millijoule.quantize import quantize
 
         model = quantize(float_model, data.x_train)
-    planned = plan(model)
+    planned = plan(model, target=target_of(device))
     verify(model, planned)
     inputs, labels, notes = _inputs(model, data, samples)
     references = model.run(inputs)[model.graph.outputs[0]].reshape(len(inputs), -1)

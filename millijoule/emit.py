@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from math import prod
+from os.path import normpath
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,9 @@ C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "i
 def emit(model: Model, plan: Plan, device: Device, folder: Path) -> tuple[Path, ...]:
     """Write the C project of an int8 model into an existing, empty `folder`; return the files.
 
+    The kernels are those of the plan's target. They compute the same on every core: portable C stands in where a core
+    lacks an instruction.
+
     Raises ModelError for a float model or one with several inputs or outputs.
     """
     project = _Project(model, plan)
@@ -41,6 +45,7 @@ def emit(model: Model, plan: Plan, device: Device, folder: Path) -> tuple[Path, 
         **_firmware(project, device),
     }
     for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return tuple(folder / name for name in texts)
 
@@ -94,6 +99,7 @@ class _Project:
                 *self.graph.input_shapes(node),
                 weights=self.model.node_weights(node),
                 quantization=self.model.node_quantization(node),
+                target=self.plan.target,
             )
         except (ValueError, ModelError) as error:
             raise ModelError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from None
@@ -304,7 +310,8 @@ def _kernel_headers(used: Iterable[str]) -> dict[str, str]:
         name = waiting.pop()
         if name not in texts:
             texts[name] = (KERNELS / name).read_text()
-            waiting += re.findall(r'#include "([^"]+)"', texts[name])
+            included = re.findall(r'#include "([^"]+)"', texts[name])
+            waiting += [normpath(Path(name).parent / other) for other in included]
     return texts
 
 

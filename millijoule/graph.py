@@ -14,6 +14,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from millijoule.errors import ModelError
+from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,9 +99,13 @@ class Operator(ABC):
         raise ModelError(f"{type(self).__name__} has no int8 form: rewrite it before quantizing, or run it in float")
 
     def call(
-        self, *x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self,
+        *x: Shape,
+        weights: Mapping[str, np.ndarray],
+        quantization: OperatorQuantization,
+        target: Target = SCALAR,
     ) -> tuple[Call, ...]:
-        """The calls into kernels/ that compute `int8`."""
+        """The calls into kernels/ that compute `int8`, for the instructions of `target`."""
         raise ModelError(f"{type(self).__name__} has no int8 kernel: rewrite it before quantizing, or run it in float")
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(millijoule.__file__).parent
 # Each room may import from its own row and the rows above.
 ORDER = [
     {"errors"},
-    {"graph", "fixedpoint", "model"},
+    {"graph", "fixedpoint", "model", "target"},
     {"ops"},
     {"zoo", "load", "passes"},
     {"cost", "train", "quantize"},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from millijoule.errors import DeviceError
+from millijoule.target import SCALAR, Target
 
 # What each core's firmware is compiled for. Until there are Helium kernels, M55 and M85 firmware uses the Armv8-M
 # Mainline subset, which these cores execute unchanged and which can be emulated as a Cortex-M33.
@@ -23,6 +24,15 @@ COMPILED_FOR = {
     "cortex-m55": "cortex-m33",
     "cortex-m85": "cortex-m33",
 }
+
+TARGETS = {
+    "cortex-m0plus": Target("armv6m"),
+    "cortex-m3": SCALAR,
+    "cortex-m4": Target("dsp"),
+    "cortex-m7": Target("dsp"),
+    "cortex-m33": Target("dsp"),
+}
+"""What kernels are chosen for, of each core that firmware is compiled for."""
 
 REQUIRED = {"mcu": ("title", "core", "clock_hz", "flash", "ram", "sources"), "host": ("title", "sources")}
 OPTIONAL = ("kind", "other", "notes")
@@ -66,6 +76,11 @@ def compiled_for(device: Device) -> str:
     if device.core not in COMPILED_FOR:
         raise DeviceError(f"device '{device.name}' has core '{device.core}'; known are {', '.join(COMPILED_FOR)}")
     return COMPILED_FOR[device.core]
+
+
+def target_of(device: Device) -> Target:
+    """What kernels are chosen for. DeviceError if the core is not known; for the host: any C compiler."""
+    return SCALAR if device.kind == "host" else TARGETS[compiled_for(device)]
 
 
 def memories(device: Device) -> tuple[Region, Region]:

@@ -1,6 +1,8 @@
-/* Which positions of a moved window lie inside the input, along one axis. */
+/* Which rows and columns of the input a moved window reads. */
 #ifndef MJ_WINDOW_H
 #define MJ_WINDOW_H
+
+#include <stddef.h>
 
 #include "fixedpoint.h"
 
@@ -18,6 +20,17 @@ MJ_INLINE struct mj_span mj_window(int32_t out, int32_t stride, int32_t padding,
     const int32_t above = room < kernel ? room : kernel;
     const struct mj_span span = {origin, below, above < below ? below : above};
     return span;
+}
+
+/* The input row under each row of the kernel for output row `out`: NULL for one outside the map. */
+MJ_INLINE void mj_window_rows(const int8_t **rows, const int8_t *input, int32_t row_bytes, int32_t out, int32_t stride,
+                              int32_t padding, int32_t kernel, int32_t dilation, int32_t height)
+{
+    int32_t y = out * stride - padding;
+    for (int32_t ky = 0; ky < kernel; ky++) {
+        rows[ky] = y >= 0 && y < height ? input + y * row_bytes : NULL;
+        y += dilation;
+    }
 }
 
 #endif

@@ -15,6 +15,7 @@ from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_mul
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
 from millijoule.ops.base import Call, activation_range, channel_axis, make_module, same_quantization
+from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,7 @@ class _Unary(Operator):
         return self._table(quantization)[x.astype(np.int64) + 128]
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         return (Call("mj_look_up", "activation.h", {"count": prod(x)}, data={"table": self._table(quantization)}),)
 
@@ -284,7 +285,7 @@ class Softmax(Operator):
         return saturate_int8(fixedpoint.rounding_divide_by_pot(products, bits_over_unit + 23) - 128)
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         parameters = {"rows": prod(x[:-1]), "classes": x[-1]}
         return (Call("mj_softmax", "activation.h", parameters, data={"exponentials": self._table(quantization)}),)

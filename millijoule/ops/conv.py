@@ -28,6 +28,7 @@ from millijoule.ops.base import (
     pair,
     torch_activation,
 )
+from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import torch
@@ -132,7 +133,7 @@ class Conv2d(Operator):
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         window = self.window(x)
         multiplier, shift = self._multipliers(quantization)

@@ -24,6 +24,7 @@ from millijoule.ops.base import (
     make_module,
     torch_activation,
 )
+from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +85,7 @@ class Dense(Operator):
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         multiplier, shift = self._multipliers(quantization)
         bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)

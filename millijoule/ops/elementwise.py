@@ -13,6 +13,7 @@ from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_mul
 from millijoule.graph import Operator, OperatorCost, Shape
 from millijoule.model import OperatorQuantization
 from millijoule.ops.base import Activation, Call, activation_range, check_choice, make_module, torch_activation
+from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +87,12 @@ class Add(_Elementwise):
         return saturate_int8(total + quantization.output.zero_point, low, high)
 
     def call(  # type: ignore[override]
-        self, a: Shape, b: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self,
+        a: Shape,
+        b: Shape,
+        weights: Mapping[str, np.ndarray],
+        quantization: OperatorQuantization,
+        target: Target = SCALAR,
     ) -> tuple[Call, ...]:
         parameters = self._parameters(a, b, quantization)
         for name, (multiplier, shift) in zip(("a", "b", "output"), self._multipliers(quantization), strict=True):
@@ -120,7 +126,12 @@ class Multiply(_Elementwise):
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
     def call(  # type: ignore[override]
-        self, a: Shape, b: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self,
+        a: Shape,
+        b: Shape,
+        weights: Mapping[str, np.ndarray],
+        quantization: OperatorQuantization,
+        target: Target = SCALAR,
     ) -> tuple[Call, ...]:
         multiplier, shift = self._multiplier(quantization)
         parameters = self._parameters(a, b, quantization) | {"multiplier": multiplier, "shift": shift}

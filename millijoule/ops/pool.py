@@ -27,6 +27,7 @@ from millijoule.ops.base import (
     same_quantization,
     torch_activation,
 )
+from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +96,7 @@ class MaxPool2d(_Pool2d):
         return saturate_int8(largest, *activation_range(self.activation, quantization.output))
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         return (Call("mj_max_pool2d", "pool.h", self._parameters(x, quantization)),)
 
@@ -140,7 +141,7 @@ class AveragePool2d(_Pool2d):
         return saturate_int8(mean, *activation_range(self.activation, quantization.output))
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         self._int8_window(x)
         return (Call("mj_average_pool2d", "pool.h", self._parameters(x, quantization)),)
@@ -185,7 +186,7 @@ class GlobalAveragePool(Operator):
         return saturate_int8(scaled + quantization.output.zero_point)
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         multiplier, shift = self._multiplier(x, quantization)
         parameters = {
@@ -237,7 +238,7 @@ class GlobalMaxPool(Operator):
         return y.reshape(len(x), *self.shape(x.shape[1:]))
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         return self._pool(x).call(x, weights, quantization)
 

@@ -22,6 +22,7 @@ from millijoule.ops.base import (
     make_module,
     same_quantization,
 )
+from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +73,7 @@ class Rearrangement(Operator):
         return picked.reshape(len(x), *self.shape(x.shape[1:]))
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)
         walk = self.walk(x)

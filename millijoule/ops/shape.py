@@ -21,6 +21,7 @@ from millijoule.ops.base import (
     make_module,
     same_quantization,
 )
+from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +49,7 @@ class _Alias(Operator):
         return x.reshape(len(x), *self.shape(x.shape[1:]))
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)
         return ()
@@ -109,7 +110,7 @@ class Pad(Operator):
         return np.pad(x, ((0, 0), *self.padding, (0, 0)), constant_values=quantization.output.zero_point)
 
     def call(  # type: ignore[override]
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)
         (top, bottom), (left, right) = self.padding
@@ -156,7 +157,7 @@ class Concat(Operator):
         return np.concatenate(x, axis=-1)
 
     def call(
-        self, *x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+        self, *x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)
         total = sum(shape[-1] for shape in x)

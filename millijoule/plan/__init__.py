@@ -10,6 +10,7 @@ from millijoule.plan.picture import picture
 from millijoule.plan.placement import place
 from millijoule.plan.plan import Buffer, Plan
 from millijoule.plan.verify import PlanError, verify
+from millijoule.target import SCALAR, Target
 
 __all__ = ["Buffer", "Plan", "PlanError", "picture", "plan", "verify"]
 
@@ -17,12 +18,13 @@ ALIGNMENTS = (1, 2, 4, 8, 16)
 """Up to that of the emitted arena itself."""
 
 
-def plan(model: Model | Graph, *, alignment: int = 4) -> Plan:
+def plan(model: Model | Graph, *, target: Target = SCALAR, alignment: int = 4) -> Plan:
     """One arena for the values of a network executed layer by layer, input and output included.
 
     A value takes one byte a number (int8). The placement is the smallest for the graph's order, or as near to
     `lower_bound_bytes` as was found; see `lifetimes` for what shares memory.
 
+    target: the instructions that the kernels are chosen for; the working memory they need depends on it.
     alignment: every offset is a multiple of it. With 4, kernels may read words and keep int32 working memory on every
     core, Cortex-M0+ included; it costs at most 3 bytes for each live value.
 
@@ -32,10 +34,11 @@ def plan(model: Model | Graph, *, alignment: int = 4) -> Plan:
     if alignment not in ALIGNMENTS:
         raise OptionError(f"alignment is {alignment}; it must be one of {', '.join(map(str, ALIGNMENTS))}")
     graph = model.graph if isinstance(model, Model) else model
-    held = lifetimes(model)
+    held = lifetimes(model, target)
     placed = place([(memory.first, memory.last, memory.bytes) for memory in held], alignment)
     return Plan(
         model=graph.name,
+        target=target,
         steps=("input", *(node.name for node in graph.nodes)),
         buffers=tuple(
             Buffer(memory.values, memory.bytes, memory.first, memory.last, offset)

@@ -8,6 +8,7 @@ from math import prod
 from millijoule.graph import Graph, Node
 from millijoule.model import Model
 from millijoule.plan.scratch import scratch_bytes
+from millijoule.target import SCALAR, Target
 
 
 @dataclass
@@ -30,16 +31,16 @@ class Lifetime:
     last: int
 
 
-def lifetimes(model: Model | Graph) -> tuple[Lifetime, ...]:
+def lifetimes(model: Model | Graph, target: Target = SCALAR) -> tuple[Lifetime, ...]:
     """The memory that a network needs, executed layer by layer in the graph's order; int8, one byte a number.
 
     Step 0 is the input's arrival, step i the i-th node. Inputs are held from step 0, outputs to the last step, every
     other value from the node that writes it to the last node that reads it. An alias is its input's memory. The result
     of an operator that works in place takes the memory of an input of the same size that nothing needs afterwards.
-    Working memory of a node, `<node>.scratch`, is held in the node's step only.
+    Working memory of a node on `target`, `<node>.scratch`, is held in the node's step only.
     """
     graph = model.graph if isinstance(model, Model) else model
-    scratch = scratch_bytes(model)
+    scratch = scratch_bytes(model, target)
     last_step = len(graph.nodes)
     last_read = _last_reads(graph)
     memories: list[_Memory] = []

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from millijoule.target import SCALAR, Target
+
 
 @dataclass(frozen=True)
 class Buffer:
@@ -36,7 +38,8 @@ class Plan:
 
     arena_bytes: the size of the arena, input and output included. lower_bound_bytes: what no placement of these
     buffers can go below: the most bytes live at one step, or more where a search has proven it. Values that the caller
-    owns have no buffer. notes: what the reader must know of how the plan was found.
+    owns have no buffer. notes: what the reader must know of how the plan was found. target: what the kernels are chosen
+    for.
     """
 
     model: str
@@ -45,6 +48,7 @@ class Plan:
     arena_bytes: int
     lower_bound_bytes: int
     notes: tuple[str, ...] = ()
+    target: Target = SCALAR
 
     @property
     def is_optimal(self) -> bool:
@@ -68,6 +72,7 @@ class Plan:
         """The fields by name; `steps`, `buffers` and `notes` are lists."""
         return {
             "model": self.model,
+            "instructions": self.target.instructions,
             "arena_bytes": self.arena_bytes,
             "lower_bound_bytes": self.lower_bound_bytes,
             "steps": list(self.steps),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from millijoule.errors import ModelError
 from millijoule.graph import Graph
 from millijoule.model import Model
+from millijoule.target import SCALAR, Target
 
 
-def scratch_bytes(model: Model | Graph) -> dict[str, int]:
-    """Node → bytes of working memory while it runs, for the nodes that need any.
+def scratch_bytes(model: Model | Graph, target: Target = SCALAR) -> dict[str, int]:
+    """Node → bytes of working memory while it runs on `target`, for the nodes that need any.
 
     Only an int8 model has kernels: a graph and a float model need none. A node's calls run one after the other and
     share the memory. Raises ModelError if a node has no int8 kernel.
@@ -24,6 +25,7 @@ def scratch_bytes(model: Model | Graph) -> dict[str, int]:
                 *model.graph.input_shapes(node),
                 weights=model.node_weights(node),
                 quantization=model.node_quantization(node),
+                target=target,
             )
         except (ValueError, ModelError) as error:
             raise ModelError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from None

@@ -27,7 +27,7 @@ class PlanError(ModelError):
 def verify(model: Model | Graph, plan: Plan) -> None:
     """Replay the network on the plan. Raises PlanError that names value, step and address if a byte would be wrong."""
     graph = model.graph if isinstance(model, Model) else model
-    replay = _Replay(graph, scratch_bytes(model), plan)
+    replay = _Replay(graph, scratch_bytes(model, plan.target), plan)
     for input in graph.inputs:
         replay.write(input.name, "input")
     for node in graph.nodes:

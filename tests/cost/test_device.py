@@ -5,8 +5,19 @@ from itertools import pairwise
 
 import pytest
 
-from millijoule.cost.device import COMPILED_FOR, Device, compiled_for, list_devices, load_device, memories, parse_device
+from millijoule.cost.device import (
+    COMPILED_FOR,
+    TARGETS,
+    Device,
+    compiled_for,
+    list_devices,
+    load_device,
+    memories,
+    parse_device,
+    target_of,
+)
 from millijoule.errors import DeviceError
+from millijoule.target import Target
 
 BOARD = """
 title = "a board"
@@ -130,3 +141,16 @@ def test_wrong_files_are_named_with_the_key(old, new, message):
 def test_the_host_has_no_memory_of_its_own():
     with pytest.raises(DeviceError, match="'host' has no flash and RAM"):
         memories(load_device("host"))
+
+
+def test_every_core_has_its_kernels():
+    assert {*TARGETS} == {*COMPILED_FOR.values()}
+    instructions = {device.core: target_of(device).instructions for device in list_devices()}
+    assert instructions[""] == "scalar"
+    assert instructions["cortex-m0plus"] == "armv6m"
+    assert instructions["cortex-m4"] == instructions["cortex-m33"] == "dsp"
+
+
+def test_a_target_names_known_instructions():
+    with pytest.raises(ValueError, match="instructions is 'neon'; it must be one of scalar, armv6m, dsp"):
+        Target("neon")

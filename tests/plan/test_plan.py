@@ -36,7 +36,7 @@ class Blur(Operator):
     def module(self, x):
         raise NotImplementedError
 
-    def call(self, x, weights, quantization):
+    def call(self, x, weights, quantization, target):
         return tuple(Call("mj_blur", "blur.h", {}, scratch_bytes=size) for size in (self.scratch, self.scratch // 2))
 
 
@@ -250,7 +250,7 @@ def test_an_alignment_that_the_arena_does_not_have(alignment):
 
 def test_plans_as_json():
     value = plan(small_graph()).to_json()
-    assert value.keys() == {"model", "arena_bytes", "lower_bound_bytes", "steps", "buffers", "notes"}
+    assert value.keys() == {"model", "arena_bytes", "lower_bound_bytes", "instructions", "steps", "buffers", "notes"}
     assert value["buffers"][0] == {"values": ["input"], "bytes": 144, "first": 0, "last": 1, "offset": 576}
     assert value["notes"] == []
 

@@ -1,0 +1,28 @@
+"""What kernels are written for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Instructions = Literal["scalar", "armv6m", "dsp"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The instructions that an operator's `call` may count on.
+
+    instructions: `scalar`, portable C11; `armv6m`, C for Thumb-1 (Cortex-M0+: no 64-bit product, eight low registers);
+    `dsp`, the dual 16-bit multiplications of Armv7E-M and Armv8-M Mainline (Cortex-M4, M7, M33). Code for every target
+    also compiles on a host and computes the same there.
+    """
+
+    instructions: Instructions = "scalar"
+
+    def __post_init__(self) -> None:
+        known = get_args(Instructions)
+        if self.instructions not in known:
+            raise ValueError(f"instructions is '{self.instructions}'; it must be one of {', '.join(known)}")
+
+
+SCALAR = Target()
