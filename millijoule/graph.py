@@ -7,7 +7,8 @@ produces it; a graph input is a value too. A bad graph cannot be constructed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -117,11 +118,16 @@ class Input:
 
 @dataclass(frozen=True)
 class Node:
-    """One application of an operator. Its output value carries the node's name."""
+    """One application of an operator. Its output value carries the node's name.
+
+    blocks: the blocks of the architecture that it stands in, outermost first. They change nothing that is computed; a
+    framework that runs a block as one call keeps what the block reads until the call returns.
+    """
 
     name: str
     op: Operator
     inputs: tuple[str, ...]
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,6 +195,8 @@ class Builder:
 
     build = Builder("lenet5", (32, 32, 1))
     x = build("c1", Conv2d(channels=6, kernel=5), build.input)
+    with build.block("tail"):
+        x = build("flat", Flatten())
     graph = build.graph(x)
     """
 
@@ -198,13 +206,24 @@ class Builder:
         self.name = name
         self.inputs = (Input(self.input, input_shape),)
         self.nodes: list[Node] = []
+        self.blocks: tuple[str, ...] = ()
         self.last = self.input
 
     def __call__(self, name: str, op: Operator, *inputs: str) -> str:
         """Add a node that reads `inputs`, or the last added value if none is named; return its name."""
-        self.nodes.append(Node(name, op, inputs or (self.last,)))
+        self.nodes.append(Node(name, op, inputs or (self.last,), self.blocks))
         self.last = name
         return name
+
+    @contextmanager
+    def block(self, name: str) -> Iterator[None]:
+        """Nodes that are added inside stand in the block `name`, and in those around it."""
+        outside = self.blocks
+        self.blocks = (*outside, name)
+        try:
+            yield
+        finally:
+            self.blocks = outside
 
     def graph(self, *outputs: str) -> Graph:
         return Graph(self.name, self.inputs, tuple(self.nodes), outputs or (self.last,))

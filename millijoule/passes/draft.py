@@ -25,6 +25,11 @@ class Draft:
         self.outputs = graph.outputs
         self.shapes = dict(graph.shapes)
         self.weights = weights
+        # Value → the nodes that read it, once for each time they do: passes ask at every node.
+        self.readers: dict[str, list[str]] = {name: [] for name in self.shapes}
+        for node in graph.nodes:
+            for name in node.inputs:
+                self.readers[name].append(node.name)
 
     def input_shape(self, node: Node) -> Shape:
         return self.shapes[node.inputs[0]]
@@ -35,10 +40,10 @@ class Draft:
 
     def is_read_once(self, value: str) -> bool:
         """Whether `value` is the input of one node, once, and not an output."""
-        return value not in self.outputs and sum(node.inputs.count(value) for node in self.nodes.values()) == 1
+        return value not in self.outputs and len(self.readers[value]) == 1
 
     def has_readers(self, value: str) -> bool:
-        return any(value in node.inputs for node in self.nodes.values())
+        return bool(self.readers[value])
 
     def set_op(self, name: str, op: Operator) -> None:
         self.nodes[name] = replace(self.nodes[name], op=op)
@@ -50,16 +55,23 @@ class Draft:
         at = nodes.index(node)
         nodes[at : at + 1] = [new, replace(node, inputs=(new.name,))]
         self.nodes = {each.name: each for each in nodes}
+        for name in node.inputs:
+            self.readers[name] = [new.name if reader == node.name else reader for reader in self.readers[name]]
+        self.readers[new.name] = [node.name]
 
     def remove(self, node: Node) -> None:
         """Take a node away; who read it reads its first input."""
         del self.nodes[node.name]
-        renamed = {node.name: node.inputs[0]}
-        self.outputs = tuple(renamed.get(name, name) for name in self.outputs)
-        for other in self.nodes.values():
-            if node.name in other.inputs:
-                inputs = tuple(renamed.get(name, name) for name in other.inputs)
-                self.nodes[other.name] = replace(other, inputs=inputs)
+        stands_in = node.inputs[0]
+        self.outputs = tuple(stands_in if name == node.name else name for name in self.outputs)
+        for name in node.inputs:
+            self.readers[name].remove(node.name)
+        readers = self.readers.pop(node.name)
+        self.readers[stands_in] += readers
+        for reader in dict.fromkeys(readers):
+            other = self.nodes[reader]
+            inputs = tuple(stands_in if name == node.name else name for name in other.inputs)
+            self.nodes[reader] = replace(other, inputs=inputs)
 
     def finished_graph(self) -> Graph:
         return replace(self.graph, nodes=tuple(self.nodes.values()), outputs=self.outputs)

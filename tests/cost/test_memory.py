@@ -1,0 +1,209 @@
+"""Peak memory: the eager rule against what PyTorch allocates, the others by hand."""
+
+import weakref
+
+import pytest
+
+from millijoule.cost import cost
+from millijoule.cost.memory import EAGER, IN_PLACE, LAYER_BY_LAYER, live_bytes
+from millijoule.graph import Builder
+from millijoule.ops import (
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    LocalResponseNorm,
+    MaxPool2d,
+    Relu,
+    Slice,
+)
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+
+class Allocated(TorchDispatchMode):
+    """The bytes of all tensors that operators make, and the most at once."""
+
+    def __init__(self, *held) -> None:
+        super().__init__()
+        self.known = {tensor.untyped_storage()._cdata for tensor in held}
+        self.now = self.peak = sum(tensor.untyped_storage().nbytes() for tensor in held)
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        made = function(*arguments, **(keywords or {}))
+        for tensor in made if isinstance(made, (tuple, list)) else (made,):
+            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage()._cdata not in self.known:
+                storage = tensor.untyped_storage()
+                self.known.add(storage._cdata)
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self.freed, storage._cdata, storage.nbytes())
+        self.peak = max(self.peak, self.now)
+        return made
+
+    def freed(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+
+def allocated(module: nn.Module, *shape: int) -> int:
+    """The most bytes that tensors hold, the input included, while `module` runs."""
+    x = torch.zeros(1, *shape)
+    module.eval()
+    with torch.inference_mode(False), torch.no_grad(), Allocated(x, *module.parameters(), *module.buffers()) as seen:
+        module(x)
+    return seen.peak - sum(each.nbytes for each in (*module.parameters(), *module.buffers()))
+
+
+class Residual(nn.Module):
+    """A bottleneck whose shortcut changes the shape, as torchvision writes it."""
+
+    def __init__(self, inputs: int, middle: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, middle, 1, bias=False)
+        self.first_norm = nn.BatchNorm2d(middle)
+        self.second = nn.Conv2d(middle, outputs, 1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        identity = x
+        out = self.first(x)
+        out = self.first_norm(out)
+        out = self.relu(out)
+        out = self.second(out)
+        out = self.second_norm(out)
+        identity = self.shortcut(x)
+        out += identity
+        return self.relu(out)
+
+
+def residual(build: Builder, name: str, middle: int, outputs: int) -> None:
+    with build.block(name):
+        x = build.last
+        build(f"{name}_first", Conv2d(channels=middle, kernel=1, bias=False))
+        build(f"{name}_first_norm", BatchNorm())
+        build(f"{name}_first_relu", Relu())
+        build(f"{name}_second", Conv2d(channels=outputs, kernel=1, bias=False))
+        y = build(f"{name}_second_norm", BatchNorm())
+        with build.block("shortcut"):
+            build(f"{name}_shortcut", Conv2d(channels=outputs, kernel=1, bias=False), x)
+            build(f"{name}_shortcut_norm", BatchNorm())
+        build(f"{name}_add", Add(), y, build.last)
+        build(f"{name}_relu", Relu())
+
+
+def bottlenecks():
+    build = Builder("bottlenecks", (12, 12, 3))
+    build("stem", Conv2d(channels=8, kernel=3))
+    residual(build, "one", 4, 24)
+    residual(build, "two", 4, 16)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), Residual(8, 4, 24), Residual(24, 4, 16)), build.graph()
+
+
+def pooled():
+    build = Builder("pooled", (20, 20, 3))
+    build("conv", Conv2d(channels=6, kernel=3))
+    build("relu", Relu())
+    build("pool", MaxPool2d(kernel=2))
+    build("dropout", Dropout(rate=0.5))
+    build("flat", Flatten())
+    build("fc", Dense(features=700))
+    module = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(486, 700)
+    )
+    return module, build.graph()
+
+
+def normalised():
+    build = Builder("normalised", (9, 9, 2))
+    build("conv", Conv2d(channels=16, kernel=3))
+    build("relu", Relu())
+    build("norm", LocalResponseNorm(size=5))
+    build("mean", GlobalAveragePool())
+    return nn.Sequential(nn.Conv2d(2, 16, 3), nn.ReLU(inplace=True), nn.LocalResponseNorm(5), Mean()), build.graph()
+
+
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean(dim=(2, 3))
+
+
+class Halves(nn.Module):
+    """Each half of the channels through its own branch, then both beside each other, as ShuffleNet V2 does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(nn.Conv2d(4, 20, 1), nn.BatchNorm2d(20), nn.ReLU(inplace=True))
+
+    def forward(self, x):
+        left, right = x.chunk(2, dim=1)
+        return torch.cat((left, self.branch(right)), dim=1)
+
+
+def halves():
+    build = Builder("halves", (6, 6, 3))
+    build("conv", Conv2d(channels=8, kernel=1))
+    with build.block("unit"):
+        left = build("left", Slice(begin=(0, 0, 0), size=(6, 6, 4)))
+        build("right", Slice(begin=(0, 0, 4), size=(6, 6, 4)), "conv")
+        with build.block("branch"):
+            build("branch_conv", Conv2d(channels=20, kernel=1))
+            build("branch_norm", BatchNorm())
+            build("branch_relu", Relu())
+        build("both", Concat(), left, build.last)
+    return nn.Sequential(nn.Conv2d(3, 8, 1), Halves()), build.graph()
+
+
+@pytest.mark.parametrize("case", [bottlenecks, pooled, normalised, halves], ids=lambda case: case.__name__)
+def test_eager_peak_is_what_torch_allocates(case):
+    module, graph = case()
+    height, width, channels = graph.inputs[0].shape
+    assert cost(graph).eager_peak_bytes == allocated(module, channels, height, width)
+
+
+def test_a_block_keeps_what_it_reads():
+    def peak(in_a_block: bool) -> int:
+        build = Builder("block", (4, 4, 1))
+        build("wide", Conv2d(channels=100, kernel=1))
+        if in_a_block:
+            with build.block("unit"):
+                build("conv", Conv2d(channels=90, kernel=1))
+                build("norm", BatchNorm())
+        else:
+            build("conv", Conv2d(channels=90, kernel=1))
+            build("norm", BatchNorm())
+        return cost(build.graph()).eager_peak_bytes
+
+    assert peak(False) == 4 * 16 * (1 + 100 + 90)
+    assert peak(True) == 4 * 16 * (1 + 100 + 90 + 90)
+
+
+def test_a_convolution_padded_unequally_reads_a_copy():
+    build = Builder("same", (4, 4, 3))
+    build("conv", Conv2d(channels=2, kernel=3, stride=2, padding="same"))
+    assert live_bytes(build.graph(), 4, EAGER) == [4 * (48 + 5 * 5 * 3 + 2 * 2 * 2)]
+
+
+def test_in_place_results_take_the_place_of_an_input_that_dies():
+    build = Builder("places", (10,))
+    x = build("one", Dense(features=10))
+    build("relu", Relu())
+    build("sum", Add(), x, build.last)
+    graph = build.graph()
+    assert live_bytes(graph, 1, LAYER_BY_LAYER) == [20, 20, 30]
+    assert live_bytes(graph, 1, IN_PLACE) == [20, 20, 20]
+
+
+def test_what_is_deployed_has_its_own_peak():
+    _, graph = bottlenecks()
+    found = cost(graph)
+    maps = 10 * 10 * 4
+    assert (found.peak_ram_bytes, found.peak_layer) == (maps * (24 + 24 + 24), "one_shortcut_norm")
+    assert (found.in_place_peak_bytes, found.in_place_peak_layer) == (maps * (8 + 24 + 24), "one_shortcut")
