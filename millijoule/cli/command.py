@@ -58,6 +58,6 @@ def show(options: argparse.Namespace, json_value: Any, table: Any) -> None:
     if options.json:
         print(json.dumps(json_value, indent=2))
     else:
-        from millijoule.report.table import print_tables
+        from millijoule.report.layout import print_tables
 
         print_tables(table)

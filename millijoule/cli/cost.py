@@ -3,20 +3,74 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import NETWORK, Command, graph_or_model, show
+from millijoule.cli.command import NETWORK, Command, graph_or_model
+from millijoule.errors import OptionError
+
+if TYPE_CHECKING:
+    from millijoule.graph import Graph
+    from millijoule.model import Model
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help=NETWORK)
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=NETWORK)
+    parser.add_argument(
+        "--by", choices=("total", "layer"), default="layer", help="totals only, or every layer too (default)"
+    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write everything, layer by layer, as one page")
+    parser.add_argument("--arena", action="store_true", help="plan the arena of the deployed network, too")
+    parser.add_argument(
+        "--define", nargs="?", const="", metavar="FIGURE", help="what a figure means: macs, …; alone: all of them"
+    )
 
 
 def _run(options: argparse.Namespace) -> None:
-    from millijoule.report import table
+    if options.define is not None:
+        _define(options)
+        return
+    if options.model is None:
+        raise OptionError("cost needs a network of the zoo or a model file; `millijoule zoo` lists the networks")
+    network = graph_or_model(options.model)
+    costs = millijoule.cost(network)
+    arena = _arena_bytes(network) if options.arena else None
+    if options.html:
+        from millijoule.report.cost_page import write_cost_page
 
-    costs = millijoule.cost(graph_or_model(options.model))
-    show(options, costs.to_json(), table.cost(costs))
+        write_cost_page(costs, options.html, arena_bytes=arena)
+    if options.json:
+        print(json.dumps(costs.to_json() | ({} if arena is None else {"arena_bytes": arena}), indent=2))
+        return
+    from millijoule.report.costs import cost
+    from millijoule.report.layout import print_tables
+
+    print_tables(cost(costs, by_layer=options.by == "layer", arena_bytes=arena))
+
+
+def _arena_bytes(network: Graph | Model) -> int:
+    """The planned arena of the network as it is deployed."""
+    from millijoule.model import Model
+    from millijoule.passes import simplify
+
+    if isinstance(network, Model):
+        return millijoule.plan(network if network.is_int8 else simplify(network.graph)).arena_bytes
+    return millijoule.plan(simplify(network)).arena_bytes
+
+
+def _define(options: argparse.Namespace) -> None:
+    from millijoule.cost.definitions import DEFINITIONS, define
+
+    wanted = {options.define: define(options.define)} if options.define else DEFINITIONS
+    if options.json:
+        print(json.dumps(wanted, indent=2, ensure_ascii=False))
+        return
+    from millijoule.report.costs import definitions
+    from millijoule.report.layout import print_tables
+
+    print_tables(definitions(list(wanted.items())))
 
 
 COST = Command("cost", "parameters, MACs, size and memory of a network, before anything is trained", _run, _options)

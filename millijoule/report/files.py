@@ -1,10 +1,16 @@
-"""Files that are there whole or not at all."""
+"""Files of this folder, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from importlib.resources import files
 from pathlib import Path
+
+
+def read_part(name: str) -> str:
+    """A file of this folder that pages are made of."""
+    return (files("millijoule") / "report" / name).read_text(encoding="utf-8")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -40,6 +40,18 @@ def shape(sizes: Sequence[int]) -> str:
     return "x".join(map(str, sizes))
 
 
+def span(sizes: tuple[float, float] | None) -> str:
+    """(3.0, 3.0) → 3, (3, 5) → 3x5."""
+    if sizes is None:
+        return NONE
+    return f"{sizes[0]:g}" if sizes[0] == sizes[1] else f"{sizes[0]:g}x{sizes[1]:g}"
+
+
+def megabytes(size: int) -> str:
+    """244403360 → 244.4 MB, 233.1 MiB."""
+    return f"{size / 1e6:,.4g} MB, {size / 2**20:,.4g} MiB"
+
+
 def compact(value: int) -> str:
     """At most five characters: 987, 12.3 k, 4.56 M (decimal)."""
     for unit, size in (("G", 1_000_000_000), ("M", 1_000_000), ("k", 1_000)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -13,7 +12,7 @@ import millijoule
 from millijoule.cost.device import Device, Region
 from millijoule.report import format as fmt
 from millijoule.report.deployment import Deployment
-from millijoule.report.files import write_text
+from millijoule.report.files import read_part, write_text
 from millijoule.report.svg import Panel, kind_of, layer_bars, memory_map
 from millijoule.run.counter import RUN
 
@@ -41,9 +40,10 @@ def write_page(deployment: Deployment, path: Path) -> None:
 
 def page(deployment: Deployment) -> str:
     """The page as text."""
-    template = Template((files("millijoule") / "report" / "page.html").read_text(encoding="utf-8"))
+    template = Template(read_part("page.html"))
     graph, plan = deployment.model.graph, deployment.plan
     return template.substitute(
+        style=read_part("style.css"),
         title=escape(f"{graph.name} on {deployment.device.name}"),
         heading=escape(f"{graph.name} on {deployment.device.title}"),
         subtitle=_subtitle(deployment),

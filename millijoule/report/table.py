@@ -1,86 +1,23 @@
 """Tables for the terminal.
 
-Each function returns what `print_tables` prints: tables as wide as the terminal allows, plain text where there is none.
-Columns of numbers never wrap; names give way. What was computed and what was measured have columns of their own.
+Each function returns what `print_tables` prints. What was computed and what was measured have columns of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
-from rich.box import Box
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
-from millijoule.cost import Cost
 from millijoule.cost.device import Device
 from millijoule.plan import Plan, picture
 from millijoule.report import format as fmt
 from millijoule.report.deployment import Deployment
+from millijoule.report.layout import Column, Responsive, make_table
 from millijoule.report.networks import NetworkSummary
 from millijoule.run.counter import RUN
 from millijoule.run.doctor import Check
-
-RULE = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
-"""A line of hyphens below the header, and above the totals."""
-WIDE = 100
-"""Columns from which a table shows everything."""
-
-
-def print_tables(tables: Sequence[RenderableType], console: Console | None = None) -> None:
-    """Print to stdout, a blank line between one and the next; without colour if stdout is no terminal."""
-    console = console or Console(markup=False, highlight=False, emoji=False)
-    for index, table in enumerate(tables):
-        if index:
-            console.print()
-        console.print(table)
-
-
-@dataclass(frozen=True)
-class _Column:
-    """header: may have a second line for unit or origin. text: flush left and cut where there is no room."""
-
-    header: str
-    text: bool = False
-    wide_only: bool = False
-
-
-@dataclass(frozen=True)
-class _Responsive:
-    """What `make(width)` returns for the width there is."""
-
-    make: Callable[[int], RenderableType]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self.make(options.max_width)
-
-
-def _table(columns: Sequence[_Column], rows: Sequence[Sequence[str]], total: bool = False) -> RenderableType:
-    """total: the last row is a total, below a line."""
-
-    def make(width: int) -> RenderableType:
-        shown = [index for index, column in enumerate(columns) if width >= WIDE or not column.wide_only]
-        table = Table(box=RULE, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1), show_footer=total)
-        for index in shown:
-            column = columns[index]
-            justify: Literal["left", "right"] = "left" if column.text else "right"
-            table.add_column(
-                Text(column.header),
-                Text(rows[-1][index], style="bold") if total else "",
-                justify=justify,
-                no_wrap=not column.text,
-                overflow="ellipsis",
-                header_style="bold",
-                min_width=6 if column.text else None,
-            )
-        for row in rows[:-1] if total else rows:
-            table.add_row(*(Text(row[index]) for index in shown))
-        return table
-
-    return _Responsive(make)
 
 
 def deployment(deployed: Deployment) -> list[RenderableType]:
@@ -124,8 +61,8 @@ def _summary(deployed: Deployment) -> RenderableType:
     ]
     if device.kind == "host":
         rows = [row for row in rows if row[1] or row[2] != fmt.NONE]
-    columns = (_Column("", text=True), _Column("computed"), _Column(where), _Column("device"))
-    return _table(columns if device.kind == "mcu" else columns[:3], rows)
+    columns = (Column("", text=True), Column("computed"), Column(where), Column("device"))
+    return make_table(columns if device.kind == "mcu" else columns[:3], rows)
 
 
 def _verdict(deployed: Deployment) -> Text:
@@ -190,80 +127,34 @@ def _layers(deployed: Deployment) -> RenderableType:
         )
     )
     columns = [
-        _Column("#"),
-        _Column("layer", text=True),
-        _Column("operator", text=True, wide_only=True),
-        _Column("output", text=True, wide_only=True),
-        _Column("MACs"),
-        _Column("share", wide_only=measurement is not None),
-        _Column("weights,\nbytes"),
-        _Column("live RAM,\nplanned"),
-        _Column("instructions,\nmeasured"),
-        _Column("share"),
-        _Column("per MAC", wide_only=True),
+        Column("#"),
+        Column("layer", text=True),
+        Column("operator", text=True, wide_only=True),
+        Column("output", text=True, wide_only=True),
+        Column("MACs"),
+        Column("share", wide_only=measurement is not None),
+        Column("weights,\nbytes"),
+        Column("live RAM,\nplanned"),
+        Column("instructions,\nmeasured"),
+        Column("share"),
+        Column("per MAC", wide_only=True),
     ]
-    return _table(columns if measurement else columns[:8], rows, total=True)
-
-
-def cost(costs: Cost) -> list[RenderableType]:
-    """The result of `cost`: totals, then layer by layer."""
-    summary = [
-        ("parameters", fmt.count(costs.params), f"{fmt.count(costs.trainable_params)} of them trained"),
-        ("MACs", fmt.count(costs.macs), "multiply-accumulates; 1 MAC = 2 FLOPs"),
-        ("connections", fmt.count(costs.connections), "MACs + bias additions"),
-        ("other operations", fmt.count(costs.operations), "comparisons, additions, look-ups"),
-        ("weights, bytes", fmt.count(costs.size_bytes), ""),
-        ("activations, bytes", fmt.count(costs.activation_bytes), "sum of all values"),
-        ("peak RAM, bytes", fmt.count(costs.peak_ram_bytes), f"live at once, in {costs.peak_layer}; nothing in place"),
-    ]
-    rows = [
-        (
-            str(number),
-            layer.name,
-            layer.operator,
-            fmt.shape(layer.output_shape),
-            fmt.count(layer.params),
-            fmt.count(layer.macs),
-            fmt.share(layer.macs, costs.macs),
-            fmt.count(layer.size_bytes),
-            fmt.count(layer.live_bytes),
-        )
-        for number, layer in enumerate(costs.layers, start=1)
-    ]
-    peak = fmt.count(costs.peak_ram_bytes)
-    totals = (fmt.count(costs.params), fmt.count(costs.macs), "", fmt.count(costs.size_bytes), peak)
-    rows.append(("", "total, peak RAM", "", "", *totals))
-    columns = (
-        _Column("#"),
-        _Column("layer", text=True),
-        _Column("operator", text=True, wide_only=True),
-        _Column("output", text=True),
-        _Column("parameters"),
-        _Column("MACs"),
-        _Column("share"),
-        _Column("weights,\nbytes"),
-        _Column("live RAM,\nbytes"),
-    )
-    return [
-        Text(costs.name, style="bold"),
-        _table((_Column("", text=True), _Column("count"), _Column("", text=True)), summary),
-        _table(columns, rows, total=True),
-    ]
+    return make_table(columns if measurement else columns[:8], rows, total=True)
 
 
 def plan(planned: Plan) -> list[RenderableType]:
     """The picture of the arena."""
-    return [_Responsive(lambda width: Text(picture(planned, width).rstrip("\n"), no_wrap=True))]
+    return [Responsive(lambda width: Text(picture(planned, width).rstrip("\n"), no_wrap=True))]
 
 
 def devices(known: Sequence[Device]) -> list[RenderableType]:
     columns = (
-        _Column("device", text=True),
-        _Column("board or chip", text=True),
-        _Column("core", text=True),
-        _Column("clock"),
-        _Column("flash"),
-        _Column("RAM"),
+        Column("device", text=True),
+        Column("board or chip", text=True),
+        Column("core", text=True),
+        Column("clock"),
+        Column("flash"),
+        Column("RAM"),
     )
     rows = [
         (
@@ -276,18 +167,18 @@ def devices(known: Sequence[Device]) -> list[RenderableType]:
         )
         for device in known
     ]
-    return [_table(columns, rows)]
+    return [make_table(columns, rows)]
 
 
 def zoo(networks: Sequence[NetworkSummary]) -> list[RenderableType]:
     """The networks that are known, at their default arguments, as they are trained."""
     columns = (
-        _Column("network", text=True),
-        _Column("what", text=True),
-        _Column("year", wide_only=True),
-        _Column("input", text=True),
-        _Column("parameters"),
-        _Column("MACs"),
+        Column("network", text=True),
+        Column("what", text=True),
+        Column("year", wide_only=True),
+        Column("input", text=True),
+        Column("parameters"),
+        Column("MACs"),
     )
     rows = [
         (
@@ -300,16 +191,16 @@ def zoo(networks: Sequence[NetworkSummary]) -> list[RenderableType]:
         )
         for network in networks
     ]
-    return [_table(columns, rows)]
+    return [make_table(columns, rows)]
 
 
 def doctor(checks: Sequence[Check]) -> list[RenderableType]:
     """What is installed, and the commands that get what is missing."""
-    columns = (_Column("", text=True), _Column("found", text=True), _Column("what for", text=True))
+    columns = (Column("", text=True), Column("found", text=True), Column("what for", text=True))
     missing = [check for check in checks if not check.found]
     rows = [
         (check.name, check.version if check.found else f"MISSING {check.version}".rstrip(), check.what_for)
         for check in checks
     ]
     hints = [Text("\n".join(f"hint: {check.how_to_get}" for check in missing))] if missing else []
-    return [_table(columns, rows), *hints]
+    return [make_table(columns, rows), *hints]

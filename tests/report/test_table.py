@@ -9,7 +9,8 @@ from millijoule import zoo
 from millijoule.cost import cost
 from millijoule.cost.device import load_device
 from millijoule.plan import picture, plan
-from millijoule.report import table
+from millijoule.report import costs, table
+from millijoule.report.layout import print_tables
 from millijoule.report.networks import summarise
 from millijoule.run.doctor import Check
 from tests.networks import small_graph
@@ -18,7 +19,7 @@ from tests.report.deployments import ACCURACY, chain, deployment
 
 def shown(tables, width: int) -> str:
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
-    table.print_tables(tables, console)
+    print_tables(tables, console)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
 
 
@@ -96,15 +97,23 @@ MACs                        7,164
 COST_80 = """\
 lenet5
 
-                      count
-------------------------------------------------------------------
-parameters           61,706  61,706 of them trained
-MACs                416,520  multiply-accumulates; 1 MAC = 2 FLOPs
-connections         423,038  MACs + bias additions
-other operations     12,812  comparisons, additions, look-ups
-weights, bytes      246,824
-activations, bytes   36,472  sum of all values
-peak RAM, bytes      23,520  live at once, in s2; nothing in place
+                       count
+---------------------------------------------------------------------
+parameters            61,706  convolution 4.2 %, dense 95.8 %
+trained parameters    61,706  without running statistics
+MACs                 416,520  convolution 85.9 %, dense 14.1 %
+FLOPs                833,040  2 x MACs
+other operations      12,812  activation 6.51 k, pooling 6.30 k
+connections          423,038  MACs + bias additions
+neurons                6,518  outputs of layers with MACs
+size float32, bytes  246,824  0.2468 MB, 0.2354 MiB
+size float16, bytes  123,412  0.1234 MB, 0.1177 MiB
+size int8, bytes      62,414  0.06241 MB, 0.05952 MiB
+activations            9,118  all values: 0.03647 MB, 0.03478 MiB
+peak RAM, bytes       23,520  layer by layer, nothing in place; in s2
+peak RAM eager        37,024  PyTorch's tensors; in s2
+peak RAM in place     23,520  batch-norm folded; in s2
+bytes moved          315,632  2.64 FLOPs per byte
 
                                                            weights,  live RAM,
 #  layer            output    parameters     MACs   share     bytes      bytes
@@ -189,8 +198,8 @@ def test_wrong_outputs_are_called_wrong():
 
 
 def test_cost():
-    assert shown(table.cost(cost(zoo.lenet5())), 80) == COST_80
-    assert "2  s2               MaxPool2d  14x14x6 " in shown(table.cost(cost(zoo.lenet5())), 120)
+    assert shown(costs.cost(cost(zoo.lenet5())), 80) == COST_80
+    assert "2  s2               MaxPool2d  14x14x6 " in shown(costs.cost(cost(zoo.lenet5())), 120)
 
 
 def test_devices():
@@ -231,7 +240,7 @@ def test_no_line_is_too_wide_and_no_number_is_cut(width, layers):
     made = deployment(chain(layers, name="a_network_with_quite_a_long_name"))
     big = [layer | {"macs": 123_456_789, "instructions": 1_234_567_890} for layer in made.layers()]
     object.__setattr__(made, "layers", lambda: tuple(big))
-    for tables in (table.deployment(made), table.cost(made.cost), table.devices([made.device])):
+    for tables in (table.deployment(made), costs.cost(made.cost), table.devices([made.device])):
         text = shown(tables, width)
         assert max(map(len, text.splitlines())) <= width
     text = shown(table.deployment(made), width)
@@ -248,7 +257,7 @@ def test_names_are_shown_as_they_are():
 
 def test_plain_text_where_there_is_no_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    table.print_tables(table.deployment(deployment()))
+    print_tables(table.deployment(deployment()))
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert out.isascii()

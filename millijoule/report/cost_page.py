@@ -1,0 +1,78 @@
+"""The cost of a network as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+import millijoule
+from millijoule.cost import Cost
+from millijoule.cost.definitions import DEFINITIONS
+from millijoule.report.costs import LAYER_COLUMNS, layer_cells, total_cells, totals
+from millijoule.report.files import read_part, write_text
+from millijoule.report.layout import Column
+from millijoule.report.svg import Panel, layer_bars
+
+TOTAL_COLUMNS = (Column("total", text=True), Column("count"), Column("what to know", text=True))
+
+
+def write_cost_page(costs: Cost, path: Path, arena_bytes: int | None = None) -> None:
+    """Write the page to `path`, whole or not at all. Raises OSError if that cannot be done."""
+    write_text(path, cost_page(costs, arena_bytes))
+
+
+def cost_page(costs: Cost, arena_bytes: int | None = None) -> str:
+    """The page as text."""
+    rows = [layer_cells(number, layer, costs) for number, layer in enumerate(costs.layers, start=1)]
+    notes = ""
+    if costs.at_least:
+        names = escape(", ".join(costs.not_counted))
+        notes = f'<p class="note">Not counted: {names}. Every total is at least what stands here.</p>'
+    return Template(read_part("cost.html")).substitute(
+        style=read_part("style.css"),
+        title=escape(f"What {costs.name} costs"),
+        notes=notes,
+        totals=html_table(TOTAL_COLUMNS, totals(costs, arena_bytes)),
+        bars=_bars(costs),
+        layers=html_table(LAYER_COLUMNS, rows, total_cells(costs)),
+        words="<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in DEFINITIONS.items()) + "</dl>",
+        footer=f"Made by millijoule {escape(millijoule.__version__)}. The numbers are in this page as JSON.",
+        # No `<` can end the element or open a comment.
+        json=json.dumps(costs.to_json()).replace("<", "\\u003c"),
+    )
+
+
+def _bars(costs: Cost) -> str:
+    layers = costs.layers
+    panels = [
+        Panel("MACs", "counted", "computed", [layer.macs for layer in layers], costs.macs),
+        Panel("Parameters", "counted", "computed", [layer.params for layer in layers], costs.params),
+        Panel(
+            "Live RAM, eager",
+            "bytes; share of the peak",
+            "computed",
+            [layer.eager_live_bytes for layer in layers],
+            costs.eager_peak_bytes,
+        ),
+        Panel("Bytes moved", "counted", "computed", [layer.moved_bytes for layer in layers], costs.moved_bytes),
+    ]
+    return layer_bars([layer.name for layer in layers], panels)
+
+
+def html_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], foot: Sequence[str] = ()) -> str:
+    """A table; what the terminal's tables have on two lines of a header is broken there."""
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        parts = [
+            f"<{tag}{' class=text' if column.text else ''}>{escape(cell).replace(chr(10), '<br>')}</{tag}>"
+            for column, cell in zip(columns, cells, strict=True)
+        ]
+        return f"<tr>{''.join(parts)}</tr>\n"
+
+    body = "".join(row(cells, "td") for cells in rows)
+    end = f"<tfoot>{row(foot, 'td')}</tfoot>" if foot else ""
+    head = row([column.header for column in columns], "th")
+    return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}</tbody>\n{end}</table>\n"
