@@ -6,7 +6,6 @@ Values are in ONNX's own layout, (batch, channels, height, width) or (batch, …
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
