@@ -63,5 +63,7 @@ def test_cores(tmp_path, core, compiler):
 def test_sanitizers_find_nothing(tmp_path, compiler, sanitizers):
     """All cases, with every input that they have: addresses, undefined behaviour, reads of what nothing wrote."""
     batch = Batch.write(tmp_path, "cortex-m4", MODELS, INPUTS)
-    outputs = run_program(tmp_path, batch.all_inputs(), batch.sizes()[1], compiler, sanitize=sanitizers.split(","))
+    outputs = run_program(
+        tmp_path, batch.all_inputs(), batch.sizes()[1], compiler, "-O0", sanitize=sanitizers.split(",")
+    )
     assert_equal(batch.split(outputs), list(MODELS))
