@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import millijoule
+from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
     from millijoule.graph import Graph
     from millijoule.model import Model
 
-NETWORK = "a network of the zoo or a .tflite file"
+NETWORK = "a network of the zoo, a .tflite file or an .onnx file"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,28 @@ def is_file(name: str) -> bool:
     return os.sep in name or Path(name).suffix != "" or Path(name).is_file()
 
 
-def graph_or_model(name: str) -> Graph | Model:
-    return millijoule.load(name) if is_file(name) else millijoule.zoo.get(name)
+def input_shape(text: str) -> tuple[int, ...]:
+    """1x3x224x224 as numbers."""
+    return tuple(positive(size) for size in text.split("x"))
+
+
+def add_input(parser: argparse.ArgumentParser) -> None:
+    """The option --input, for files that leave sizes open."""
+    parser.add_argument(
+        "--input",
+        type=input_shape,
+        metavar="SHAPE",
+        help="the input's shape where an .onnx file leaves sizes open, as 1x3x224x224",
+    )
+
+
+def graph_or_model(options: argparse.Namespace) -> Graph | Model:
+    """The network that `options.model` names."""
+    if is_file(options.model):
+        return millijoule.load(options.model, options.input)
+    if options.input is not None:
+        raise OptionError(f"'{options.model}' is a network of the zoo, whose input is known; leave --input out")
+    return millijoule.zoo.get(options.model)
 
 
 def show(options: argparse.Namespace, json_value: Any, table: Any) -> None:

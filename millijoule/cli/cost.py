@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import NETWORK, Command, graph_or_model
+from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", metavar="MODEL", help=NETWORK)
+    add_input(parser)
     parser.add_argument(
         "--by", choices=("total", "layer"), default="layer", help="totals only, or every layer too (default)"
     )
@@ -34,7 +35,7 @@ def _run(options: argparse.Namespace) -> None:
         return
     if options.model is None:
         raise OptionError("cost needs a network of the zoo or a model file; `millijoule zoo` lists the networks")
-    network = graph_or_model(options.model)
+    network = graph_or_model(options)
     costs = millijoule.cost(network)
     arena = _arena_bytes(network) if options.arena else None
     if options.html:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import millijoule
-from millijoule.cli.command import Command, is_file, positive, show, whole
+from millijoule.cli.command import Command, add_input, is_file, positive, show, whole
 from millijoule.errors import OptionError, ToolError
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="lenet5",
         metavar="MODEL",
-        help="a .tflite file, or a network of the zoo to train on --data (default: lenet5)",
+        help="a .tflite or .onnx file, or a network of the zoo to train on --data (default: lenet5)",
     )
+    add_input(parser)
     parser.add_argument("--device", required=True, help="the device to build for; `millijoule devices` lists them")
     parser.add_argument(
         "--data",
@@ -63,9 +64,9 @@ def _run(options: argparse.Namespace) -> None:
     if options.data:
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
     if is_file(options.model):
-        model = millijoule.load(options.model)
+        model = millijoule.load(options.model, options.input)
     elif data is None:
-        raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a .tflite file")
+        raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
     else:
         graph = millijoule.zoo.get(options.model, **_fit_to(options.model, data))
         model = millijoule.train(graph, data, epochs=options.epochs, seed=options.seed, checkpoint=options.checkpoint)

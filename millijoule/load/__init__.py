@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from millijoule.errors import ModelError
@@ -10,7 +11,7 @@ from millijoule.model import Model
 __all__ = ["load"]
 
 LARGEST_FILE_BYTES = 2**31 - 1
-"""Offsets in TFLite files are signed 32-bit."""
+"""Offsets in TFLite files are signed 32-bit; protobuf, which ONNX files are, ends there too."""
 
 _SIGNATURES = (
     (b"\x89HDF\r\n\x1a\n", "a Keras HDF5 file"),
@@ -25,11 +26,13 @@ _SIGNATURES = (
     (b"<", "an HTML or XML page"),
     (b"{", "JSON text"),
 )
-_SUFFIXES = {".onnx": "an ONNX file", ".pt": "a PyTorch file", ".pth": "a PyTorch file", ".th": "a PyTorch file"}
+_SUFFIXES = {".pt": "a PyTorch file", ".pth": "a PyTorch file", ".th": "a PyTorch file"}
 
 
-def load(path: Path | str) -> Model:
-    """The model in a file: int8 or uint8 TFLite as an int8 model, float TFLite as a float model.
+def load(path: Path | str, input_shape: Sequence[int] | None = None) -> Model:
+    """The model in a .tflite or .onnx file: quantized ones as int8 models, others as float models.
+
+    input_shape: for ONNX, the shape of the input, batch included, where the file leaves sizes open.
 
     The graph is named after the file. Raises ModelError, in one line that names the file, the operator or the byte,
     if the file cannot be read, is no model, is damaged, or holds something that is not supported.
@@ -37,15 +40,24 @@ def load(path: Path | str) -> Model:
     path = Path(path)
     try:
         if path.is_dir():
-            raise ModelError(f"{path}: a folder; name a .tflite file in it")
+            raise ModelError(f"{path}: a folder; name a .tflite or .onnx file in it")
         size = path.stat().st_size
         if size > LARGEST_FILE_BYTES:
-            raise ModelError(f"{path}: {size} bytes; TFLite files have {LARGEST_FILE_BYTES} at most")
+            raise ModelError(
+                f"{path}: {size} bytes; TFLite and ONNX files have {LARGEST_FILE_BYTES} at most (larger ONNX models "
+                "keep their numbers in files beside them)"
+            )
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if path.suffix.lower() == ".onnx" and data and not _other_format(data):
+        from millijoule.load.onnx import load_onnx
+
+        return load_onnx(data, path, _graph_name(path), input_shape)
     if data[4:8] != b"TFL3":
-        raise ModelError(f"{path}: {_looks_like(path, data)}; .tflite files can be loaded")
+        raise ModelError(f"{path}: {_looks_like(path, data)}; .tflite and .onnx files can be loaded")
+    if input_shape is not None:
+        raise ModelError(f"{path}: a TFLite file states the shape of its input; leave --input out")
     from millijoule.load.tflite import load_tflite
 
     return load_tflite(data, str(path), _graph_name(path))
@@ -54,14 +66,15 @@ def load(path: Path | str) -> Model:
 def _looks_like(path: Path, data: bytes) -> str:
     if not data:
         return "the file is empty"
-    for signature, description in _SIGNATURES:
-        if data.startswith(signature):
-            return f"not a TFLite file but {description}"
-    if path.suffix.lower() in _SUFFIXES:
-        return f"not a TFLite file but {_SUFFIXES[path.suffix.lower()]}"
+    if other := _other_format(data) or _SUFFIXES.get(path.suffix.lower()):
+        return f"not a TFLite file but {other}"
     if len(data) < 8:
         return f"{len(data)} bytes are too few for a TFLite file: it is truncated"
     return f"not a TFLite file: bytes 4 to 7 are {data[4:8]!r}, not b'TFL3'"
+
+
+def _other_format(data: bytes) -> str | None:
+    return next((description for signature, description in _SIGNATURES if data.startswith(signature)), None)
 
 
 def _graph_name(path: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from millijoule.errors import ModelError
 from millijoule.graph import Graph, Input
+from millijoule.load.integer import check_kernels, image_preprocess
 from millijoule.load.names import identifier, layer_path, node_names, unique
 from millijoule.load.network import Network, Refused
 from millijoule.load.tflite_file import Operation, TfliteFile, read_tflite
@@ -164,34 +165,11 @@ def _model(network: Network, core: _Core, name: str) -> Model:
             graph,
             network.weights,
             network.quantization if quantized else None,
-            preprocess=_preprocess(network, inputs) if quantized else {},
+            preprocess=image_preprocess(graph, network.quantization[inputs[0].name]) if quantized else {},
             notes=(*core.notes, *dict.fromkeys(network.notes)),
         )
     except ModelError as error:
         file.fail(str(error))
     if quantized:
-        _check_kernels(model, file)
+        check_kernels(model, file.fail)
     return model
-
-
-def _preprocess(network: Network, inputs: Sequence[Input]) -> dict[str, list[float]]:
-    """What makes an image's int8 input pixel - 128, as all int8 image models take it: mean and std of pixels in 0…1."""
-    if len(inputs) != 1 or len(inputs[0].shape) != 3 or inputs[0].shape[2] not in (1, 3):
-        return {}
-    channels = inputs[0].shape[2]
-    quantization = network.quantization[inputs[0].name]
-    mean = (quantization.zero_point + 128) / 255
-    return {"mean": [mean] * channels, "std": [1 / (255 * float(quantization.scale))] * channels}
-
-
-def _check_kernels(model: Model, file: TfliteFile) -> None:
-    """Refuse scales that a node's integer arithmetic does not allow."""
-    for node in model.graph.nodes:
-        try:
-            node.op.call(
-                *model.graph.input_shapes(node),
-                weights=model.node_weights(node),
-                quantization=model.node_quantization(node),
-            )
-        except ValueError as error:
-            file.fail(f"node '{node.name}' ({type(node.op).__name__}): {error}")

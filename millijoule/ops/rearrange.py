@@ -58,7 +58,9 @@ class Rearrangement(Operator):
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
             flat = channels_last(x).contiguous()
-            picked = flat.as_strided((len(x), *walk.sizes), (flat[0].numel(), *walk.strides), walk.offset)
+            # The offset counts from the start of the storage, in which the input may be a part itself.
+            offset = flat.storage_offset() + walk.offset
+            picked = flat.as_strided((len(x), *walk.sizes), (flat[0].numel(), *walk.strides), offset)
             return channels_first(picked.reshape(len(x), *target))
 
         return make_module({}, forward)

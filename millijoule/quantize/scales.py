@@ -8,25 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from millijoule.graph import Graph, Node, Operator
+from millijoule.graph import Graph, Node
 from millijoule.model import Model, Quantization
-from millijoule.ops.activation import Relu6, Requantize, Sigmoid, Softmax, Tanh
-from millijoule.ops.pool import AveragePool2d, GlobalMaxPool, MaxPool2d
-from millijoule.ops.rearrange import Rearrangement
-from millijoule.ops.shape import Concat, Flatten, Pad, Reshape
+from millijoule.ops.activation import Requantize
+from millijoule.ops.quantization import SAME_SCALE, prescribed_output
+from millijoule.ops.shape import Concat
 from millijoule.quantize.ranges import Range
-
-# Operators whose inputs and output share one scale and zero point in TFLite.
-SAME_SCALE = (MaxPool2d, AveragePool2d, GlobalMaxPool, Relu6, Pad, Flatten, Reshape, Concat, Rearrangement)
-
-
-def prescribed_output(op: Operator) -> Quantization | None:
-    """The output quantization that TFLite prescribes: of what lies in 0…1 and in -1…1 (times a tanh's amplitude)."""
-    if isinstance(op, Softmax | Sigmoid):
-        return Quantization.of(1 / 256, -128)
-    if isinstance(op, Tanh):
-        return Quantization.of(op.amplitude / 128, 0)
-    return None
 
 
 def quantization_of_range(low: float, high: float, smallest_scale: float) -> Quantization:

@@ -60,7 +60,8 @@ from millijoule.ops import (
     Tanh,
     Transpose,
 )
-from millijoule.quantize.scales import SAME_SCALE, prescribed_output, quantization_of_range
+from millijoule.ops.quantization import SAME_SCALE, prescribed_output
+from millijoule.quantize.scales import quantization_of_range
 from tests.ops.torch_run import run_module
 from tests.tflite_writer import one_node
 
