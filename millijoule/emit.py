@@ -51,7 +51,12 @@ def emit(model: Model, plan: Plan, device: Device, folder: Path) -> tuple[Path, 
 
 
 def identifier(name: str) -> str:
-    """`name` as part of a C identifier."""
+    """A model's name as a C identifier: it begins with a letter, and not with the kernels' own `mj_`."""
+    text = _in_identifier(name)
+    return text if re.match(r"(?!mj(_|$))[a-z]", text, re.IGNORECASE) else f"model_{text.strip('_')}".rstrip("_")
+
+
+def _in_identifier(name: str) -> str:
     return re.sub(r"[^0-9A-Za-z_]", "_", name)
 
 
@@ -60,7 +65,7 @@ def layer_symbols(model: Model) -> dict[str, str]:
     name = identifier(model.graph.name)
     digits = max(2, len(str(len(model.graph.nodes) - 1)))
     return {
-        node.name: f"{name}_layer_{index:0{digits}}_{identifier(node.name)}"
+        node.name: f"{name}_layer_{index:0{digits}}_{_in_identifier(node.name)}"
         for index, node in enumerate(model.graph.nodes)
         if not node.op.alias
     }
@@ -87,9 +92,12 @@ class _Project:
         self.name = identifier(graph.name)
         self.upper = self.name.upper()
         self.input, self.output = graph.inputs[0].name, graph.outputs[0]
+        self.title = _comment_safe(graph.name)
         symbols = layer_symbols(model)
+        # Those that execute nothing are asked too: they refuse what they cannot pass on.
+        calls = {node.name: self._calls(node) for node in graph.nodes}
         self.layers = [
-            _Layer(node, symbols[node.name], self._calls(node)) for node in graph.nodes if node.name in symbols
+            _Layer(node, symbols[node.name], calls[node.name]) for node in graph.nodes if node.name in symbols
         ]
         self.quantization = model.quantization
 
@@ -114,7 +122,7 @@ class _Project:
         if self.model.labels:
             labels = _comment_safe(", ".join(self.model.labels))
             ends.append(f"/* Classes, in the order of the output: {labels}. */")
-        return f"""/* {self.graph.name}: int8 network, made by millijoule. One inference: {name}_run. */
+        return f"""/* {self.title}: int8 network, made by millijoule. One inference: {name}_run. */
 #ifndef {upper}_H
 #define {upper}_H
 
@@ -166,7 +174,7 @@ int {name}_run_float(const float *input, float *output);
         offsets = self.plan.offsets
         layers = "\n".join(self._layer(layer) for layer in self.layers)
         calls = "\n".join(f"    {layer.symbol}();" for layer in self.layers)
-        return f"""/* {self.graph.name}: the layers, in the order in which they run. Made by millijoule. */
+        return f"""/* {self.title}: the layers, in the order in which they run. Made by millijoule. */
 #include "model.h"
 
 #include <stddef.h>
@@ -265,7 +273,7 @@ static __attribute__((noinline)) void {layer.symbol}(void)
             for index, call in enumerate(layer.calls)
             for name, array in call.data.items()
         )
-        return f"""/* {self.graph.name}: weights, biases and requantization factors. Made by millijoule. */
+        return f"""/* {self.title}: weights, biases and requantization factors. Made by millijoule. */
 #ifndef {self.upper}_WEIGHTS_H
 #define {self.upper}_WEIGHTS_H
 
@@ -326,7 +334,8 @@ def _shape(shape: Shape) -> str:
 
 
 def _comment_safe(text: str) -> str:
-    return text.replace("*/", "* /")
+    """Text that neither ends a C comment nor begins one, on one line."""
+    return " ".join(text.replace("*/", "* /").replace("/*", "/ *").splitlines())
 
 
 def _firmware(project: _Project, device: Device) -> dict[str, str]:

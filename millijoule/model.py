@@ -34,8 +34,9 @@ class Quantization:
         return np.float32(self.scales[0])
 
     def quantize(self, real: np.ndarray) -> np.ndarray:
-        """Nearest int8, ties away from zero as TFLite's QUANTIZE does, saturated."""
-        scaled = np.asarray(real, np.float32) / self.scale
+        """Nearest int8, ties away from zero as TFLite's QUANTIZE does, saturated; not-a-number becomes the lowest."""
+        with np.errstate(over="ignore"):
+            scaled = np.nan_to_num(np.asarray(real, np.float32) / self.scale, nan=-np.inf)
         rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)) + self.zero_point
         return np.clip(rounded, -128, 127).astype(np.int8)
 

@@ -82,15 +82,15 @@ class Batch:
         (folder / "model.c").write_text(batch._source())
         return batch
 
-    def on_host(self, compiler: str = "zig") -> dict[str, np.ndarray]:
-        library = HostLibrary(build_host(self.folder, "batch", compiler), "batch", *self._sizes())
-        return self._split(library.run(self._all_inputs()))
+    def on_host(self, compiler: str = "zig", optimize: str = "-O2") -> dict[str, np.ndarray]:
+        library = HostLibrary(build_host(self.folder, "batch", compiler, optimize), "batch", *self.sizes())
+        return self.split(library.run(self.all_inputs()))
 
     def emulated(self, compiler: str = "zig") -> dict[str, np.ndarray]:
         firmware = build(self.folder, self.target, compiler)
         symbols = {name: f"batch_layer_{name}" for name in self.models}
-        seen = emulate(firmware, self.target, "batch", self._all_inputs(), symbols, self._sizes()[1])
-        return self._split(seen.outputs)
+        seen = emulate(firmware, self.target, "batch", self.all_inputs(), symbols, self.sizes()[1])
+        return self.split(seen.outputs)
 
     def _input_bytes(self, name: str) -> int:
         return prod(self.models[name].graph.inputs[0].shape)
@@ -99,18 +99,18 @@ class Batch:
         graph = self.models[name].graph
         return prod(graph.shapes[graph.outputs[0]])
 
-    def _sizes(self) -> tuple[int, int]:
+    def sizes(self) -> tuple[int, int]:
         return sum(map(self._input_bytes, self.models)), sum(map(self._output_bytes, self.models))
 
-    def _all_inputs(self) -> np.ndarray:
+    def all_inputs(self) -> np.ndarray:
         return np.concatenate([self.inputs[name].reshape(len(self.inputs[name]), -1) for name in self.models], axis=1)
 
-    def _split(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+    def split(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
         ends = np.cumsum([self._output_bytes(name) for name in self.models])
         return dict(zip(self.models, np.split(outputs, ends[:-1], axis=1), strict=True))
 
     def _header(self) -> str:
-        input_bytes, output_bytes = self._sizes()
+        input_bytes, output_bytes = self.sizes()
         return f"""#ifndef BATCH_H
 #define BATCH_H
 #include <stdint.h>
