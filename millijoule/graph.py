@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import Parameter, signature
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -168,10 +169,15 @@ class Graph:
             for name in node.inputs:
                 if name not in shapes:
                     raise ModelError(f"node '{node.name}' reads '{name}', which no earlier node produces")
+            where = f"node '{node.name}' ({type(node.op).__name__})"
+            parameters = signature(node.op.shape).parameters.values()
+            needed, given = len(parameters), len(node.inputs)
+            if given != needed and not any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters):
+                raise ModelError(f"{where}: it reads {given} value{'' if given == 1 else 's'}; it takes {needed}")
             try:
                 shapes[node.name] = node.op.shape(*(shapes[name] for name in node.inputs))
             except ValueError as error:
-                raise ModelError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from None
+                raise ModelError(f"{where}: {error}") from None
         return shapes
 
     @cached_property

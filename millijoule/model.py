@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from millijoule.errors import ModelError
-from millijoule.graph import Graph, Node
+from millijoule.graph import Graph, Node, Param
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +90,27 @@ class Model:
             if name not in params:
                 raise ModelError(f"array '{name}' belongs to no node of graph '{self.graph.name}'")
         if self.quantization is not None:
-            for value in self.graph.shapes:
-                if value not in self.quantization:
-                    raise ModelError(f"value '{value}' has no quantization")
+            self._check_quantization(self.quantization, params)
+
+    def _check_quantization(self, quantization: Mapping[str, Quantization], params: Mapping[str, Param]) -> None:
+        needed = {f"value '{value}'": (value, 1) for value in self.graph.shapes}
+        for name, param in params.items():
+            dtype = np.int32 if param.kind == "bias" else np.int8
+            if self.weights[name].dtype != dtype:
+                raise ModelError(f"array '{name}' is {self.weights[name].dtype}; {np.dtype(dtype)} is needed")
+            if param.kind != "bias":
+                needed[f"array '{name}'"] = name, param.shape[0]
+        for what, (name, most) in needed.items():
+            if name not in quantization:
+                raise ModelError(f"{what} has no quantization")
+            scales, zero_point = quantization[name].scales, quantization[name].zero_point
+            if scales.size not in (1, most):
+                choice = "1 is" if most == 1 else f"1 or {most} are"
+                raise ModelError(f"{what} has {scales.size} scales; {choice} needed")
+            if not np.all((scales > 0) & (scales < np.inf)):
+                raise ModelError(f"{what} has scale {scales.min():g}; positive numbers are needed")
+            if not -128 <= zero_point <= 127:
+                raise ModelError(f"{what} has zero point {zero_point}; -128…127 is needed")
 
     @property
     def is_int8(self) -> bool:
@@ -122,6 +140,8 @@ class Model:
         inputs: int8, (batch, …) in the order of the graph's inputs.
         """
         values: dict[str, np.ndarray] = {}
+        if len(inputs) != (count := len(self.graph.inputs)):
+            raise ModelError(f"model '{self.graph.name}' takes {count} inputs; {len(inputs)} are given")
         for input, array in zip(self.graph.inputs, inputs, strict=True):
             if array.dtype != np.int8 or array.shape[1:] != input.shape:
                 raise ModelError(

@@ -9,6 +9,7 @@ import pytest
 
 from millijoule.cost.device import COMPILED_FOR
 from millijoule.run.host import run_program
+from millijoule.target import Target
 from tests.ops.batch import Batch
 from tests.ops.cases import CASES
 from tests.ops.test_kernels import INPUTS, MODELS
@@ -36,7 +37,7 @@ def assert_equal(found: dict[str, np.ndarray], names: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory) -> Batch:
-    return Batch.write(tmp_path_factory.mktemp("batch"), "cortex-m4", {name: MODELS[name] for name in CHOSEN}, INPUTS)
+    return Batch.write(tmp_path_factory.mktemp("batch"), {name: MODELS[name] for name in CHOSEN}, INPUTS)
 
 
 @pytest.mark.parametrize("optimize", ["-Os", "-O3"])
@@ -48,22 +49,22 @@ def test_host_compilers(batch, compiler, optimize):
 @pytest.mark.parametrize("compiler", ["zig", installed("gcc", program="arm-none-eabi-gcc")])
 @pytest.mark.parametrize("core", CORES)
 def test_cores(tmp_path, core, compiler):
-    batch = Batch.write(tmp_path, core, {name: MODELS[name] for name in CHOSEN}, INPUTS)
+    batch = Batch.write(tmp_path, {name: MODELS[name] for name in CHOSEN}, INPUTS, core=core)
     assert_equal(batch.emulated(compiler), CHOSEN)
 
 
 @pytest.mark.parametrize(
-    ("compiler", "sanitizers"),
+    ("compiler", "sanitizers", "instructions"),
     [
-        installed("gcc", "address,undefined"),
-        installed("clang", "address,undefined"),
-        installed("clang", "memory"),
+        installed("gcc", "address,undefined", "scalar"),
+        installed("gcc", "address,undefined", "armv6m"),
+        installed("clang", "address,undefined", "dsp"),
+        installed("clang", "memory", "dsp"),
     ],
 )
-def test_sanitizers_find_nothing(tmp_path, compiler, sanitizers):
+def test_sanitizers_find_nothing(tmp_path, compiler, sanitizers, instructions):
     """All cases, with every input that they have: addresses, undefined behaviour, reads of what nothing wrote."""
-    batch = Batch.write(tmp_path, "cortex-m4", MODELS, INPUTS)
-    outputs = run_program(
-        tmp_path, batch.all_inputs(), batch.sizes()[1], compiler, "-O0", sanitize=sanitizers.split(",")
-    )
+    batch = Batch.write(tmp_path, MODELS, INPUTS, target=Target(instructions))
+    inputs, (_, output_bytes) = batch.all_inputs(), batch.sizes()
+    outputs = run_program(tmp_path, inputs, output_bytes, compiler, "-O0", sanitize=sanitizers.split(","))
     assert_equal(batch.split(outputs), list(MODELS))

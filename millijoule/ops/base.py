@@ -56,6 +56,17 @@ def check_positive(**values: int | Shape) -> None:
             raise ValueError(f"{name} is {value}; it must be 1 or more")
 
 
+def check_padding(padding: object, *words: str) -> None:
+    """padding: one of `words`, or ((top, bottom), (left, right))."""
+    if padding in words:
+        return
+    match padding:
+        case ((int(top), int(bottom)), (int(left), int(right))) if min(top, bottom, left, right) >= 0:
+            return
+    choices = " or ".join([*map(repr, words), "((top, bottom), (left, right))"])
+    raise ValueError(f"padding is {padding!r}; it must be {choices}, every size 0 or more")
+
+
 def check_rank(x: Shape, rank: int, what: str) -> None:
     if len(x) != rank:
         raise ValueError(f"the input has shape {x}; {what} of {rank} sizes is needed")

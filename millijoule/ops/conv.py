@@ -21,6 +21,7 @@ from millijoule.ops.base import (
     activation_range,
     channel_multipliers,
     check_choice,
+    check_padding,
     check_positive,
     check_rank,
     fold_input_zero_point,
@@ -63,6 +64,7 @@ class Conv2d(Operator):
             dilation=self.dilation,
             groups=self.groups,
         )
+        check_padding(self.padding, "same", "valid")
         check_choice("activation", self.activation, Activation)
 
     def window(self, x: Shape) -> Window:

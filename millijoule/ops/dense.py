@@ -132,6 +132,9 @@ class RadialBasis(Operator):
 
     classes: int
 
+    def __post_init__(self) -> None:
+        check_positive(classes=self.classes)
+
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
         if len(x) != 1:
             raise ValueError(f"the input has shape {x}; (features,) is needed: put Flatten before it")

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from millijoule.graph import Operator, OperatorCost, Param, Shape
-from millijoule.ops.base import channels_first, channels_last, check_rank, make_module
+from millijoule.ops.base import channels_first, channels_last, check_positive, check_rank, make_module
 
 if TYPE_CHECKING:
     import torch
@@ -124,6 +124,9 @@ class LocalResponseNorm(Operator):
     alpha: float = 1e-4
     beta: float = 0.75
     k: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_positive(size=self.size)
 
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
         check_rank(x, 3, "a map (height, width, channels)")

@@ -20,6 +20,7 @@ from millijoule.ops.base import (
     Window,
     activation_range,
     check_choice,
+    check_padding,
     check_positive,
     check_rank,
     make_module,
@@ -44,6 +45,7 @@ class _Pool2d(Operator):
         object.__setattr__(self, "kernel", pair(self.kernel))
         object.__setattr__(self, "stride", pair(self.kernel if self.stride is None else self.stride))
         check_positive(kernel=self.kernel, stride=pair(self.stride or self.kernel))
+        check_padding(self.padding, "same", "valid")
         check_choice("activation", self.activation, Activation)
 
     def window(self, x: Shape) -> Window:

@@ -17,6 +17,8 @@ from millijoule.ops.base import (
     channel_axis,
     channels_first,
     channels_last,
+    check_padding,
+    check_positive,
     check_rank,
     make_module,
     same_quantization,
@@ -69,6 +71,9 @@ class Reshape(_Alias):
 
     target: Shape
 
+    def __post_init__(self) -> None:
+        check_positive(target=self.target)
+
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
         if prod(x) != prod(self.target):
             raise ValueError(f"{x} has {prod(x)} numbers, {self.target} has {prod(self.target)}")
@@ -82,8 +87,7 @@ class Pad(Operator):
     padding: tuple[Pair, Pair]
 
     def __post_init__(self) -> None:
-        if any(size < 0 for side in self.padding for size in side):
-            raise ValueError(f"padding is {self.padding}; every size must be 0 or more")
+        check_padding(self.padding)
 
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
         check_rank(x, 3, "a map (height, width, channels)")

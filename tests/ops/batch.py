@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from millijoule.cost.device import Device
+from millijoule.cost.device import Device, target_of
 from millijoule.emit import emit
 from millijoule.graph import Graph, Input, Node
 from millijoule.model import Model, Quantization
@@ -22,6 +22,7 @@ from millijoule.plan import plan, verify
 from millijoule.run.emulator import emulate
 from millijoule.run.host import HostLibrary, build_host
 from millijoule.run.toolchain import build
+from millijoule.target import Target
 from tests.run.project import device, write_firmware
 
 MEBIBYTE = 1024 * 1024
@@ -64,20 +65,28 @@ class Batch:
     """
 
     folder: Path
-    target: Device
+    board: Device
     models: Mapping[str, Model]
     inputs: Mapping[str, np.ndarray]
 
     @classmethod
-    def write(cls, folder: Path, core: str, models: Mapping[str, Model], inputs: Mapping[str, np.ndarray]) -> Batch:
-        target = device(core, flash_bytes=8 * MEBIBYTE, ram_bytes=MEBIBYTE)
-        write_firmware(folder, target, "batch")
+    def write(
+        cls,
+        folder: Path,
+        models: Mapping[str, Model],
+        inputs: Mapping[str, np.ndarray],
+        core: str = "cortex-m4",
+        target: Target | None = None,
+    ) -> Batch:
+        """target: what the kernels are chosen for; if none is given, what `core` can do."""
+        board = device(core, flash_bytes=8 * MEBIBYTE, ram_bytes=MEBIBYTE)
+        write_firmware(folder, board, "batch")
         for name, model in models.items():
-            planned = plan(model)
+            planned = plan(model, target=target or target_of(board))
             verify(model, planned)
             (folder / name).mkdir()
-            emit(model, planned, target, folder / name)
-        batch = cls(folder, target, models, inputs)
+            emit(model, planned, board, folder / name)
+        batch = cls(folder, board, models, inputs)
         (folder / "model.h").write_text(batch._header())
         (folder / "model.c").write_text(batch._source())
         return batch
@@ -87,9 +96,9 @@ class Batch:
         return self.split(library.run(self.all_inputs()))
 
     def emulated(self, compiler: str = "zig") -> dict[str, np.ndarray]:
-        firmware = build(self.folder, self.target, compiler)
+        firmware = build(self.folder, self.board, compiler)
         symbols = {name: f"batch_layer_{name}" for name in self.models}
-        seen = emulate(firmware, self.target, "batch", self.all_inputs(), symbols, self.sizes()[1])
+        seen = emulate(firmware, self.board, "batch", self.all_inputs(), symbols, self.sizes()[1])
         return self.split(seen.outputs)
 
     def _input_bytes(self, name: str) -> int:

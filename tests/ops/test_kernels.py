@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from millijoule.target import Instructions, Target
 from tests.ops.batch import Batch, of_one_input
 from tests.ops.cases import CASES, INT8_CASES, int8_inputs, int8_model
 
@@ -19,24 +20,28 @@ INPUTS = {
     )
     for name in KERNEL_CASES
 }
-TARGETS = ("host", "cortex-m0plus", "cortex-m4")
+# Kernels for every kind of instructions also compute on this computer.
+KINDS = get_args(Instructions)
+CORES = ("cortex-m0plus", "cortex-m4")
 
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory):
-    """Target → model → outputs; the targets are built and run beside each other, in threads."""
+    """Core, or kind of instructions on this computer → model → outputs; built and run in two threads."""
 
-    def outputs(target: str, folder: Path) -> dict[str, np.ndarray]:
-        batch = Batch.write(folder, "cortex-m4" if target == "host" else target, MODELS, INPUTS)
-        return batch.on_host("zig") if target == "host" else batch.emulated()
+    def outputs(place: str) -> dict[str, np.ndarray]:
+        folder = tmp_path_factory.mktemp(place)
+        if place in CORES:
+            return Batch.write(folder, MODELS, INPUTS, core=place).emulated()
+        return Batch.write(folder, MODELS, INPUTS, target=Target(place)).on_host()  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        yield {target: pool.submit(outputs, target, tmp_path_factory.mktemp(target)) for target in TARGETS}
+        yield {place: pool.submit(outputs, place) for place in (*KINDS, *CORES)}
 
 
 @pytest.mark.parametrize("name", KERNEL_CASES)
-@pytest.mark.parametrize("target", TARGETS)
-def test_emitted_c_equals_int8(batches: dict[str, Future[dict[str, np.ndarray]]], target: str, name: str):
+@pytest.mark.parametrize("place", [*KINDS, *CORES])
+def test_emitted_c_equals_int8(batches: dict[str, Future[dict[str, np.ndarray]]], place: str, name: str):
     model = MODELS[name]
     expected = model.run(INPUTS[name])[name]
-    np.testing.assert_array_equal(batches[target].result()[name].reshape(expected.shape), expected)
+    np.testing.assert_array_equal(batches[place].result()[name].reshape(expected.shape), expected)
