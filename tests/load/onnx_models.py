@@ -38,9 +38,7 @@ def onnx_model(nodes, x, *, opset=13, constants=None, outputs=("y",), **inputs):
 
 
 def load(model, folder, input_shape=None) -> Model:
-    path = folder / "net.onnx"
-    path.write_bytes(model.SerializeToString())
-    return millijoule.load(path, input_shape)
+    return millijoule.load(save(model, folder / "net.onnx"), input_shape)
 
 
 def ort_run(model, *inputs):
@@ -91,5 +89,8 @@ def assert_equal_to_ort(model, folder, *shapes) -> Model:
 
 
 def save(model, path, **arguments):
-    onnx.save_model(model, str(path), **arguments)
+    if arguments:
+        onnx.save_model(model, str(path), **arguments)
+    else:
+        path.write_bytes(model.SerializeToString())
     return path

@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from millijoule.errors import ModelError
-from millijoule.load.integer import check_kernels, image_preprocess
+from millijoule.graph import Graph
+from millijoule.load.integer import check_kernels
 from millijoule.load.names import identifier, layer_path, node_names
 from millijoule.load.onnx.arrange import ARRANGEMENTS
 from millijoule.load.onnx.file import OnnxFile, read_onnx, short
 from millijoule.load.onnx.integers import COMPRESSED, NOTE, complete, dequantize_linear, quantize_linear
 from millijoule.load.onnx.layers import LAYERS
 from millijoule.load.onnx.network import OnnxNetwork, Unknown
-from millijoule.model import Model
+from millijoule.model import Model, Quantization
 
 SUPPORTED: dict[str, Callable[[OnnxNetwork], None]] = {
     **LAYERS,
@@ -146,7 +147,7 @@ def _model(network: OnnxNetwork) -> Model:
             graph,
             weights,
             quantization,
-            preprocess=image_preprocess(graph, quantization[graph.inputs[0].name]),
+            preprocess=_preprocess(graph, quantization[graph.inputs[0].name]),
             notes=(NOTE,),
         )
     except (ModelError, ValueError) as error:
@@ -154,3 +155,15 @@ def _model(network: OnnxNetwork) -> Model:
         file.fail(text.removeprefix(f"{file.file}: "))
     check_kernels(model, file.fail)
     return model
+
+
+def _preprocess(graph: Graph, quantization: Quantization) -> dict[str, list[float]]:
+    """What makes an image the input of a quantized model, which the file does not say.
+
+    Its pixels in 0…255 if the scale reaches that far, else in 0…1.
+    """
+    if len(graph.inputs[0].shape) != 3:
+        return {}
+    channels = graph.inputs[0].shape[2]
+    reaches = 255 * float(quantization.scale) >= 128
+    return {"mean": [0.0] * channels, "std": [1 / 255 if reaches else 1.0] * channels}

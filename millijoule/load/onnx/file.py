@@ -71,6 +71,8 @@ def read_onnx(data: bytes, path: Path, input_shape: Sequence[int] | None) -> Onn
         fail("cannot be read as ONNX: the file is truncated or corrupted, get it again")
     if not model.HasField("graph") or not model.graph.node:
         fail("holds no network: it is truncated, or no ONNX file")
+    if not _is_text(model):
+        fail("holds names that are no text: the file is corrupted, get it again")
     if not model.graph.output:
         fail("the graph has no outputs: export the model again")
     opsets = {entry.domain: entry.version for entry in model.opset_import}
@@ -100,6 +102,19 @@ def read_onnx(data: bytes, path: Path, input_shape: Sequence[int] | None) -> Onn
     _check_order(nodes, {*constants, *(name for name, _ in shapes)}, fail)
     outputs = tuple(entry.name for entry in model.graph.output)
     return OnnxFile(file, model, opset, shapes, outputs, nodes, constants)
+
+
+def _is_text(model: ModelProto) -> bool:
+    """Whether all names are UTF-8; protobuf leaves those that are not as bytes."""
+    graph = model.graph
+    texts = [
+        entry.name for group in (graph.input, graph.output, graph.initializer, graph.value_info) for entry in group
+    ]
+    texts += [entry.domain for entry in model.opset_import]
+    for node in graph.node:
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        texts += [attribute.name for attribute in node.attribute]
+    return all(isinstance(text, str) for text in texts)
 
 
 def _load_external(model: ModelProto, path: Path, fail: Any) -> None:

@@ -117,8 +117,8 @@ class OnnxNetwork:
                     value = to_array(value, self.file.fail)
                 elif attribute.type not in (AttributeProto.INT, AttributeProto.FLOAT):
                     self.fail(f"attribute {name} is of a type that makes no sense here")
-                kind = float if isinstance(default, int) and not isinstance(value, int) else type(default)
-                if default is not None and not isinstance(value, (kind, int) if kind is float else kind):
+                kind = (int, float) if isinstance(default, float) else type(default)
+                if default is not None and not isinstance(value, kind):
                     self.fail(f"attribute {name} is {value!r}; {type(default).__name__} is needed")
                 return value
         return default
