@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from inspect import Parameter, signature
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -166,18 +166,7 @@ class Graph:
         for node in self.nodes:
             if node.name in shapes:
                 raise ModelError(f"graph '{self.name}': two values are named '{node.name}'")
-            for name in node.inputs:
-                if name not in shapes:
-                    raise ModelError(f"node '{node.name}' reads '{name}', which no earlier node produces")
-            where = f"node '{node.name}' ({type(node.op).__name__})"
-            parameters = signature(node.op.shape).parameters.values()
-            needed, given = len(parameters), len(node.inputs)
-            if given != needed and not any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters):
-                raise ModelError(f"{where}: it reads {given} value{'' if given == 1 else 's'}; it takes {needed}")
-            try:
-                shapes[node.name] = node.op.shape(*(shapes[name] for name in node.inputs))
-            except ValueError as error:
-                raise ModelError(f"{where}: {error}") from None
+            shapes[node.name] = _output_shape(node, shapes)
         return shapes
 
     @cached_property
@@ -196,8 +185,31 @@ class Graph:
         }
 
 
+def _output_shape(node: Node, shapes: Mapping[str, Shape]) -> Shape:
+    for name in node.inputs:
+        if name not in shapes:
+            raise ModelError(f"node '{node.name}' reads '{name}', which no earlier node produces")
+    where = f"node '{node.name}' ({type(node.op).__name__})"
+    given, needed = len(node.inputs), _input_count(type(node.op))
+    if needed is not None and given != needed:
+        raise ModelError(f"{where}: it reads {given} value{'' if given == 1 else 's'}; it takes {needed}")
+    try:
+        return node.op.shape(*(shapes[name] for name in node.inputs))
+    except ValueError as error:
+        raise ModelError(f"{where}: {error}") from None
+
+
+@cache
+def _input_count(kind: type[Operator]) -> int | None:
+    """How many values an operator reads; None for any number."""
+    parameters = list(signature(kind.shape).parameters.values())[1:]
+    return None if any(each.kind is Parameter.VAR_POSITIONAL for each in parameters) else len(parameters)
+
+
 class Builder:
     """Adds nodes one by one, so that an architecture reads like the paper's table.
+
+    last: the value that the next node reads if it names none.
 
     build = Builder("lenet5", (32, 32, 1))
     x = build("c1", Conv2d(channels=6, kernel=5), build.input)
@@ -214,6 +226,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.blocks: tuple[str, ...] = ()
         self.last = self.input
+        self._shapes: dict[str, Shape] = {self.input: input_shape}
 
     def __call__(self, name: str, op: Operator, *inputs: str) -> str:
         """Add a node that reads `inputs`, or the last added value if none is named; return its name."""
@@ -230,6 +243,13 @@ class Builder:
             yield
         finally:
             self.blocks = outside
+
+    @property
+    def shape(self) -> Shape:
+        """Of the last added value. Raises ModelError, as Graph does, if a node on the way does not suit its inputs."""
+        for node in self.nodes[len(self._shapes) - 1 :]:
+            self._shapes[node.name] = _output_shape(node, self._shapes)
+        return self._shapes[self.last]
 
     def graph(self, *outputs: str) -> Graph:
         return Graph(self.name, self.inputs, tuple(self.nodes), outputs or (self.last,))

@@ -2,9 +2,14 @@
 
 import numpy as np
 
+from millijoule import zoo
+from millijoule.cost import cost
 from millijoule.graph import Builder, Graph
 from millijoule.model import Model, Quantization
 from millijoule.ops import Add, AveragePool2d, Conv2d, Dense, Flatten, MaxPool2d, Softmax
+
+SMALL_NETWORKS = [entry for entry in zoo.entries() if cost(entry.function()).macs < 20_000_000]
+"""Entries of the zoo that are quick to run."""
 
 
 def small_graph() -> Graph:

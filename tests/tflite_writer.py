@@ -297,11 +297,11 @@ def _reshape(writer: Writer, node: Node) -> None:
     writer.operator("RESHAPE", inputs, writer.value(node.name), options, version=1)
 
 
-def _pad(writer: Writer, node: Node, padding: Any, key: str | None = None) -> int:
+def _pad(writer: Writer, node: Node, padding: Any, key: str | None = None, depth: tuple[int, int] = (0, 0)) -> int:
     """A PAD operator; its output is the node's own value or, with `key`, a tensor before it."""
     (height, width, channels) = writer.model.graph.input_shapes(node)[0]
-    sizes = writer.constant(f"{node.name}/padding", np.array([(0, 0), *padding, (0, 0)], np.int32))
-    padded = (height + sum(padding[0]), width + sum(padding[1]), channels)
+    sizes = writer.constant(f"{node.name}/padding", np.array([(0, 0), *padding, depth], np.int32))
+    padded = (height + sum(padding[0]), width + sum(padding[1]), channels + sum(depth))
     output = writer.value(node.name) if key is None else writer.value(node.inputs[0], padded, key)
     inputs = [writer.values[node.inputs[0]], sizes]
     writer.operator("PAD", inputs, output, schema.PadOptionsT(), version=2)
@@ -324,7 +324,7 @@ OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
     LeakyRelu: _leaky_relu,
     MaxPool2d: _pool2d,
     Multiply: _elementwise,
-    Pad: lambda writer, node: _pad(writer, node, node.op.padding),  # type: ignore[attr-defined]
+    Pad: lambda writer, node: _pad(writer, node, node.op.padding, depth=node.op.channels),  # type: ignore[attr-defined]
     Relu: _plain("RELU"),
     Relu6: _plain("RELU6"),
     Requantize: _requantize,

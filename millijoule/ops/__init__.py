@@ -2,6 +2,7 @@
 
 from millijoule.ops.activation import (
     Elu,
+    Factor,
     Gelu,
     HardSigmoid,
     HardSwish,
@@ -39,6 +40,7 @@ __all__ = [
     "DepthToSpace",
     "Dropout",
     "Elu",
+    "Factor",
     "Flatten",
     "Gelu",
     "GlobalAveragePool",

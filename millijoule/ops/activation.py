@@ -176,6 +176,19 @@ class _RealUnary(_Unary):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Factor(_RealUnary):
+    """factor * x, the factor fixed by the architecture."""
+
+    factor: float
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return self.factor * x
+
+    def _real(self, x: np.ndarray) -> np.ndarray:
+        return self.factor * x
+
+
+@dataclass(frozen=True, kw_only=True)
 class HardSigmoid(_RealUnary):
     """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3, section 5.2)."""
 

@@ -82,17 +82,25 @@ class Reshape(_Alias):
 
 @dataclass(frozen=True, kw_only=True)
 class Pad(Operator):
-    """Zeros around a map: `padding` is ((top, bottom), (left, right)). int8: the zero point; equal to TFLM's PAD."""
+    """Zeros around a map: `padding` is ((top, bottom), (left, right)), or `channels` before and after each position's.
 
-    padding: tuple[Pair, Pair]
+    int8: the zero point; equal to TFLM's PAD.
+    """
+
+    padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    channels: Pair = (0, 0)
 
     def __post_init__(self) -> None:
         check_padding(self.padding)
+        if min(self.channels) < 0:
+            raise ValueError(f"channels is {self.channels}; every size must be 0 or more")
+        if any(map(any, self.padding)) and any(self.channels):
+            raise ValueError(f"padding is {self.padding} and {self.channels} channels; put two Pads after each other")
 
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
         check_rank(x, 3, "a map (height, width, channels)")
         (top, bottom), (left, right) = self.padding
-        return (top + x[0] + bottom, left + x[1] + right, x[2])
+        return (top + x[0] + bottom, left + x[1] + right, x[2] + sum(self.channels))
 
     def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
         return OperatorCost()
@@ -103,7 +111,7 @@ class Pad(Operator):
         (top, bottom), (left, right) = self.padding
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            return F.pad(x, (left, right, top, bottom))
+            return F.pad(x, (left, right, top, bottom, *self.channels))
 
         return make_module({}, forward)
 
@@ -111,13 +119,16 @@ class Pad(Operator):
         self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
         same_quantization(quantization)
-        return np.pad(x, ((0, 0), *self.padding, (0, 0)), constant_values=quantization.output.zero_point)
+        return np.pad(x, ((0, 0), *self.padding, self.channels), constant_values=quantization.output.zero_point)
 
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)
         (top, bottom), (left, right) = self.padding
+        if any(self.channels):
+            # A position's channels are a row of numbers.
+            x, (left, right) = (x[0] * x[1], x[2], 1), self.channels
         parameters = {
             "input_height": x[0],
             "input_row_bytes": x[1] * x[2],

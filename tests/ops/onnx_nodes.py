@@ -209,7 +209,8 @@ def _reshape(add: Writer, op: Operator, shapes: Sequence[Shape], x: str) -> str:
 
 def _pad(add: Writer, op: ops.Pad, shapes: Sequence[Shape], x: str) -> str:
     (top, bottom), (left, right) = op.padding
-    return add("Pad", x, np.array([0, 0, top, left, 0, 0, bottom, right]))
+    before, after = op.channels
+    return add("Pad", x, np.array([0, before, top, left, 0, after, bottom, right]))
 
 
 def _slice(add: Writer, op: ops.Slice, shapes: Sequence[Shape], x: str) -> str:
@@ -274,6 +275,7 @@ NODES: dict[type[Operator], Callable[..., str]] = {
     ops.DepthToSpace: _depth_to_space,
     ops.Dropout: lambda add, op, shapes, x: add("Dropout", x, op.rate),
     ops.Elu: lambda add, op, shapes, x: add("Elu", x, alpha=op.alpha),
+    ops.Factor: lambda add, op, shapes, x: add("Mul", x, np.array(op.factor)),
     ops.Flatten: _moved(_reshape),
     ops.Gelu: lambda add, op, shapes, x: add("Gelu", x),
     ops.GlobalAveragePool: _global_pool("GlobalAveragePool"),

@@ -126,6 +126,7 @@ OPERATORS: dict[type[Operator], st.SearchStrategy] = {
     ops.DepthToSpace: on(maps, ops.DepthToSpace, block=st.integers(1, 2), order=st.sampled_from(["depth", "channel"])),
     ops.Dropout: on(values, ops.Dropout, rate=st.floats(0, 0.9)),
     ops.Elu: on(values, ops.Elu, alpha=reals),
+    ops.Factor: on(values, ops.Factor, factor=reals),
     ops.Flatten: on(values, ops.Flatten),
     ops.Gelu: on(values, ops.Gelu),
     ops.GlobalAveragePool: on(values, ops.GlobalAveragePool, keep_dims=st.booleans()),

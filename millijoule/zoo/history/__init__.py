@@ -1,0 +1,1 @@
+"""From the perceptron to LeNet-5: the networks before ImageNet."""

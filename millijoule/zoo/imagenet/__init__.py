@@ -1,0 +1,1 @@
+"""The networks that lowered ImageNet's error year by year."""
