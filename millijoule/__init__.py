@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from millijoule.graph import Builder, Graph, Node
     from millijoule.load import load
     from millijoule.model import Model, Quantization
+    from millijoule.passes.integer import reduce
     from millijoule.plan import plan
     from millijoule.quantize import quantize
     from millijoule.run.doctor import doctor
@@ -55,6 +56,7 @@ _MODULE_OF = {
     "load_device": "millijoule.cost.device",
     "plan": "millijoule.plan",
     "quantize": "millijoule.quantize",
+    "reduce": "millijoule.passes.integer",
     "train": "millijoule.train",
 }
 
@@ -75,6 +77,7 @@ __all__ = [
     "load_device",
     "plan",
     "quantize",
+    "reduce",
     "train",
     "zoo",
 ]

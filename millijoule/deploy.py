@@ -17,6 +17,7 @@ from millijoule.cost.device import Device, load_device, target_of
 from millijoule.emit import emit, identifier, layer_symbols
 from millijoule.errors import DataError, OptionError
 from millijoule.model import Model
+from millijoule.passes.integer import reduce
 from millijoule.plan import plan
 from millijoule.plan.verify import verify
 from millijoule.report.deployment import Deployment, write_reports
@@ -39,6 +40,7 @@ def deploy(
     optimize: str = "-O2",
     emulator: str = "unicorn",
     samples: int | None = None,
+    keep_dead_channels: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Deployment:
     """Turn a model into a firmware project in `folder`, build it, run it and report.
@@ -48,6 +50,8 @@ def deploy(
     folder: made whole or not at all; an earlier deployment in it is replaced. Default: <model>-<device>-firmware.
     compiler: `zig` (clang from PyPI's ziglang) or `gcc` (arm-none-eabi-gcc). optimize: `-O2`, `-Os`, …
     emulator: `unicorn` or `qemu`; `none` builds only. For the device `host`, the same C runs on this computer.
+    keep_dead_channels: leave in the channels that are proven not to matter (`millijoule.reduce`). Without it they are
+    removed; the reference is the model with all of them.
     progress: called with the number of samples done.
 
     Raises DoesNotFit if flash or RAM is too small, ToolError if a compiler or emulator is missing or fails, ModelError
@@ -61,10 +65,14 @@ def deploy(
         from millijoule.quantize import quantize
 
         model = quantize(float_model, data.x_train)
-    planned = plan(model, target=target_of(device))
-    verify(model, planned)
     inputs, labels, notes = _inputs(model, data, samples)
     references = model.run(inputs)[model.graph.outputs[0]].reshape(len(inputs), -1)
+    if not keep_dead_channels:
+        reduction = reduce(model)
+        model = reduction.model
+        notes += reduction.notes
+    planned = plan(model, target=target_of(device))
+    verify(model, planned)
     target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
 
     build: Build | None = None

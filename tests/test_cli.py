@@ -11,6 +11,7 @@ import pytest
 
 import millijoule
 from millijoule.cli import main
+from millijoule.model import Model
 from tests.networks import small_int8_model
 from tests.tflite_writer import write
 
@@ -156,6 +157,42 @@ def test_plan_draws_the_arena(capsys, model_file):
     assert "arena" in out
     code, out, _ = run(capsys, "plan", model_file, "--json")
     assert json.loads(out)["arena_bytes"] >= json.loads(out)["lower_bound_bytes"]
+
+
+def dead_model() -> Model:
+    """small_int8_model, of which channel 2 of the first convolution, and so of `dw`, is constant."""
+    model = small_int8_model()
+    weights = {name: array.copy() for name, array in model.weights.items()}
+    for name in ("c1", "dw", "pw"):
+        weights[f"{name}.weight"][2], weights[f"{name}.bias"][2] = 0, -(2**24)
+    return Model(model.graph, weights, model.quantization)
+
+
+def test_reduce_prints_what_was_removed_and_why(capsys, tmp_path):
+    path = tmp_path / "dead.tflite"
+    path.write_bytes(write(dead_model()))
+    code, out, _ = run(capsys, "reduce", path, "--proof")
+    assert code == 0
+    assert "channels change no output" in out
+    assert "always -128" in out
+    code, out, _ = run(capsys, "reduce", path, "--json")
+    result = json.loads(out)
+    assert result["macs_left"] < result["macs"]
+    assert {each["reason"] for each in result["channels"]} == {"constant"}
+
+
+def test_reduce_needs_an_int8_model(capsys):
+    assert_one_line_error(run(capsys, "reduce", "lenet5"), "lenet5", "int8 .tflite")
+
+
+def test_deploy_leaves_dead_channels_out_unless_told_otherwise(capsys, tmp_path):
+    path = tmp_path / "dead.tflite"
+    path.write_bytes(write(dead_model()))
+    arguments = ("deploy", path, "--device", "host", "--out", tmp_path / "out", "--samples", 5, "--json")
+    less, all_of_it = (json.loads(run(capsys, *arguments, *more)[1]) for more in ((), ("--keep-dead-channels",)))
+    assert less["bit_exact"] is all_of_it["bit_exact"] is True
+    assert less["macs"] < all_of_it["macs"]
+    assert any("change no output" in note for note in less["notes"])
 
 
 def test_a_closed_pipe_is_not_an_error():

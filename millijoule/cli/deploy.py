@@ -47,6 +47,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--emulator", choices=("unicorn", "qemu", "none"), default="unicorn", help="what runs the firmware"
     )
+    parser.add_argument(
+        "--keep-dead-channels",
+        action="store_true",
+        help="leave in the channels that `millijoule reduce` proves not to matter",
+    )
     parser.add_argument("--samples", type=positive, metavar="N", help="run the first N test images (default: all)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="passes over the training images")
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of weights, order and splits (default: 0)")
@@ -80,6 +85,7 @@ def _run(options: argparse.Namespace) -> None:
             optimize=f"-O{options.level}",
             emulator=options.emulator,
             samples=options.samples,
+            keep_dead_channels=options.keep_dead_channels,
             progress=progress,
         )
     show(options, deployment.to_json(), table.deployment(deployment))

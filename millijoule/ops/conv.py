@@ -114,23 +114,29 @@ class Conv2d(Operator):
     def int8(  # type: ignore[override]
         self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
+        weight = weights["weight"].astype(np.int64) - quantization.weights["weight"].zero_point
+        sums = self.accumulate(x, weight, quantization.inputs[0].zero_point)
+        return self.requantize(sums + (weights["bias"] if self.bias else 0), quantization)
+
+    def accumulate(self, x: np.ndarray, weight: np.ndarray, zero_point: int) -> np.ndarray:
+        """int64 sums of x (batch, height, width, in) less its zero point times `weight` less its own, without bias."""
         window = self.window(x.shape[1:])
-        multiplier, shift = self._multipliers(quantization)
-        weight = weights["weight"].astype(np.float64) - quantization.weights["weight"].zero_point
-        zero_point = quantization.inputs[0].zero_point
         padded = window.padded(x, zero_point).astype(np.float64) - zero_point
         # float64 holds every sum of int8 products exactly (below 2**53), and BLAS makes it fast.
         taps = np.stack([window.tap(padded, *at) for at in np.ndindex(window.kernel)], axis=-1)
         batch, height, width, _, positions = taps.shape
         taps = taps.reshape(batch * height * width, self.groups, -1, positions)
-        kernels = weight.reshape(self.groups, self.channels // self.groups, positions, -1).transpose(0, 3, 2, 1)
+        kernels = weight.astype(np.float64).reshape(self.groups, self.channels // self.groups, positions, -1)
         sums = np.matmul(
             taps.transpose(1, 0, 2, 3).reshape(self.groups, len(taps), -1),
-            kernels.reshape(self.groups, -1, self.channels // self.groups),
+            kernels.transpose(0, 3, 2, 1).reshape(self.groups, -1, self.channels // self.groups),
         )
-        sums = sums.transpose(1, 0, 2).reshape(batch, height, width, self.channels).astype(np.int64)
-        accumulator = wrap32(sums + (weights["bias"] if self.bias else 0))
-        scaled = multiply_by_quantized_multiplier(accumulator, multiplier, shift)
+        return sums.transpose(1, 0, 2).reshape(batch, height, width, self.channels).astype(np.int64)
+
+    def requantize(self, sums: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
+        """int8 of the sums with bias (…, channels), as an int32 accumulator keeps them."""
+        multiplier, shift = self.multipliers(quantization)
+        scaled = multiply_by_quantized_multiplier(wrap32(sums), multiplier, shift)
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
@@ -138,7 +144,7 @@ class Conv2d(Operator):
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         window = self.window(x)
-        multiplier, shift = self._multipliers(quantization)
+        multiplier, shift = self.multipliers(quantization)
         weight = weights["weight"]
         bias = weights["bias"] if self.bias else np.zeros(self.channels, np.int32)
         input_zero_point = quantization.inputs[0].zero_point
@@ -173,7 +179,8 @@ class Conv2d(Operator):
         function = "mj_depthwise_conv2d" if depthwise else "mj_conv2d"
         return (Call(function, "conv.h", parameters, data=data),)
 
-    def _multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
+    def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
+        """(multiplier int32, shift int32) for each output channel."""
         ratios = (
             np.float64(quantization.inputs[0].scale)
             * quantization.weights["weight"].scales.astype(np.float64)

@@ -75,19 +75,26 @@ class Dense(Operator):
     def int8(  # type: ignore[override]
         self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
-        multiplier, shift = self._multipliers(quantization)
-        weight = weights["weight"].astype(np.float64) - quantization.weights["weight"].zero_point
-        flat = x.reshape(len(x), -1).astype(np.float64) - quantization.inputs[0].zero_point
-        sums = (flat @ weight.T).astype(np.int64)  # exact: below 2**53
-        accumulator = wrap32(sums + (weights["bias"] if self.bias else 0))
-        scaled = multiply_by_quantized_multiplier(accumulator, multiplier, shift)
+        weight = weights["weight"].astype(np.int64) - quantization.weights["weight"].zero_point
+        sums = self.accumulate(x, weight, quantization.inputs[0].zero_point)
+        return self.requantize(sums + (weights["bias"] if self.bias else 0), quantization)
+
+    def accumulate(self, x: np.ndarray, weight: np.ndarray, zero_point: int) -> np.ndarray:
+        """int64 sums of x (batch, …) less its zero point times `weight` less its own, without bias."""
+        flat = x.reshape(len(x), -1).astype(np.float64) - zero_point
+        return (flat @ weight.astype(np.float64).T).astype(np.int64)  # exact: below 2**53
+
+    def requantize(self, sums: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
+        """int8 of the sums with bias (…, features), as an int32 accumulator keeps them."""
+        multiplier, shift = self.multipliers(quantization)
+        scaled = multiply_by_quantized_multiplier(wrap32(sums), multiplier, shift)
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        multiplier, shift = self._multipliers(quantization)
+        multiplier, shift = self.multipliers(quantization)
         bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)
         input_zero_point = quantization.inputs[0].zero_point
         weight_zero_point = quantization.weights["weight"].zero_point
@@ -112,7 +119,8 @@ class Dense(Operator):
         }
         return (Call("mj_dense", "dense.h", parameters, data=data),)
 
-    def _multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
+    def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
+        """(multiplier int32, shift int32) for each output."""
         # TFLM multiplies the two scales as float32 for a per-tensor weight, as float64 per channel.
         scales = quantization.weights["weight"].scales
         product = (

@@ -121,7 +121,7 @@ class Multiply(_Elementwise):
         self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
         x, y = (v.astype(np.int64) - q.zero_point for v, q in zip(_aligned(a, b), quantization.inputs, strict=True))
-        scaled = multiply_by_quantized_multiplier(x * y, *self._multiplier(quantization))
+        scaled = multiply_by_quantized_multiplier(x * y, *self.multiplier(quantization))
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
@@ -133,11 +133,12 @@ class Multiply(_Elementwise):
         quantization: OperatorQuantization,
         target: Target = SCALAR,
     ) -> tuple[Call, ...]:
-        multiplier, shift = self._multiplier(quantization)
+        multiplier, shift = self.multiplier(quantization)
         parameters = self._parameters(a, b, quantization) | {"multiplier": multiplier, "shift": shift}
         return (Call("mj_multiply", "elementwise.h", parameters, inputs=(0, 1)),)
 
-    def _multiplier(self, quantization: OperatorQuantization) -> tuple[int, int]:
+    def multiplier(self, quantization: OperatorQuantization) -> tuple[int, int]:
+        """(multiplier, shift) of the product."""
         a, b = (float(q.scale) for q in quantization.inputs)
         return quantize_multiplier(a * b / float(quantization.output.scale))
 

@@ -181,7 +181,7 @@ class GlobalAveragePool(Operator):
     def int8(  # type: ignore[override]
         self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
-        multiplier, shift = self._multiplier(x.shape[1:], quantization)
+        multiplier, shift = self.multiplier(x.shape[1:], quantization)
         total = x.sum(axis=(1, 2), keepdims=self.keep_dims, dtype=np.int64)
         total -= quantization.inputs[0].zero_point * x.shape[1] * x.shape[2]
         scaled = multiply_by_quantized_multiplier(total, multiplier, shift)
@@ -190,7 +190,7 @@ class GlobalAveragePool(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        multiplier, shift = self._multiplier(x, quantization)
+        multiplier, shift = self.multiplier(x, quantization)
         parameters = {
             "positions": x[0] * x[1],
             "channels": x[2],
@@ -201,7 +201,7 @@ class GlobalAveragePool(Operator):
         }
         return (Call("mj_global_average_pool", "pool.h", parameters),)
 
-    def _multiplier(self, x: Shape, quantization: OperatorQuantization) -> tuple[int, int]:
+    def multiplier(self, x: Shape, quantization: OperatorQuantization) -> tuple[int, int]:
         """The ratio of scales with the division by the count folded in, as TFLM does."""
         ratio = np.float64(quantization.inputs[0].scale) / np.float64(quantization.output.scale)
         multiplier, shift = quantize_multiplier(float(ratio))
