@@ -24,8 +24,10 @@ from millijoule.ops import (
     Concat,
     Conv2d,
     Dense,
+    DepthToSpace,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
     LeakyRelu,
     MaxPool2d,
     Multiply,
@@ -34,9 +36,13 @@ from millijoule.ops import (
     Relu6,
     Requantize,
     Reshape,
+    Resize2d,
     Sigmoid,
+    Slice,
     Softmax,
+    SpaceToDepth,
     Tanh,
+    Transpose,
 )
 
 TENSOR_TYPES = {
@@ -313,14 +319,47 @@ def _concat(writer: Writer, node: Node) -> None:
     writer.operator("CONCATENATION", writer.inputs(node), writer.value(node.name), options, version=2)
 
 
+def _rearrange(code: str, options: Callable[[Any], Any], *constants: Callable[[Any], Any]) -> Callable[..., None]:
+    """An operator that reads `constants`, int32, beside its input; options and constants are made from the op."""
+
+    def add(writer: Writer, node: Node) -> None:
+        arrays = [np.array(constant(node.op), np.int32) for constant in constants]
+        inputs = [writer.constant(f"{node.name}/{index}", array) for index, array in enumerate(arrays)]
+        writer.operator(code, [*writer.inputs(node), *inputs], writer.value(node.name), options(node.op), version=2)
+
+    return add
+
+
+def _depth_to_space(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    if op.order != "depth":
+        raise ValueError(f"node '{node.name}': TFLite's DEPTH_TO_SPACE has the order depth, not {op.order}")
+    options = schema.DepthToSpaceOptionsT(blockSize=op.block)
+    writer.operator("DEPTH_TO_SPACE", writer.inputs(node), writer.value(node.name), options, version=2)
+
+
+def _resize(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    if (op.mode, op.align) != ("nearest", "asymmetric"):
+        raise ValueError(f"node '{node.name}': this writer knows nearest asymmetric only")
+    size = writer.constant(f"{node.name}/size", np.array(op.size, np.int32))
+    options = schema.ResizeNearestNeighborOptionsT()
+    inputs = [*writer.inputs(node), size]
+    writer.operator("RESIZE_NEAREST_NEIGHBOR", inputs, writer.value(node.name), options, version=2)
+
+
 OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
     Add: _elementwise,
     AveragePool2d: _pool2d,
     Concat: _concat,
     Conv2d: _conv2d,
     Dense: _dense,
+    DepthToSpace: _depth_to_space,
     Flatten: _reshape,
     GlobalAveragePool: _mean,
+    GlobalMaxPool: _rearrange(
+        "REDUCE_MAX", lambda op: schema.ReducerOptionsT(keepDims=op.keep_dims), lambda op: (1, 2)
+    ),
     LeakyRelu: _leaky_relu,
     MaxPool2d: _pool2d,
     Multiply: _elementwise,
@@ -329,7 +368,13 @@ OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
     Relu6: _plain("RELU6"),
     Requantize: _requantize,
     Reshape: _reshape,
+    Resize2d: _resize,
     Sigmoid: _plain("LOGISTIC"),
+    Slice: _rearrange("SLICE", lambda op: schema.SliceOptionsT(), lambda op: (0, *op.begin), lambda op: (1, *op.size)),
     Softmax: _softmax,
+    SpaceToDepth: _rearrange("SPACE_TO_DEPTH", lambda op: schema.SpaceToDepthOptionsT(blockSize=op.block)),
     Tanh: _tanh,
+    Transpose: _rearrange(
+        "TRANSPOSE", lambda op: schema.TransposeOptionsT(), lambda op: (0, *(1 + axis for axis in op.order))
+    ),
 }

@@ -20,6 +20,8 @@ from millijoule.target import SCALAR, Target
 if TYPE_CHECKING:
     import torch
 
+LARGEST_SOFTMAX = 2**12 - 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Unary(Operator):
@@ -270,7 +272,8 @@ class PRelu(Operator):
 class Softmax(Operator):
     """exp(x) over the sum of exp(x) along the last axis.
 
-    int8: output scale 1/256, zero point -128; equal to TFLM's SOFTMAX.
+    int8: output scale 1/256, zero point -128; equal to TFLM's SOFTMAX; at most 4095 classes, the most whose sum of
+    exponentials always fits 12 integer bits.
     """
 
     in_place = (0,)
@@ -290,6 +293,7 @@ class Softmax(Operator):
     def int8(  # type: ignore[override]
         self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
+        self._check_classes(x.shape[-1])
         below = x.max(axis=-1, keepdims=True).astype(np.int64) - x
         exponentials = self._table(quantization)[below].astype(np.int64)
         total = fixedpoint.rounding_divide_by_pot(exponentials, 12).sum(axis=-1, keepdims=True)
@@ -300,8 +304,13 @@ class Softmax(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
+        self._check_classes(x[-1])
         parameters = {"rows": prod(x[:-1]), "classes": x[-1]}
         return (Call("mj_softmax", "activation.h", parameters, data={"exponentials": self._table(quantization)}),)
+
+    def _check_classes(self, classes: int) -> None:
+        if classes > LARGEST_SOFTMAX:
+            raise ValueError(f"the input has {classes} classes; int8 softmax sums at most {LARGEST_SOFTMAX}")
 
     def _table(self, quantization: OperatorQuantization) -> np.ndarray:
         """int32 (256,): exp(-d * scale) in Q0.31 for d = 0 … 255; 0 where TFLM leaves it out."""

@@ -8,10 +8,11 @@ import pytest
 from millijoule import ops
 from millijoule.errors import ModelError
 from millijoule.graph import Operator
-from millijoule.ops import Concat, Flatten, GlobalMaxPool, MaxPool2d, Opaque, Pad, Relu6, Reshape
+from millijoule.model import OperatorQuantization, Quantization
+from millijoule.ops import Concat, Flatten, GlobalMaxPool, MaxPool2d, Opaque, Pad, Relu6, Reshape, Softmax
 from millijoule.ops.rearrange import Rearrangement
-from tests.load.cases import run_tflm
-from tests.ops.cases import CASES, INT8_CASES, dequantized, has_int8, int8_inputs, int8_model, real_inputs
+from tests.load.cases import A, run_tflm
+from tests.ops.cases import CASES, INT8_CASES, dequantized, float_model, has_int8, int8_inputs, int8_model, real_inputs
 from tests.ops.torch_run import run_module
 from tests.tflite_writer import OPERATORS, write
 
@@ -61,6 +62,33 @@ def test_an_operator_without_int8_form_says_so(name):
     for method in (entry.op.int8, entry.op.call):
         with pytest.raises(Exception, match=f"{type(entry.op).__name__} has no int8"):
             method(*entry.inputs, weights={}, quantization=None)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CASES.items() if entry.no_int8 or entry.no_kernel])
+def test_a_case_without_integer_form_or_kernel_is_refused_with_the_reason(name):
+    """So that a case does not stay out of the tests once it has one."""
+    entry = CASES[name]
+    model = float_model(name) if entry.no_int8 else int8_model(name)
+    scale = Quantization.of(0.05)
+    quantization = OperatorQuantization((scale,) * len(entry.inputs), {}, scale)
+    weights = {key: np.zeros(array.shape, np.int8) for key, array in model.weights.items()}
+    if entry.no_int8:
+        with pytest.raises(ValueError, match="has no int8 form"):
+            entry.op.int8(*int8_inputs(name), weights=weights, quantization=quantization)
+    with pytest.raises(ValueError, match=entry.no_kernel or "has no int8 form"):
+        entry.op.call(*entry.inputs, weights=weights, quantization=quantization)
+
+
+def test_softmax_refuses_more_classes_than_its_sums_hold():
+    quantization = OperatorQuantization((A,), {}, Quantization.of(1 / 256, -128))
+    equal = np.zeros((1, 4095), np.int8)
+    assert np.all(Softmax().int8(equal, weights={}, quantization=quantization) == -128)
+    for use in (
+        lambda: Softmax().int8(np.zeros((1, 4096), np.int8), weights={}, quantization=quantization),
+        lambda: Softmax().call((4096,), weights={}, quantization=quantization),
+    ):
+        with pytest.raises(ValueError, match="4096 classes; int8 softmax sums at most 4095"):
+            use()
 
 
 def test_an_unknown_operator_has_a_shape_and_numbers_but_no_semantics():
