@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import millijoule
-from millijoule.cli.command import Command, add_input, is_file, positive, show, whole
+from millijoule.cli.command import Command, add_input, is_file, positive, real, show, whole
 from millijoule.errors import OptionError, ToolError
 
 if TYPE_CHECKING:
+    from millijoule.cost.device import Device
+    from millijoule.graph import Graph
     from millijoule.train import Dataset
 
 
@@ -54,6 +56,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--samples", type=positive, metavar="N", help="run the first N test images (default: all)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="passes over the training images")
+    parser.add_argument("--learning-rate", type=real, metavar="R", help="the highest of the training")
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of weights, order and splits (default: 0)")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FOLDER", help="keep training's state here, and resume from it"
@@ -74,7 +77,15 @@ def _run(options: argparse.Namespace) -> None:
         raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
     else:
         graph = millijoule.zoo.get(options.model, **_fit_to(options.model, data))
-        model = millijoule.train(graph, data, epochs=options.epochs, seed=options.seed, checkpoint=options.checkpoint)
+        _check_before_training(graph, device)
+        model = millijoule.train(
+            graph,
+            data,
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+            checkpoint=options.checkpoint,
+        )
     with counting("running the firmware") as progress:
         deployment = millijoule.deploy(
             model,
@@ -94,6 +105,16 @@ def _run(options: argparse.Namespace) -> None:
             f"{deployment.outputs_compared - deployment.outputs_equal} of {deployment.outputs_compared} output bytes "
             f"differ from the reference: do not use '{deployment.folder}'; please report this model as a bug"
         )
+
+
+def _check_before_training(graph: Graph, device: Device) -> None:
+    """What cannot fit is told before time is spent on it. Raises DoesNotFit."""
+    from millijoule.passes import simplify
+    from millijoule.run.fit import check_before_compiling
+
+    if device.kind != "host":
+        deployed = simplify(graph)
+        check_before_compiling(deployed, millijoule.plan(deployed), device)
 
 
 def _fit_to(name: str, data: Dataset) -> dict[str, Any]:
