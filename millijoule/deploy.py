@@ -102,7 +102,7 @@ def deploy(
             outputs_compared=0 if outputs is None else outputs.size,
             outputs_equal=0 if outputs is None else int(np.sum(outputs == references)),
             folder=target,
-            notes=notes,
+            notes=(*model.notes, *(data.notes if data else ()), *notes),
         )
         write_reports(deployment, work)
     return deployment
