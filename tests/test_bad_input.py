@@ -15,9 +15,10 @@ import millijoule
 from millijoule.cli import main
 from millijoule.graph import Builder
 from millijoule.ops import Dense, Softmax
-from tests.load.cases import float_case
+from tests.load.cases import case, float_case
+from tests.load.test_tflite_errors import make_custom, set_signature
 from tests.networks import random_int8, small_int8_model
-from tests.tflite_writer import write
+from tests.tflite_writer import build, pack, write
 
 RNG = np.random.default_rng(0)
 
@@ -136,6 +137,17 @@ def test_a_float_model_without_data(here, capsys):
     assert_refused(deploy(capsys, "float.tflite"), "is float: give --data, on which it is quantized to int8")
 
 
+def test_operators_and_shapes_that_cannot_be_used(here, capsys):
+    file = build(case("conv2d"))
+    make_custom(file)
+    Path("custom.tflite").write_bytes(pack(file))
+    assert_refused(deploy(capsys, "custom.tflite"), r"^error: custom\.tflite: .*CUSTOM 'MyOp' .*supported are ADD")
+    file = build(case("conv2d"))
+    set_signature("input0", -1, -1, 6, 4)(file)
+    Path("dynamic.tflite").write_bytes(pack(file))
+    assert_refused(deploy(capsys, "dynamic.tflite"), r"^error: dynamic\.tflite: .*dynamic shape \(-1, -1, 6, 4\)")
+
+
 def test_truncated_models(here, capsys):
     whole = Path("small.tflite").read_bytes()
     for length in (0, 3, 40, len(whole) // 2, len(whole) - 1):
@@ -147,10 +159,10 @@ def test_truncated_models(here, capsys):
 @pytest.mark.parametrize("device", ["host", "nucleo-f446re"])
 @pytest.mark.parametrize("name", ["*/ int x; /*", "9lives", "网络", '"quoted"\\', "@NAME@"])
 def test_odd_names_are_names_in_c(here, name, device):
-    build = Builder(name, (4,))
-    build(f"dense {name}", Dense(features=2))
-    build(f"softmax {name}", Softmax())
-    model = replace(random_int8(build.graph()), labels=(name, f"{name}/*"))
+    network = Builder(name, (4,))
+    network(f"dense {name}", Dense(features=2))
+    network(f"softmax {name}", Softmax())
+    model = replace(random_int8(network.graph()), labels=(name, f"{name}/*"))
     assert millijoule.deploy(model, device, folder="out", samples=1).bit_exact
 
 
