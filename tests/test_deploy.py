@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,19 @@ def test_the_main_job(tmp_path, digits, trained, device):
         assert result.measurement.arena_bytes == result.plan.arena_bytes
         assert len(result.measurement.instructions) == 36
         assert done[-1] == 36
+
+
+def test_the_example_of_the_package_runs_as_it_stands_and_reaches_98_percent(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = mj.__doc__.splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(line.strip() for line in lines if line.startswith("    ")), names)
+    assert capsys.readouterr().out == "416520\n"
+    found = names["deployment"]
+    assert (found.bit_exact, found.samples, found.plan.arena_bytes) == (True, 360, names["plan"].arena_bytes)
+    assert found.accuracy["float"] is None, "an int8 model was given"
+    assert found.accuracy["int8_host"] == found.accuracy["int8_device"] >= 0.98
+    assert (tmp_path / "lenet5-nucleo-f446re-firmware" / "firmware.elf").is_file()
 
 
 def test_without_data_the_inputs_are_random_and_nothing_is_known_of_accuracy(tmp_path):
