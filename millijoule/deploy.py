@@ -59,6 +59,8 @@ def deploy(
     if the model cannot be emitted, DataError if the data do not suit, OptionError if `folder` holds something else.
     """
     device = load_device(device) if isinstance(device, str) else device
+    target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
+    check_replaceable(target)
     float_model = None if model.is_int8 else model
     if float_model is not None:
         if data is None:
@@ -76,7 +78,6 @@ def deploy(
     verify(model, planned)
     if device.kind != "host":
         check_before_compiling(model, planned, device)
-    target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
 
     build: Build | None = None
     measurement: Measurement | None = None
@@ -181,17 +182,22 @@ def _accuracies(
     return accuracies
 
 
+def check_replaceable(target: Path) -> None:
+    """Raises OptionError if `target` exists and is neither an earlier deployment nor an empty folder."""
+    if target.exists():
+        is_ours = all((target / name).is_file() for name in MARKERS)
+        if not is_ours and (not target.is_dir() or any(target.iterdir())):
+            raise OptionError(f"'{target}' exists and is not an earlier deployment: remove it or choose another --out")
+
+
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """A new folder that takes the place of `target` when the block ends well, and vanishes when it does not.
 
     Raises OptionError if `target` exists and is neither an earlier deployment nor an empty folder.
     """
+    check_replaceable(target)
     target = target.resolve()
-    if target.exists():
-        is_ours = all((target / name).is_file() for name in MARKERS)
-        if not is_ours and (not target.is_dir() or any(target.iterdir())):
-            raise OptionError(f"'{target}' exists and is not an earlier deployment: remove it or choose another --out")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(
@@ -200,7 +206,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise OptionError(f"'{target}' cannot be written ({error.strerror}): choose another --out") from None
     with temporary as holder:
-        work, earlier = Path(holder) / target.name, Path(holder) / "earlier"
+        work, earlier = Path(holder) / target.name, Path(holder) / f"{target.name}.earlier"
         work.mkdir()
         yield work
         if target.exists():

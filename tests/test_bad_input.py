@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 import millijoule
 from millijoule.cli import main
 from millijoule.graph import Builder
-from millijoule.ops import Dense, Softmax
+from millijoule.ops import Conv2d, Dense, Flatten, Softmax
 from tests.load.cases import case, float_case
 from tests.load.test_tflite_errors import make_custom, set_signature
 from tests.networks import random_int8, small_int8_model
@@ -179,6 +180,29 @@ def test_odd_names_of_files_and_classes(here, capsys):
 
 def test_a_device_that_does_not_exist_names_the_nearest(here, capsys):
     assert_refused(deploy(capsys, "small.tflite", device="nucleo-f446"), "did you mean nucleo-f446re")
+
+
+def test_a_folder_that_cannot_be_replaced_is_told_before_training(here, capsys, monkeypatch):
+    monkeypatch.setattr(import_module("millijoule.train.loop")._Trainer, "steps_of", None)
+    file = save("large.npz", images(size=(32, 32)), np.arange(30) % 3)
+    Path("mine").write_text("mine")
+    code = main(["deploy", "lenet5", "--data", file, "--device", "host", "--out", "mine"])
+    assert (code, "is not an earlier deployment" in capsys.readouterr().err) == (2, True)
+
+
+def test_a_model_that_does_not_fit_says_where_it_lies_and_what_it_fits(here, capsys):
+    network = Builder("wide", (60, 60, 4))
+    network("conv", Conv2d(channels=8, kernel=1))
+    network("flatten", Flatten())
+    network("classes", Dense(features=3))
+    Path("wide.tflite").write_bytes(write(random_int8(network.graph())))
+    code, out, err = deploy(capsys, "wide.tflite", device="nucleo-f103rb")
+    assert (code, out) == (1, "")
+    first, *hints = err.splitlines()
+    assert first.startswith("error: the firmware needs at least 45,248 bytes of RAM with 2,048 bytes of stack; device ")
+    assert hints[0] == "hint: most RAM is live in layer 'conv': 43,200 bytes"
+    assert hints[1].startswith("hint: it fits nucleo-")
+    assert not Path("out").exists()
 
 
 def test_a_place_that_cannot_be_written(here, capsys):

@@ -119,10 +119,11 @@ def earlier(folder: Path) -> Path:
     return folder
 
 
-def test_an_earlier_deployment_is_replaced_whole(tmp_path):
-    target = earlier(tmp_path / "out")
+@pytest.mark.parametrize("name", ["out", "earlier"])
+def test_an_earlier_deployment_is_replaced_whole(tmp_path, name):
+    target = earlier(tmp_path / name)
     with replacing_folder(target) as work:
-        assert work.name == "out"
+        assert work.name == name
         assert (target / "model.c").read_text() == "earlier"
         (work / "new").write_text("new")
     assert [path.name for path in target.iterdir()] == ["new"]

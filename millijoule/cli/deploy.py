@@ -11,8 +11,6 @@ from millijoule.cli.command import Command, add_input, is_file, positive, real, 
 from millijoule.errors import OptionError, ToolError
 
 if TYPE_CHECKING:
-    from millijoule.cost.device import Device
-    from millijoule.graph import Graph
     from millijoule.train import Dataset
 
 
@@ -64,10 +62,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from millijoule.deploy import check_replaceable
     from millijoule.report import table
     from millijoule.report.progress import counting
 
     device = millijoule.load_device(options.device)
+    if options.out:
+        check_replaceable(options.out)  # told before time is spent on training
     data = None
     if options.data:
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
@@ -77,7 +78,6 @@ def _run(options: argparse.Namespace) -> None:
         raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
     else:
         graph = millijoule.zoo.get(options.model, **_fit_to(options.model, data))
-        _check_before_training(graph, device)
         model = millijoule.train(
             graph,
             data,
@@ -105,16 +105,6 @@ def _run(options: argparse.Namespace) -> None:
             f"{deployment.outputs_compared - deployment.outputs_equal} of {deployment.outputs_compared} output bytes "
             f"differ from the reference: do not use '{deployment.folder}'; please report this model as a bug"
         )
-
-
-def _check_before_training(graph: Graph, device: Device) -> None:
-    """What cannot fit is told before time is spent on it. Raises DoesNotFit."""
-    from millijoule.passes import simplify
-    from millijoule.run.fit import check_before_compiling
-
-    if device.kind != "host":
-        deployed = simplify(graph)
-        check_before_compiling(deployed, millijoule.plan(deployed), device)
 
 
 def _fit_to(name: str, data: Dataset) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def check_memories(device: Device, flash_bytes: int, ram_bytes: int, least: str 
 def check_before_compiling(network: Model | Graph, plan: Plan, device: Device) -> None:
     """Raises DoesNotFit, explained, if int8 weights alone exceed the flash, or arena and stack the RAM.
 
-    network: an int8 model, or the simplified graph of a network that is yet to be trained.
+    network: an int8 model, or the simplified graph of one.
     """
     weights = cost(network, bytes_per_weight=1).size_bytes
     try:
