@@ -10,7 +10,8 @@ from pathlib import Path
 
 from millijoule import ops
 from millijoule.graph import Operator
-from millijoule.load.tflite_operators import SUPPORTED
+from millijoule.load.onnx import SUPPORTED as ONNX
+from millijoule.load.tflite_operators import SUPPORTED as TFLITE
 
 PAGE = Path(__file__).parent / "operators.md"
 
@@ -19,7 +20,10 @@ def page() -> str:
     operators = [getattr(ops, name) for name in ops.__all__]
     rows = [f"| {_link(kind)} | {_first_line(kind)} | {_forms(kind)} |" for kind in operators]
     sections = [f"### {kind.__name__}\n\n```\n{inspect.getdoc(kind)}\n```\n" for kind in operators]
-    tflite = [f"| `{name}` | {_first_line(function)} |" for name, function in SUPPORTED.items()]
+    tflite, onnx = (
+        [f"| `{name}` | {_first_line(function)} |" for name, function in sorted(supported.items())]
+        for supported in (TFLITE, ONNX)
+    )
     return "\n".join(
         [
             "# Supported operators",
@@ -38,6 +42,15 @@ def page() -> str:
             "| TFLite operator | what is supported |",
             "|---|---|",
             *tflite,
+            "",
+            "## From ONNX files",
+            "",
+            "Opsets 7 to the newest of the onnx package. What depends on constants and shapes alone is computed on",
+            "loading. Any other operator, or form of one, becomes `Opaque`: listed, not counted, never run.",
+            "",
+            "| ONNX operator | what is supported |",
+            "|---|---|",
+            *onnx,
             "",
             "## The contracts",
             "",

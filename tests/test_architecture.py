@@ -71,7 +71,7 @@ def test_files_stay_small():
 def test_importing_the_package_imports_nothing_heavy():
     code = (
         "import sys, millijoule; "
-        "heavy = {'numpy', 'torch', 'unicorn', 'ortools', 'sklearn', 'PIL', 'rich'} & set(sys.modules); "
+        "heavy = {'numpy', 'torch', 'onnx', 'unicorn', 'ortools', 'sklearn', 'PIL', 'rich'} & set(sys.modules); "
         "sys.exit(', '.join(heavy) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -81,7 +81,7 @@ def test_importing_the_package_imports_nothing_heavy():
 def test_core_verbs_do_not_import_torch():
     code = (
         "import sys, millijoule as mj; graph = mj.zoo.lenet5(); mj.cost(graph); mj.plan(graph); mj.list_devices(); "
-        "heavy = {'torch', 'sklearn'} & set(sys.modules); sys.exit(', '.join(heavy) or 0)"
+        "heavy = {'torch', 'sklearn', 'onnx'} & set(sys.modules); sys.exit(', '.join(heavy) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
