@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from millijoule.errors import ModelError
 from millijoule.graph import Graph, Input
-from millijoule.load.integer import check_kernels, image_preprocess
+from millijoule.load.integer import check_kernels
 from millijoule.load.names import identifier, layer_path, node_names, unique
 from millijoule.load.network import Network, Refused
 from millijoule.load.tflite_file import Operation, TfliteFile, read_tflite
 from millijoule.load.tflite_operators import RESHAPES, SUPPORTED
-from millijoule.model import Model
+from millijoule.model import Model, Quantization
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -165,7 +165,7 @@ def _model(network: Network, core: _Core, name: str) -> Model:
             graph,
             network.weights,
             network.quantization if quantized else None,
-            preprocess=image_preprocess(graph, network.quantization[inputs[0].name]) if quantized else {},
+            preprocess=_preprocess(graph, network.quantization[inputs[0].name]) if quantized else {},
             notes=(*core.notes, *dict.fromkeys(network.notes)),
         )
     except ModelError as error:
@@ -173,3 +173,12 @@ def _model(network: Network, core: _Core, name: str) -> Model:
     if quantized:
         check_kernels(model, file.fail)
     return model
+
+
+def _preprocess(graph: Graph, quantization: Quantization) -> dict[str, list[float]]:
+    """What makes an image's int8 input pixel - 128, as all int8 image models take it: mean and std of pixels in 0…1."""
+    if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 3 or graph.inputs[0].shape[2] not in (1, 3):
+        return {}
+    channels = graph.inputs[0].shape[2]
+    mean = (quantization.zero_point + 128) / 255
+    return {"mean": [mean] * channels, "std": [1 / (255 * float(quantization.scale))] * channels}

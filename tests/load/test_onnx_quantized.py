@@ -7,7 +7,7 @@ import millijoule
 from millijoule.errors import ModelError
 from millijoule.load.onnx.integers import NOTE
 from millijoule.model import Quantization
-from millijoule.ops import Add, Concat, Conv2d, Dense, GlobalAveragePool, MaxPool2d, Requantize, Softmax
+from millijoule.ops import Add, Concat, Conv2d, Dense, GlobalAveragePool, MaxPool2d, Opaque, Requantize, Softmax
 from tests.load.onnx_models import load, node, onnx_model, ort_run
 
 pytest.importorskip("onnxruntime")
@@ -234,3 +234,22 @@ def test_the_emitted_c_computes_the_same(tmp_path):
     loaded = load(build.model(), tmp_path)
     deployment = millijoule.deploy(loaded, "host", folder=tmp_path / "firmware")
     assert deployment.bit_exact
+
+
+@pytest.mark.parametrize("requantized", [False, True])
+def test_what_is_not_known_can_be_costed_in_a_quantized_network_too(requantized, tmp_path):
+    build = network()
+    build.constants |= {"one": np.ones(8, np.float32), "zero": np.zeros(8, np.float32)}
+    at = next(index for index, each in enumerate(build.nodes) if each.op_type == "MaxPool")
+    build.nodes[at].input[0] = "odd_q" if requantized else "odd"
+    added, build.nodes = build.nodes[at:], build.nodes[:at]
+    build.add("InstanceNormalization", "a_q one zero", "odd")
+    if requantized:
+        build.value("odd", 0.02, 1)
+    build.nodes += added
+    loaded = load(build.model(outputs=("g_q",)), tmp_path)
+    assert sum(isinstance(each.op, Opaque) for each in loaded.graph.nodes) == 1
+    assert len(millijoule.cost(loaded).not_counted) == 1
+    with pytest.raises(ModelError, match="Opaque"):
+        millijoule.deploy(loaded, "host", folder=tmp_path / "firmware")
+    assert not (tmp_path / "firmware").exists()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from millijoule.load.onnx.integers import COMPRESSED, NOTE, complete, dequantize
 from millijoule.load.onnx.layers import LAYERS
 from millijoule.load.onnx.network import OnnxNetwork, Unknown
 from millijoule.model import Model, Quantization
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 SUPPORTED: dict[str, Callable[[OnnxNetwork], None]] = {
     **LAYERS,
@@ -53,10 +57,10 @@ def load_onnx(data: bytes, path: Path, name: str, input_shape: Sequence[int] | N
     return _model(network)
 
 
-def _live(file: OnnxFile) -> list:  # type: ignore[type-arg]
+def _live(file: OnnxFile) -> list[NodeProto]:
     """The nodes that the outputs depend on."""
     needed = set(file.outputs)
-    live = []
+    live: list[NodeProto] = []
     for node in reversed(file.nodes):
         if needed.intersection(node.output):
             live.append(node)
@@ -105,7 +109,7 @@ def _comes_channels_last(file: OnnxFile, name: str) -> bool:
 _MEANINGLESS = re.compile(r"[A-Za-z]+(_Operation)?_?\d*|generated_name_\d+|node_.*|.*__\d+|\d+")
 
 
-def _names(nodes: Sequence) -> dict[str, str]:  # type: ignore[type-arg]
+def _names(nodes: Sequence[NodeProto]) -> dict[str, str]:
     """A name for each node, by its first output: after its weight, its name, or its operator."""
     paths, codes, outputs = [], [], []
     for node in nodes:
@@ -118,7 +122,8 @@ def _names(nodes: Sequence) -> dict[str, str]:  # type: ignore[type-arg]
     return dict(zip(outputs, node_names(paths, codes, {"input"}), strict=True))
 
 
-def _path(node) -> tuple[str, ...]:  # type: ignore[no-untyped-def]
+def _path(node: NodeProto) -> tuple[str, ...]:
+    """The scopes and the name of the layer that a node belongs to; empty if its names do not tell."""
     weight = next((name for name in node.input[1:2] if name.endswith(".weight")), "")
     if weight:
         return tuple(weight.removesuffix(".weight").split("."))

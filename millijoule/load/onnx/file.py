@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from millijoule.errors import ModelError
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto
+    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+Fail = Callable[..., NoReturn]
+"""Raises ModelError for (reason) or (reason, node)."""
 
 OLDEST_OPSET = 7
 CONTROL_FLOW = ("If", "Loop", "Scan")
@@ -117,7 +120,7 @@ def _is_text(model: ModelProto) -> bool:
     return all(isinstance(text, str) for text in texts)
 
 
-def _load_external(model: ModelProto, path: Path, fail: Any) -> None:
+def _load_external(model: ModelProto, path: Path, fail: Fail) -> None:
     from onnx.checker import ValidationError
     from onnx.external_data_helper import load_external_data_for_model
 
@@ -127,7 +130,7 @@ def _load_external(model: ModelProto, path: Path, fail: Any) -> None:
         fail(f"its external data cannot be read: {_one_line(error)}; put the file that holds them beside it")
 
 
-def to_array(tensor: TensorProto, fail: Any) -> np.ndarray:
+def to_array(tensor: TensorProto, fail: Fail) -> np.ndarray:
     """The numbers of a tensor, at most as many as the file holds."""
     from onnx import TensorProto as types
     from onnx.numpy_helper import to_array as convert
@@ -140,10 +143,9 @@ def to_array(tensor: TensorProto, fail: Any) -> np.ndarray:
         return np.asarray(convert(tensor))
     except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
         fail(f"tensor '{short(tensor.name)}' of shape {tuple(tensor.dims)} is damaged: {_one_line(error)}")
-        raise AssertionError from None
 
 
-def _input_shape(entry: Any, given: Sequence[int] | None, fail: Any) -> tuple[int, ...]:
+def _input_shape(entry: ValueInfoProto, given: Sequence[int] | None, fail: Fail) -> tuple[int, ...]:
     name = short(entry.name)
     kind = entry.type.tensor_type
     if not entry.type.HasField("tensor_type"):
@@ -173,7 +175,7 @@ def _input_shape(entry: Any, given: Sequence[int] | None, fail: Any) -> tuple[in
     return shape
 
 
-def _check_order(nodes: Sequence[NodeProto], known: set[str], fail: Any) -> None:
+def _check_order(nodes: Sequence[NodeProto], known: set[str], fail: Fail) -> None:
     """Every node reads what comes before it, is no control flow, and gives what no other does."""
     made_later = {output for node in nodes for output in node.output if output}
     known = {*known, ""}

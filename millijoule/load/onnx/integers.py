@@ -16,7 +16,7 @@ from millijoule.graph import Graph, Node
 from millijoule.load.names import unique
 from millijoule.load.onnx.network import Integers, OnnxNetwork
 from millijoule.model import Quantization
-from millijoule.ops import Concat, Relu, Relu6, Requantize
+from millijoule.ops import Concat, Opaque, Relu, Relu6, Requantize
 from millijoule.ops.quantization import SAME_SCALE, prescribed_output
 
 NOTE = (
@@ -108,11 +108,15 @@ def complete(
         return made
 
     for node in graph.nodes:
+        if isinstance(node.op, Opaque):
+            # Its numbers are float, for which an int8 model has no place; what is counted is "at least" anyway.
+            node = replace(node, op=replace(node.op, arrays=()))
         wanted, own = given.get(node.name), prescribed_output(node.op)
         if isinstance(node.op, Concat):
             own = wanted or values[node.inputs[0]]
             node = replace(node, inputs=tuple(requantized(name, own) for name in node.inputs))
-        elif isinstance(node.op, SAME_SCALE):
+        elif isinstance(node.op, SAME_SCALE) or (isinstance(node.op, Opaque) and wanted is None and node.inputs):
+            # What is not known is never run; its scale only has to be there.
             own = values[node.inputs[0]]
         own = own or wanted
         if own is None:
