@@ -91,7 +91,7 @@ def complete(
     Activations move into the operator before them; what moves numbers keeps their scale; where the file asks for
     another scale than an operator's rule, Requantize follows. Biases: int32, scale of the input times the weights'.
     """
-    graph = _fuse(graph, given)
+    graph, given = _fuse(graph, given)
     for entry in graph.inputs:
         if entry.name not in given:
             fail(f"input '{entry.name}' has no QuantizeLinear behind it: quantize the whole model")
@@ -130,15 +130,15 @@ def complete(
         else:
             raw = unique(f"{node.name}_raw", used)
             nodes += [replace(node, name=raw), Node(node.name, Requantize(), (raw,))]
-            weights = {name.replace(f"{node.name}.", f"{raw}.", 1): array for name, array in weights.items()}
             values |= {raw: own, node.name: wanted}
-    complete = replace(graph, nodes=tuple(nodes))
-    integers, scales = _integer_weights(complete, weights, values, given, fail)
-    return complete, integers, values | scales
+    graph = replace(graph, nodes=tuple(nodes))
+    integers, scales = _integer_weights(graph, weights, values, given, fail)
+    return graph, integers, values | scales
 
 
-def _fuse(graph: Graph, given: Mapping[str, Quantization]) -> Graph:
-    """Relu and Relu6 into the operator before them, where that has no quantization of its own."""
+def _fuse(graph: Graph, given: Mapping[str, Quantization]) -> tuple[Graph, dict[str, Quantization]]:
+    """Relu and Relu6 into the operator before them, where that has no quantization of its own and gets theirs."""
+    given = dict(given)
     nodes: dict[str, Node] = {}
     renamed: dict[str, str] = {}
     readers = [name for node in graph.nodes for name in node.inputs] + list(graph.outputs)
@@ -154,16 +154,14 @@ def _fuse(graph: Graph, given: Mapping[str, Quantization]) -> Graph:
         ):
             activation: Any = "relu" if isinstance(node.op, Relu) else "relu6"
             op = replace(maker.op, activation=activation)  # type: ignore[type-var]
-            del nodes[maker.name]
-            # The layer keeps its name for its arrays; the value takes the activation's quantization.
             nodes[maker.name] = replace(maker, op=op)
             renamed[node.name] = maker.name
             if node.name in given:
-                given[maker.name] = given[node.name]  # type: ignore[index]
+                given[maker.name] = given[node.name]
             continue
         nodes[node.name] = node
     outputs = tuple(renamed.get(name, name) for name in graph.outputs)
-    return replace(graph, nodes=tuple(nodes.values()), outputs=outputs)
+    return replace(graph, nodes=tuple(nodes.values()), outputs=outputs), given
 
 
 def _integer_weights(
