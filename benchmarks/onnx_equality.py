@@ -75,6 +75,7 @@ def row(path: Path, options: argparse.Namespace) -> tuple[str, ...]:
     )
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
+    settings.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), settings)
     if not model.is_int8:
         return (*first, compare_float(model, session, options.inputs), "", "")
