@@ -12,6 +12,7 @@ import numpy as np
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, saturate_int8, wrap32
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
+from millijoule.ops import dsp
 from millijoule.ops.base import (
     Activation,
     Call,
@@ -94,6 +95,10 @@ class Dense(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
+        if target.instructions == "dsp":
+            calls = self._dsp_call(x, weights, quantization)
+            if calls is not None:
+                return calls
         multiplier, shift = self.multipliers(quantization)
         bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)
         input_zero_point = quantization.inputs[0].zero_point
@@ -118,6 +123,38 @@ class Dense(Operator):
             "shift": shift.astype(np.int8),
         }
         return (Call("mj_dense", "dense.h", parameters, data=data),)
+
+    def _dsp_call(
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...] | None:
+        """The call into kernels/dsp, or None where what it needs cannot be proven."""
+        weight, inputs, zero_point = weights["weight"], prod(x), quantization.inputs[0].zero_point
+        bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)
+        if quantization.weights["weight"].zero_point != 0 or inputs % 4:
+            return None
+        bounds = dsp.accumulator_bounds(weight, bias, zero_point)
+        scaling = dsp.scaling_table(
+            *bounds, *self.multipliers(quantization), quantization.output.zero_point, 2**31 // dsp.PRODUCT_SCALE
+        )
+        packed = dsp.pack_fours(weight, inputs // 4)
+        if scaling is None or packed is None:
+            return None
+        uniform = bool(np.all(scaling == scaling[0]))
+        low, high = activation_range(self.activation, quantization.output)
+        parameters = {
+            "inputs": inputs,
+            "outputs": self.features,
+            "unroll": next(unroll for unroll in (4, 2, 1) if inputs % (4 * unroll) == 0),
+            "scaling_step": 0 if uniform else 3,
+            "output_low": low,
+            "output_high": high,
+        }
+        data = {
+            "weight": dsp.filled(packed, 4).reshape(-1, 4, inputs // 4, 4).swapaxes(1, 2),
+            "bias": dsp.filled(dsp.block_bias(weight, bias, zero_point), 4),
+            "scaling": scaling[0] if uniform else scaling,
+        }
+        return (Call("mj_dsp_dense", "dsp/dense.h", parameters, data=data),)
 
     def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
         """(multiplier int32, shift int32) for each output."""

@@ -12,6 +12,7 @@ import numpy as np
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate_int8
 from millijoule.graph import Operator, OperatorCost, Shape
 from millijoule.model import OperatorQuantization
+from millijoule.ops import dsp
 from millijoule.ops.base import Activation, Call, activation_range, check_choice, make_module, torch_activation
 from millijoule.target import SCALAR, Target
 
@@ -94,10 +95,34 @@ class Add(_Elementwise):
         quantization: OperatorQuantization,
         target: Target = SCALAR,
     ) -> tuple[Call, ...]:
+        if target.instructions == "dsp" and a == b:
+            calls = self._dsp_call(a, quantization)
+            if calls is not None:
+                return calls
         parameters = self._parameters(a, b, quantization)
         for name, (multiplier, shift) in zip(("a", "b", "output"), self._multipliers(quantization), strict=True):
             parameters |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
         return (Call("mj_add", "elementwise.h", parameters, inputs=(0, 1)),)
+
+    def _dsp_call(self, x: Shape, quantization: OperatorQuantization) -> tuple[Call, ...] | None:
+        """The call into kernels/dsp, or None where what it needs cannot be proven."""
+        multiplier_a, multiplier_b, (multiplier, shift) = self._multipliers(quantization)
+        every = np.arange(-128, 128, dtype=np.int64)
+        tables = [
+            multiply_by_quantized_multiplier((every - q.zero_point) << ADD_LEFT_SHIFT, *m)
+            for q, m in zip(quantization.inputs, (multiplier_a, multiplier_b), strict=True)
+        ]
+        low, high = (np.array([sum(int(pick(table)) for table in tables)]) for pick in (np.min, np.max))
+        scaling = dsp.scaling_table(
+            low, high, np.array([multiplier]), np.array([shift]), quantization.output.zero_point, 2**30
+        )
+        if scaling is None:
+            return None
+        output_low, output_high = activation_range(self.activation, quantization.output)
+        parameters = dict(zip(("multiplier", "offset", "shift"), scaling[0].tolist(), strict=True))
+        parameters |= {"count": prod(x), "output_low": output_low, "output_high": output_high}
+        data = {name: (2 * table).astype(np.int32) for name, table in zip(("a", "b"), tables, strict=True)}
+        return (Call("mj_dsp_add", "dsp/elementwise.h", parameters, inputs=(0, 1), data=data),)
 
     def _multipliers(self, quantization: OperatorQuantization) -> tuple[tuple[int, int], ...]:
         a, b = (float(q.scale) for q in quantization.inputs)

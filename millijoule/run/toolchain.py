@@ -102,7 +102,7 @@ def _arm_gcc() -> str:
 def _compiler(compiler: str, device: Device, sanitize: bool) -> list[str]:
     """The command up to the sources. The project's Makefile holds the same flags."""
     core = compiled_for(device)
-    sections = ["-ffunction-sections", "-fdata-sections"]
+    sections = ["-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer"]
     if compiler == "zig":
         # -fhosted: without it clang may not replace a 4-byte memcpy by a load. -g1: without it -Os drops all symbols.
         target = ["-target", "thumb-freestanding-eabi", f"-mcpu={core.replace('-', '_')}", "-fhosted", "-g1"]

@@ -82,7 +82,8 @@ class Case:
 
     quantization: of the inputs; A and then B if none is given, one for all where the operator asks for that.
     output: the output's quantization; if none is given, one that fits the outputs.
-    weights: `random`; `extreme`, all of one output channel 127 or -127, so that sums are the largest; `few`, -1, 0, 1.
+    weights: `random`; `extreme`, all of one output channel 127 or -127, so that sums are the largest; `few`, -1, 0, 1;
+    `lowest`, -128, which the importers of other tools' models let through.
     weight_scale: one scale for the whole weight; if none is given, one for each output channel.
     wraps: sums leave int32, so that they mean nothing in real numbers.
     tflm_lacks: what of this case TFLite or TFLM cannot express or does not define.
@@ -93,7 +94,7 @@ class Case:
     inputs: tuple[Shape, ...]
     quantization: tuple[Quantization, ...] = ()
     output: Quantization | None = None
-    weights: Literal["random", "extreme", "few"] = "random"
+    weights: Literal["random", "extreme", "few", "lowest"] = "random"
     weight_scale: float | None = None
     weight_zero_point: int = 0
     largest_bias: int = 3000
@@ -186,6 +187,24 @@ CASES: dict[str, Case] = {
         wraps=True,
         tflm_lacks=OVERFLOW,
     ),
+    "conv2d_four_channels_wide": case(Conv2d(channels=6, kernel=3, padding="same"), (5, 11, 8)),
+    "conv2d_four_channels_odd": case(Conv2d(channels=5, kernel=(2, 3), stride=2, activation="relu"), (6, 9, 4)),
+    "conv2d_pointwise_long": case(Conv2d(channels=8, kernel=1, activation="relu"), (3, 7, 20)),
+    "conv2d_pointwise_strided": case(Conv2d(channels=3, kernel=1, stride=2), (7, 9, 16)),
+    "conv2d_first_layer": case(Conv2d(channels=8, kernel=3, stride=2, padding="same"), (9, 12, 3)),
+    "conv2d_tall_kernel": case(Conv2d(channels=4, kernel=(10, 4), stride=2, padding="same"), (13, 10, 1)),
+    "conv2d_groups_of_four": case(Conv2d(channels=6, kernel=3, groups=2, padding="same"), (4, 6, 8)),
+    "conv2d_lowest_weights": case(Conv2d(channels=4, kernel=3), MAP, weights="lowest"),
+    "conv2d_depthwise_wide": case(Conv2d(channels=8, kernel=3, groups=8, padding="same"), (4, 11, 8)),
+    "conv2d_depthwise_tall": case(Conv2d(channels=8, kernel=3, groups=8, padding="same"), (11, 5, 8)),
+    "conv2d_depthwise_tall_strided": case(
+        Conv2d(channels=4, kernel=3, groups=4, stride=(2, 1), padding=((1, 0), (0, 1)), activation="relu"), (19, 5, 4)
+    ),
+    "conv2d_depthwise_strided_wide": case(Conv2d(channels=4, kernel=3, groups=4, stride=2, padding="same"), (5, 21, 4)),
+    "conv2d_depthwise_stride_3": case(Conv2d(channels=4, kernel=3, groups=4, stride=3), (10, 13, 4)),
+    "conv2d_depthwise_5x5": case(Conv2d(channels=4, kernel=5, groups=4, padding="same"), (6, 9, 4)),
+    "conv2d_depthwise_tall_kernel": case(Conv2d(channels=4, kernel=(2, 7), groups=4, stride=(1, 2)), (6, 12, 4)),
+    "conv2d_depthwise_lowest_weights": case(Conv2d(channels=4, kernel=3, groups=4), MAP, weights="lowest"),
     "table_conv2d": case(TableConv2d(table=((0, 1), (2,), (0, 2, 3)), kernel=(3, 2)), MAP),
     "table_conv2d_no_bias": case(TableConv2d(table=((3,), (0, 1, 2, 3)), kernel=5, bias=False), MAP),
     "dense": case(Dense(features=5), (9,)),
@@ -210,6 +229,9 @@ CASES: dict[str, Case] = {
         wraps=True,
         tflm_lacks=OVERFLOW,
     ),
+    "dense_unrolled": case(Dense(features=6, activation="relu"), (48,)),
+    "dense_unrolled_per_tensor": case(Dense(features=9), (24,), weight_scale=0.004),
+    "dense_lowest_weights": case(Dense(features=4), (16,), weights="lowest"),
     "radial_basis": case(RadialBasis(classes=3), (7,)),
     "max_pool": case(MaxPool2d(kernel=2), MAP),
     "max_pool_same": case(MaxPool2d(kernel=(3, 2), stride=(1, 2), padding="same", activation="relu"), MAP),
@@ -436,6 +458,8 @@ def _weight(rng: np.random.Generator, shape: Shape, kind: str) -> np.ndarray:
         return rng.integers(-127, 128, shape, dtype=np.int8)
     if kind == "few":
         return rng.integers(-1, 2, shape, dtype=np.int8)
+    if kind == "lowest":
+        return np.full(shape, -128, np.int8)
     signs = np.where(np.arange(shape[0]) % 2, -127, 127).reshape(-1, *(1 for _ in shape[1:]))
     return np.broadcast_to(signs, shape).astype(np.int8)
 

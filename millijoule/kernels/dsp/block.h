@@ -1,0 +1,217 @@
+/* The inner products of convolutions: blocks of four pixels, or of one, by two output channels.
+ *
+ * Four weights a, b, c, d of one output channel lie in a word as two int16, 256 * b + a and 256 * d + c. Four inputs
+ * x, y, z, t become two words, (y - 127, t - 127) and (256 * x - y + 127, 256 * z - t + 127). The products of the halves
+ * of the weight with the first, and of a and c with the second, add up to
+ *     256 * (a * x + b * (y - 127) + c * z + d * (t - 127)),
+ * so that only a and c, not all four, have to be extracted. Every half fits int16 whatever the inputs; -127 * (b + d) is
+ * made good in the bias, as is the input's zero point; the accumulator, 256 times the usual one, must stay below 2^31.
+ */
+#ifndef MJ_DSP_BLOCK_H
+#define MJ_DSP_BLOCK_H
+
+#include "instructions.h"
+
+/* What a block reads and where its results go. columns: for each four inputs, the first words of all pixels, then the
+ * second. weights: for each two channels, for each four inputs, a word of each. channels: how many are computed; stride:
+ * from one pixel's results to the next. */
+struct mj_dsp_block {
+    const uint32_t *columns, *columns_end;
+    const uint32_t *weights;
+    const struct mj_dsp_channel *table;
+    int32_t channels, stride;
+};
+
+/* bias: 256 times the bias that the sum starts from. */
+struct mj_dsp_channel {
+    int32_t bias;
+    struct mj_dsp_scaling scaling;
+};
+
+/* Two words for each four inputs; the second `apart` words behind the first, the next four `step` words on. */
+MJ_INLINE uint32_t *mj_dsp_widen(const int8_t *input, uint32_t *to, int32_t quads, int32_t apart, int32_t step)
+{
+    for (; quads >= 4; quads -= 4) {
+        for (int32_t i = 0; i < 4; i++) {
+            const uint32_t four = mj_load32(input + 4 * i);
+            const uint32_t first = mj_sxtab16_ror8(0xff81ff81u, four);
+            to[i * step] = first;
+            to[i * step + apart] = mj_ssub16(four << 8 & 0xff00ff00u, first);
+        }
+        input += 16;
+        to += 4 * step;
+    }
+    for (; quads > 0; quads--) {
+        const uint32_t four = mj_load32(input);
+        const uint32_t first = mj_sxtab16_ror8(0xff81ff81u, four);
+        to[0] = first;
+        to[apart] = mj_ssub16(four << 8 & 0xff00ff00u, first);
+        input += 4;
+        to += step;
+    }
+    return to;
+}
+
+MJ_SHARED uint32_t *mj_dsp_widen4(const int8_t *input, uint32_t *to, int32_t quads)
+{
+    return mj_dsp_widen(input, to, quads, 4, 8);
+}
+
+MJ_SHARED uint32_t *mj_dsp_widen1(const int8_t *input, uint32_t *to, int32_t quads)
+{
+    return mj_dsp_widen(input, to, quads, 1, 2);
+}
+
+/* One statement for all the registers there are: compilers would spill accumulators to hoist loads. */
+#if MJ_DSP
+#define MJ_DSP_MACS4(unroll) \
+    __asm volatile(".rept " #unroll "\n" \
+                   "ldrd %[w], %[v], [%[weights]], #8\n" \
+                   "ldrd %[x], %[y], [%[columns]], #8\n" \
+                   "smlad %[a0], %[w], %[x], %[a0]\n smlad %[b0], %[v], %[x], %[b0]\n" \
+                   "smlad %[a1], %[w], %[y], %[a1]\n smlad %[b1], %[v], %[y], %[b1]\n" \
+                   "ldrd %[x], %[y], [%[columns]], #8\n" \
+                   "smlad %[a2], %[w], %[x], %[a2]\n smlad %[b2], %[v], %[x], %[b2]\n" \
+                   "smlad %[a3], %[w], %[y], %[a3]\n smlad %[b3], %[v], %[y], %[b3]\n" \
+                   "sxtb16 %[w], %[w]\n sxtb16 %[v], %[v]\n" \
+                   "ldrd %[x], %[y], [%[columns]], #8\n" \
+                   "smlad %[a0], %[w], %[x], %[a0]\n smlad %[b0], %[v], %[x], %[b0]\n" \
+                   "smlad %[a1], %[w], %[y], %[a1]\n smlad %[b1], %[v], %[y], %[b1]\n" \
+                   "ldrd %[x], %[y], [%[columns]], #8\n" \
+                   "smlad %[a2], %[w], %[x], %[a2]\n smlad %[b2], %[v], %[x], %[b2]\n" \
+                   "smlad %[a3], %[w], %[y], %[a3]\n smlad %[b3], %[v], %[y], %[b3]\n" \
+                   ".endr" \
+                   : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [b0] "+r"(b0), [b1] "+r"(b1), \
+                     [b2] "+r"(b2), [b3] "+r"(b3), [weights] "+r"(weights), [columns] "+r"(columns), [w] "=&r"(w), \
+                     [v] "=&r"(v), [x] "=&r"(x), [y] "=&r"(y) \
+                   : \
+                   : "memory")
+#define MJ_DSP_MACS1(unroll) \
+    __asm volatile(".rept " #unroll "\n" \
+                   "ldrd %[w], %[v], [%[weights]], #8\n" \
+                   "ldrd %[x], %[y], [%[columns]], #8\n" \
+                   "smlad %[a], %[w], %[x], %[a]\n smlad %[b], %[v], %[x], %[b]\n" \
+                   "sxtb16 %[w], %[w]\n sxtb16 %[v], %[v]\n" \
+                   "smlad %[a], %[w], %[y], %[a]\n smlad %[b], %[v], %[y], %[b]\n" \
+                   ".endr" \
+                   : [a] "+r"(a), [b] "+r"(b), [weights] "+r"(weights), [columns] "+r"(columns), [w] "=&r"(w), \
+                     [v] "=&r"(v), [x] "=&r"(x), [y] "=&r"(y) \
+                   : \
+                   : "memory")
+#else
+#define MJ_DSP_MACS4(unroll) \
+    for (int32_t i = 0; i < (unroll); i++) { \
+        for (int32_t half = 0; half < 2; half++) { \
+            w = half ? mj_sxtb16(weights[0]) : weights[0]; \
+            v = half ? mj_sxtb16(weights[1]) : weights[1]; \
+            x = columns[0], y = columns[1]; \
+            a0 = mj_smlad(w, x, a0), b0 = mj_smlad(v, x, b0); \
+            a1 = mj_smlad(w, y, a1), b1 = mj_smlad(v, y, b1); \
+            x = columns[2], y = columns[3]; \
+            a2 = mj_smlad(w, x, a2), b2 = mj_smlad(v, x, b2); \
+            a3 = mj_smlad(w, y, a3), b3 = mj_smlad(v, y, b3); \
+            columns += 4; \
+        } \
+        weights += 2; \
+    }
+#define MJ_DSP_MACS1(unroll) \
+    for (int32_t i = 0; i < (unroll); i++) { \
+        w = weights[0], v = weights[1], x = columns[0], y = columns[1]; \
+        a = mj_smlad(w, x, a), b = mj_smlad(v, x, b); \
+        a = mj_smlad(mj_sxtb16(w), y, a), b = mj_smlad(mj_sxtb16(v), y, b); \
+        columns += 2, weights += 2; \
+    }
+#endif
+
+#define MJ_DSP_RESULT(sum) mj_dsp_requantize((sum) >> 7, (sum) >> 31, scaling)
+
+/* The block functions, by how many times four inputs a turn of their loop takes. One copy serves all layers. */
+#define MJ_DSP_BLOCK(unroll) \
+    MJ_SHARED void mj_dsp_block4_##unroll(const struct mj_dsp_block *block, int8_t *output) \
+    { \
+        const uint32_t *weights = block->weights; \
+        const struct mj_dsp_channel *channel = block->table; \
+        const int32_t stride = block->stride; \
+        for (int32_t left = block->channels; left > 0; left -= 2) { \
+            const uint32_t *columns = block->columns, *const end = block->columns_end; \
+            int32_t a0 = channel[0].bias, a1 = a0, a2 = a0, a3 = a0; \
+            int32_t b0 = channel[1].bias, b1 = b0, b2 = b0, b3 = b0; \
+            uint32_t w, v, x, y; \
+            do { \
+                MJ_DSP_MACS4(unroll); \
+            } while (columns != end); \
+            struct mj_dsp_scaling scaling = channel[0].scaling; \
+            int8_t *to = output; \
+            to[0] = MJ_DSP_RESULT(a0), to += stride; \
+            to[0] = MJ_DSP_RESULT(a1), to += stride; \
+            to[0] = MJ_DSP_RESULT(a2), to += stride; \
+            to[0] = MJ_DSP_RESULT(a3); \
+            if (left == 1) \
+                break; \
+            scaling = channel[1].scaling; \
+            to[1] = MJ_DSP_RESULT(b3), to -= stride; \
+            to[1] = MJ_DSP_RESULT(b2), to -= stride; \
+            to[1] = MJ_DSP_RESULT(b1), to -= stride; \
+            to[1] = MJ_DSP_RESULT(b0); \
+            output += 2; \
+            channel += 2; \
+        } \
+    } \
+    MJ_SHARED void mj_dsp_block1_##unroll(const struct mj_dsp_block *block, int8_t *output) \
+    { \
+        const uint32_t *weights = block->weights; \
+        const struct mj_dsp_channel *channel = block->table; \
+        for (int32_t left = block->channels; left > 0; left -= 2) { \
+            const uint32_t *columns = block->columns, *const end = block->columns_end; \
+            int32_t a = channel[0].bias, b = channel[1].bias; \
+            uint32_t w, v, x, y; \
+            do { \
+                MJ_DSP_MACS1(unroll); \
+            } while (columns != end); \
+            struct mj_dsp_scaling scaling = channel[0].scaling; \
+            output[0] = MJ_DSP_RESULT(a); \
+            if (left == 1) \
+                break; \
+            scaling = channel[1].scaling; \
+            output[1] = MJ_DSP_RESULT(b); \
+            output += 2; \
+            channel += 2; \
+        } \
+    }
+
+MJ_DSP_BLOCK(1)
+MJ_DSP_BLOCK(2)
+MJ_DSP_BLOCK(3)
+MJ_DSP_BLOCK(4)
+MJ_DSP_BLOCK(5)
+MJ_DSP_BLOCK(6)
+MJ_DSP_BLOCK(7)
+MJ_DSP_BLOCK(8)
+MJ_DSP_BLOCK(9)
+MJ_DSP_BLOCK(10)
+
+#define MJ_DSP_BLOCK_CASE(unroll) \
+    case unroll: \
+        if (pixels == 4) \
+            mj_dsp_block4_##unroll(block, output); \
+        else \
+            mj_dsp_block1_##unroll(block, output); \
+        break;
+
+MJ_INLINE void mj_dsp_block(int32_t pixels, int32_t unroll, const struct mj_dsp_block *block, int8_t *output)
+{
+    switch (unroll) {
+        MJ_DSP_BLOCK_CASE(1)
+        MJ_DSP_BLOCK_CASE(2)
+        MJ_DSP_BLOCK_CASE(3)
+        MJ_DSP_BLOCK_CASE(4)
+        MJ_DSP_BLOCK_CASE(5)
+        MJ_DSP_BLOCK_CASE(6)
+        MJ_DSP_BLOCK_CASE(7)
+        MJ_DSP_BLOCK_CASE(8)
+        MJ_DSP_BLOCK_CASE(9)
+        MJ_DSP_BLOCK_CASE(10)
+    }
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* int8 convolutions for the dual 16-bit multiplications: four pixels by two output channels at a time.
+ *
+ * The window of each pixel is widened into `scratch`, four pixels side by side; nothing else is copied. `…_row` as in the
+ * portable conv.h.
+ */
+#ifndef MJ_DSP_CONV_H
+#define MJ_DSP_CONV_H
+
+#include "../window.h"
+#include "block.h"
+
+/* quads: fours of weights of one output channel, the last of them filled up with zeros, in a multiple of `unroll`. */
+struct mj_dsp_conv2d {
+    int32_t input_height, input_width, input_channels;
+    int32_t output_height, output_width, output_channels;
+    int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
+    int32_t padding_top, padding_left;
+    int32_t groups, quads, unroll;
+    int32_t input_zero_point, output_low, output_high;
+};
+
+/* The window of output column out_x, from input channel first_input on, widened for a block of `pixels`. */
+MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *rows, int32_t out_x,
+                             int32_t first_input, int32_t pixels, int8_t *patch, uint32_t *to)
+{
+    const int32_t inputs = p.input_channels / p.groups;
+    const int32_t run = p.kernel_width * inputs;
+    const int32_t row_is_run = p.groups == 1 && p.dilation_width == 1;
+    const int32_t first_x = out_x * p.stride_width - p.padding_left;
+    const int32_t inside = first_x >= 0 && first_x + (p.kernel_width - 1) * p.dilation_width < p.input_width;
+    if (row_is_run && run % 4 == 0 && inside) {
+        int32_t ky = 0;
+        while (ky < p.kernel_height && rows[ky] != NULL)
+            ky++;
+        if (ky == p.kernel_height) {
+            for (ky = 0; ky < p.kernel_height; ky++) {
+                const int8_t *from = rows[ky] + first_x * p.input_channels;
+                to = pixels == 4 ? mj_dsp_widen4(from, to, run / 4) : mj_dsp_widen1(from, to, run / 4);
+            }
+            return;
+        }
+    }
+    int8_t *at = patch;
+    for (int32_t ky = 0; ky < p.kernel_height; ky++) {
+        if (rows[ky] == NULL) {
+            memset(at, p.input_zero_point, (size_t)run);
+            at += run;
+        } else if (row_is_run && inside) {
+            memcpy(at, rows[ky] + first_x * p.input_channels, (size_t)run);
+            at += run;
+        } else {
+            for (int32_t kx = 0; kx < p.kernel_width; kx++) {
+                const int32_t in_x = first_x + kx * p.dilation_width;
+                if (in_x >= 0 && in_x < p.input_width)
+                    memcpy(at, rows[ky] + in_x * p.input_channels + first_input, (size_t)inputs);
+                else
+                    memset(at, p.input_zero_point, (size_t)inputs);
+                at += inputs;
+            }
+        }
+    }
+    /* What the last four lack is multiplied by zero. */
+    const int32_t quads = (p.kernel_height * run + 3) / 4;
+    if (pixels == 4)
+        mj_dsp_widen4(patch, to, quads);
+    else
+        mj_dsp_widen1(patch, to, quads);
+}
+
+/* weight: (groups, output channels of a group / 2, quads, 2) words. table: (groups, output channels, filled up to two).
+ * scratch: 32 bytes for each quad, then 4 for each quad. */
+MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *const *rows, const int8_t *weight,
+                                 const int32_t *table, int8_t *scratch, int8_t *output)
+{
+    uint32_t *columns = (uint32_t *)(void *)scratch;
+    int8_t *patch = scratch + p.quads * 32;
+    const int32_t channels = p.output_channels / p.groups;
+    for (int32_t group = 0; group < p.groups; group++) {
+        const int32_t first_input = p.input_channels / p.groups * group;
+        const int32_t pairs = (channels + 1) / 2;
+        struct mj_dsp_block block = {
+            .columns = columns,
+            .columns_end = columns + p.quads * 8,
+            .weights = (const uint32_t *)(const void *)weight + group * pairs * p.quads * 2,
+            .table = (const struct mj_dsp_channel *)(const void *)table + group * pairs * 2,
+            .channels = channels,
+            .stride = p.output_channels,
+        };
+        int8_t *to = output + group * channels;
+        int32_t x = 0;
+        for (; x <= p.output_width - 4; x += 4) {
+            for (int32_t pixel = 0; pixel < 4; pixel++)
+                mj_dsp_gather(p, rows, x + pixel, first_input, 4, patch, columns + pixel);
+            mj_dsp_block(4, p.unroll, &block, to);
+            to += 4 * p.output_channels;
+        }
+        block.columns_end = columns + p.quads * 2;
+        for (; x < p.output_width; x++) {
+            mj_dsp_gather(p, rows, x, first_input, 1, patch, columns);
+            mj_dsp_block(1, p.unroll, &block, to);
+            to += p.output_channels;
+        }
+    }
+    if (p.output_low > INT8_MIN || p.output_high < INT8_MAX)
+        mj_dsp_clamp(output, p.output_width * p.output_channels, p.output_low, p.output_high);
+}
+
+MJ_INLINE void mj_dsp_conv2d(struct mj_dsp_conv2d p, const int8_t *input, const int8_t *weight, const int32_t *table,
+                             int8_t *scratch, int8_t *output)
+{
+    if (p.kernel_height * p.kernel_width * p.stride_height * p.stride_width == 1 && p.padding_top == 0 &&
+        p.padding_left == 0 && p.output_height == p.input_height && p.output_width == p.input_width) {
+        /* Pixel by pixel: the whole map is one long row. */
+        p.output_width *= p.output_height;
+        p.input_width *= p.input_height;
+        p.output_height = p.input_height = 1;
+    }
+    const int8_t *rows[p.kernel_height];
+    for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
+        mj_window_rows(rows, input, p.input_width * p.input_channels, out_y, p.stride_height, p.padding_top,
+                       p.kernel_height, p.dilation_height, p.input_height);
+        mj_dsp_conv2d_row(p, rows, weight, table, scratch, output);
+        output += p.output_width * p.output_channels;
+    }
+}
+
+#endif

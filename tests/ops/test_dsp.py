@@ -1,0 +1,96 @@
+"""When kernels/dsp may be used: the proofs, the packing, and the choice."""
+
+import numpy as np
+import pytest
+
+from millijoule.fixedpoint import multiply_by_quantized_multiplier
+from millijoule.ops import dsp
+from millijoule.target import SCALAR, Target
+from tests.ops.cases import CASES, int8_model
+
+PORTABLE = {
+    "conv2d_weight_zero_point",
+    "conv2d_depthwise_weight_zero_point",
+    "conv2d_shift_left",
+    "conv2d_shift_left_depthwise",
+    "conv2d_wraps",
+    "conv2d_lowest_weights",
+    "conv2d_depthwise_dilated",
+    "conv2d_depthwise_many",
+    "dense",
+    "dense_no_bias",
+    "dense_one_to_one",
+    "dense_wide",
+    "dense_weight_zero_point",
+    "dense_shift_left",
+    "dense_wraps",
+    "dense_lowest_weights",
+}
+"""Cases for which a proof fails, or whose sizes kernels/dsp does not take."""
+
+LAYERS = [name for name, case in CASES.items() if type(case.op).__name__ in ("Conv2d", "Dense") and not case.no_kernel]
+
+
+def calls(name: str, target: Target):
+    model = int8_model(name)
+    (node,) = model.graph.nodes
+    shapes = model.graph.input_shapes(node)
+    return node.op.call(
+        *shapes, weights=model.node_weights(node), quantization=model.node_quantization(node), target=target
+    )
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_kernel_is_chosen_by_what_can_be_proven(name):
+    (chosen,) = calls(name, Target("dsp"))
+    assert chosen.function.startswith("mj_dsp_") == (name not in PORTABLE)
+    assert calls(name, SCALAR)[0].scratch_bytes == 0
+
+
+def test_bounds_of_an_accumulator_are_reached():
+    weight, bias = np.array([[3, -2], [0, 0]]), np.array([10, -7])
+    low, high = dsp.accumulator_bounds(weight, bias, zero_point=-128)
+    assert low.tolist() == [10 - 2 * 255, -7]
+    assert high.tolist() == [10 + 3 * 255, -7]
+
+
+def test_packed_fours_are_halves_of_two_weights():
+    packed = dsp.pack_fours(np.array([[1, -2, -3, 127, 5]], np.int8), 2)
+    assert packed.shape == (1, 2, 4)
+    assert packed.view("<i2").ravel().tolist() == [1 - 2 * 256, -3 + 127 * 256, 5, 0]
+    assert dsp.pack_fours(np.array([[-1, -128]], np.int8), 1) is None
+
+
+def test_packed_pairs():
+    three = np.arange(9, dtype=np.int8).reshape(1, 3, 3)
+    assert dsp.pack_pairs(three, 1)[0, 1].tolist() == [[3, 4], [4, 5]]
+    assert dsp.pack_pairs(three, 3)[0, 1].tolist() == [[3, 4], [5, 0]]
+
+
+def test_a_loop_takes_as_many_fours_as_cost_the_least():
+    assert [dsp.unroll(fours) for fours in (1, 7, 36, 144)] == [1, 7, 9, 9]
+    assert dsp.unroll(16) == 8
+
+
+def test_six_instructions_equal_two_roundings():
+    """Every accumulator around ties and zero, for multipliers and shifts at their ends."""
+    accumulator = np.concatenate([np.arange(-3000, 3000), np.arange(-(2**23) + 1, 2**23, 4099)])
+    for multiplier in (2**30, 2**30 + 1, 1518500250, 2**31 - 1):
+        for shift in (1, 2, 7, 13, dsp.LARGEST_SHIFT):
+            for zero_point in (-128, -1, 0, 127):
+                ends = np.array([accumulator.min()]), np.array([accumulator.max()])
+                pair = np.array([multiplier]), np.array([-shift])
+                ((factor, offset, right),) = dsp.scaling_table(*ends, *pair, zero_point, 2**23).tolist()
+                first = (2 * accumulator * factor + 2**31) >> 32
+                found = np.clip((first + offset + (accumulator >> 31)) >> right, -128, 127)
+                expected = multiply_by_quantized_multiplier(accumulator, multiplier, -shift) + zero_point
+                if factor:
+                    np.testing.assert_array_equal(found, np.clip(expected, -128, 127))
+                else:
+                    assert np.all(np.clip(expected, -128, 127) == found)
+
+
+@pytest.mark.parametrize(("shift", "limit"), [(0, 2**23), (1, 2**23), (-4, 100), (-23, 2**23)])
+def test_without_proof_there_is_no_table(shift, limit):
+    bounds = np.array([-(2**22)]), np.array([2**22])
+    assert dsp.scaling_table(*bounds, np.array([2**30]), np.array([shift]), 0, limit) is None
