@@ -191,7 +191,7 @@ class Conv2d(Operator):
         zero_point = quantization.inputs[0].zero_point
         weight = weights["weight"].reshape(self.channels, -1)
         bias = weights["bias"] if self.bias else np.zeros(self.channels, np.int32)
-        depthwise = self.groups == x[2] == self.channels
+        depthwise = 1 < self.groups == x[2] == self.channels
         bounds = dsp.accumulator_bounds(weight, bias, zero_point)
         limit = 2**30 if depthwise else 2**31 // dsp.PRODUCT_SCALE
         scaling = dsp.scaling_table(*bounds, *self.multipliers(quantization), quantization.output.zero_point, limit)
