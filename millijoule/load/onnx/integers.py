@@ -20,8 +20,8 @@ from millijoule.ops import Concat, Opaque, Relu, Relu6, Requantize
 from millijoule.ops.quantization import SAME_SCALE, prescribed_output
 
 NOTE = (
-    "integers are computed by TFLite's rules (fixed-point requantization); ONNX Runtime requantizes in float, so numbers "
-    "of a layer may differ by one step, and those of a whole network by more"
+    "integers are computed by TFLite's rules (fixed-point requantization); ONNX Runtime requantizes in float, so a "
+    "layer's numbers may differ by one step, and a network's by more"
 )
 COMPRESSED = "weights stored as integers were turned into float32"
 LARGEST_BIAS = 2**31 - 1
