@@ -123,12 +123,14 @@ class Node:
 
     blocks: the blocks of the architecture that it stands in, outermost first. They change nothing that is computed; a
     framework that runs a block as one call keeps what the block reads until the call returns.
+    shares: an earlier node with the same numbers, as where a network applies one layer twice: they are counted once.
     """
 
     name: str
     op: Operator
     inputs: tuple[str, ...]
     blocks: tuple[str, ...] = ()
+    shares: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,11 +178,15 @@ class Graph:
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
         return tuple(self.shapes[name] for name in node.inputs)
 
-    def params(self) -> dict[str, Param]:
-        """Every array of the network as `node.array`, in execution order."""
+    def params(self, *, shared: bool = True) -> dict[str, Param]:
+        """Every array of the network as `node.array`, in execution order.
+
+        shared: those of nodes that share an earlier node's numbers, too.
+        """
         return {
             f"{node.name}.{name}": param
             for node in self.nodes
+            if shared or not node.shares
             for name, param in node.op.params(*self.input_shapes(node)).items()
         }
 

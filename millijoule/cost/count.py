@@ -137,7 +137,7 @@ def cost(network: Model | Graph, bytes_per_weight: int | None = None) -> Cost:
         _peak(graph, bytes_per_weight, eager),
         _peak(deployed, bytes_per_weight, live_bytes(deployed, bytes_per_weight, IN_PLACE)),
     ]
-    params = graph.params().values()
+    params = graph.params(shared=False).values()
     macs, additions = sum(layer.macs for layer in layers), sum(layer.additions for layer in layers)
     moved = sum(layer.moved_bytes for layer in layers)
     values = sum(prod(input.shape) for input in graph.inputs)
@@ -179,7 +179,7 @@ def _layer(
     graph: Graph, node: Node, bytes_per_weight: int, live: int, eager_live: int, field: Field | None
 ) -> LayerCost:
     shapes, output = graph.input_shapes(node), graph.shapes[node.name]
-    params = node.op.params(*shapes).values()
+    params = () if node.shares else node.op.params(*shapes).values()
     work = node.op.cost(*shapes)
     size_bytes = sum(param.count * _element_bytes(param, bytes_per_weight) for param in params)
     moves = not node.op.alias

@@ -16,6 +16,7 @@ from millijoule.ops.activation import (
     Swish,
     Tanh,
 )
+from millijoule.ops.constant import Constant
 from millijoule.ops.conv import Conv2d, ConvTranspose2d, TableConv2d
 from millijoule.ops.dense import Dense, RadialBasis
 from millijoule.ops.elementwise import Add, Multiply, Subtract
@@ -34,6 +35,7 @@ __all__ = [
     "BatchNorm",
     "ChannelShuffle",
     "Concat",
+    "Constant",
     "Conv2d",
     "ConvTranspose2d",
     "Dense",

@@ -61,16 +61,20 @@ class BatchNorm(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Scale(Operator):
-    """x * weight + bias for each channel. Float only; passes.fold_batch_norm folds it into the layer before."""
+    """x * weight + bias for each channel. Float only; passes.fold_batch_norm folds it into the layer before.
+
+    constant: the numbers are fixed by the architecture, not trained.
+    """
 
     bias: bool = True
+    constant: bool = False
 
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
         return x
 
     def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
-        params = {"weight": Param((x[-1],))}
-        return params | {"bias": Param((x[-1],), "bias")} if self.bias else params
+        params = {"weight": Param((x[-1],), "constant" if self.constant else "weight")}
+        return params | {"bias": Param((x[-1],), "constant" if self.constant else "bias")} if self.bias else params
 
     def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
         return OperatorCost(operations=(2 if self.bias else 1) * prod(x))
