@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from millijoule.graph import Graph
     from millijoule.model import Model
 
-NETWORK = "a network of the zoo, a .tflite file or an .onnx file"
+NETWORK = "a network of the zoo, a .tflite, .onnx or .pt2 file, or package.module:factory of a PyTorch module"
 
 
 @dataclass(frozen=True)
@@ -46,20 +45,11 @@ def positive(text: str) -> int:
     return whole(text, least=1)
 
 
-def real(text: str) -> float:
-    """A number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return value
-
-
 def is_file(name: str) -> bool:
-    """Whether `name` means a file rather than a network of the zoo."""
-    return os.sep in name or Path(name).suffix != "" or Path(name).is_file()
+    """Whether `name` means a file, or a factory in one, rather than a network of the zoo."""
+    from millijoule.load.reference import is_reference
+
+    return is_reference(name) or os.sep in name or Path(name).suffix != "" or Path(name).is_file()
 
 
 def input_shape(text: str) -> tuple[int, ...]:
@@ -68,19 +58,24 @@ def input_shape(text: str) -> tuple[int, ...]:
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
-    """The option --input, for files that leave sizes open."""
+    """The options --input, for what leaves sizes open, and --trust."""
     parser.add_argument(
         "--input",
         type=input_shape,
         metavar="SHAPE",
-        help="the input's shape where an .onnx file leaves sizes open, as 1x3x224x224",
+        help="the input's shape, as 1x3x224x224, of a PyTorch module or where an .onnx file leaves sizes open",
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="read a PyTorch file even though it can run code while it is read"
     )
 
 
 def graph_or_model(options: argparse.Namespace) -> Graph | Model:
     """The network that `options.model` names."""
     if is_file(options.model):
-        return millijoule.load(options.model, options.input)
+        from millijoule.load import load_structure
+
+        return load_structure(options.model, options.input, trust=options.trust)
     if options.input is not None:
         raise OptionError(f"'{options.model}' is a network of the zoo, whose input is known; leave --input out")
     return millijoule.zoo.get(options.model)

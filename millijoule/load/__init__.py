@@ -1,4 +1,4 @@
-"""Models from files of other tools: `load(path)`."""
+"""Models from files and modules of other tools: `load(path)`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from millijoule.errors import ModelError
+from millijoule.graph import Graph
+from millijoule.load.reference import is_reference
 from millijoule.model import Model
 
-__all__ = ["load"]
+__all__ = ["is_reference", "load", "load_structure"]
 
 LARGEST_FILE_BYTES = 2**31 - 1
 """Offsets in TFLite files are signed 32-bit; protobuf, which ONNX files are, ends there too."""
@@ -26,18 +28,44 @@ _SIGNATURES = (
     (b"<", "an HTML or XML page"),
     (b"{", "JSON text"),
 )
-_SUFFIXES = {".pt": "a PyTorch file", ".pth": "a PyTorch file", ".th": "a PyTorch file"}
+_TORCH_SUFFIXES = (".bin", ".ckpt", ".pt", ".pt2", ".pth", ".safetensors", ".th")
 
 
-def load(path: Path | str, input_shape: Sequence[int] | None = None) -> Model:
-    """The model in a .tflite or .onnx file: quantized ones as int8 models, others as float models.
+def load(path: Path | str, input_shape: Sequence[int] | None = None, *, trust: bool = False) -> Model:
+    """The model in a .tflite or .onnx file, quantized ones as int8 models, others as float models; or of PyTorch.
 
-    input_shape: for ONNX, the shape of the input, batch included, where the file leaves sizes open.
+    path: a file, or `package.module:factory` or `file.py:factory`, which makes a torch.nn.Module.
+    input_shape: the shape of the input, batch included, of a PyTorch module, or where an ONNX file leaves sizes open.
+    trust: read PyTorch files that can run code while they are read: .pt2 files, and whole modules in .pt files.
 
     The graph is named after the file. Raises ModelError, in one line that names the file, the operator or the byte,
     if the file cannot be read, is no model, is damaged, or holds something that is not supported.
     """
+    network = _load(path, input_shape, trust=trust, numbers=True)
+    if not isinstance(network, Model):
+        raise ModelError(f"{path}: its parameters are on the meta device and have no numbers: it can only be costed")
+    return network
+
+
+def load_structure(path: Path | str, input_shape: Sequence[int] | None = None, *, trust: bool = False) -> Graph | Model:
+    """As `load`, for costing: a PyTorch module is made without its numbers, where it allows it, and takes no memory."""
+    return _load(path, input_shape, trust=trust, numbers=False)
+
+
+def _load(path: Path | str, input_shape: Sequence[int] | None, *, trust: bool, numbers: bool) -> Graph | Model:
+    if is_reference(str(path)) and not Path(path).exists():
+        from millijoule.load.torch import load_module
+
+        return load_module(str(path), input_shape, numbers=numbers)
     path = Path(path)
+    if path.suffix.lower() in _TORCH_SUFFIXES and path.is_file() and path.stat().st_size:
+        from millijoule.load.torch import load_file
+
+        return load_file(path, input_shape, trust=trust)
+    return _load_file(path, input_shape)
+
+
+def _load_file(path: Path, input_shape: Sequence[int] | None) -> Model:
     try:
         if path.is_dir():
             raise ModelError(f"{path}: a folder; name a .tflite or .onnx file in it")
@@ -66,7 +94,7 @@ def load(path: Path | str, input_shape: Sequence[int] | None = None) -> Model:
 def _looks_like(path: Path, data: bytes) -> str:
     if not data:
         return "the file is empty"
-    if other := _other_format(data) or _SUFFIXES.get(path.suffix.lower()):
+    if other := _other_format(data):
         return f"not a TFLite file but {other}"
     if len(data) < 8:
         return f"{len(data)} bytes are too few for a TFLite file: it is truncated"

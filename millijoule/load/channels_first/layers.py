@@ -291,7 +291,11 @@ class Layers(Layout):
         arrays: Sequence[tuple[str, np.ndarray]] = (),
     ) -> Value:
         """What is not known: `operator`, which gives a value of the framework's `shape`, and has `arrays`."""
-        order = [2, 3, 1] if len(shape) == 4 else list(range(1 if len(shape) > 1 and shape[0] == 1 else 0, len(shape)))
+        order = (
+            [2, 3, 1]
+            if len(shape) == 4 and shape[0] == 1
+            else list(range(1 if len(shape) > 1 and shape[0] == 1 else 0, len(shape)))
+        )
         stored = tuple(shape[axis] for axis in order) or (1,)
         named = {f"array{index}": array for index, (_, array) in enumerate(arrays)}
         op = Opaque(operator=operator, output=stored, arrays=tuple((key, array.shape) for key, array in named.items()))

@@ -15,6 +15,7 @@ from millijoule.load.channels_first.value import Factor, Value, common_split
 from millijoule.load.names import unique
 from millijoule.model import Quantization
 from millijoule.ops import ChannelShuffle, Conv2d, ConvTranspose2d, Dense, Flatten, Reshape, Scale, Transpose
+from millijoule.ops.rearrange import LARGEST_RANK
 
 MAP = ((2,), (3,), (1,))
 """The axes of a map (batch, channels, height, width) in the order height, width, channels."""
@@ -106,6 +107,12 @@ class Layout:
                 runs[-1].append(position)
             else:
                 runs.append([position])
+        if len(runs) > LARGEST_RANK:
+            # More than one move can do: the second run comes behind the first, then the rest.
+            between = [position for position in range(len(positions)) if position not in runs[1]]
+            at = between.index(runs[0][-1]) + 1
+            between[at:at] = runs[1]
+            return self.stored_as(self.stored_as(value, [value.stored[position] for position in between]), order)
         by_memory = sorted(runs)
         sizes = tuple(prod(value.stored[position].size for position in run) for run in by_memory)
         permutation = tuple(by_memory.index(run) for run in runs)

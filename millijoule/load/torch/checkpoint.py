@@ -1,0 +1,103 @@
+"""Files of numbers: state dicts as torch.save writes them, safetensors. They have no structure.
+
+What torch.save writes is a pickle, which can run any code when it is read: torch's weights-only reader reads it, which
+knows tensors and containers and nothing else. Whole modules are read only if the user trusts the file.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from millijoule.errors import ModelError
+from millijoule.graph import Graph
+from millijoule.load.torch.users_code import first_line, import_torch, running
+from millijoule.model import Model
+
+SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors", ".th")
+LARGEST_HEADER_BYTES = 100_000_000
+
+
+def load_checkpoint(path: Path, input_shape: Sequence[int] | None, *, trust: bool) -> Graph | Model:
+    """The network of a whole module in a file, if the user trusts it.
+
+    Raises ModelError that says what is in the file and what to do, for everything else.
+    """
+    if path.suffix.lower() == ".safetensors":
+        _numbers_only(path, _safetensors(path))
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                raise ModelError(f"{path}: TorchScript, which is not supported: export the module with torch.export")
+    content = _read(path, trust)
+    torch = import_torch()
+    if not isinstance(content, torch.nn.Module):
+        _numbers_only(path, _shapes(content))
+    from millijoule.load.torch import from_module
+
+    return from_module(content, input_shape, type(content).__name__.lower())
+
+
+def _read(path: Path, trust: bool) -> Any:
+    torch = import_torch()
+    from pickle import UnpicklingError
+
+    if trust:
+        with running(str(path), "cannot be read"):
+            return torch.load(path, map_location="cpu", weights_only=False)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        text = str(error)
+        if "Unsupported" in text or "GLOBAL" in text:
+            raise ModelError(
+                f"{path}: a Python pickle, as PyTorch writes them, of more than tensors, which runs code when it is "
+                "read; add --trust if you know where it is from"
+            ) from None
+        raise ModelError(f"{path}: a damaged Python pickle, as PyTorch writes them: get the file again") from None
+    except Exception as error:
+        # torch raises RuntimeError, EOFError, KeyError and others for damaged archives.
+        with path.open("rb") as file:
+            start = file.read(2)
+        kind = "a zip archive" if start == b"PK" else "a Python pickle" if start[:1] == b"\x80" else "a file"
+        raise ModelError(
+            f"{path}: {kind}, not as PyTorch writes them, or damaged ({first_line(error)[:120]})"
+        ) from None
+
+
+def _shapes(content: Any) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in nested containers."""
+    if hasattr(content, "shape"):
+        return {"": tuple(content.shape)}
+    found: dict[str, tuple[int, ...]] = {}
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            if isinstance(value, Mapping) or hasattr(value, "shape"):
+                found |= {f"{key}.{rest}".rstrip("."): shape for rest, shape in _shapes(value).items()}
+    return found
+
+
+def _safetensors(path: Path) -> dict[str, tuple[int, ...]]:
+    """The header: its length in eight bytes, then JSON with type, shape and place of every tensor."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > LARGEST_HEADER_BYTES:
+                raise ValueError
+            header = json.loads(file.read(length))
+        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{path}: its safetensors header is damaged: get the file again") from None
+
+
+def _numbers_only(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> NoReturn:
+    if not shapes:
+        raise ModelError(f"{path}: holds no tensors and no module")
+    name, shape = next(iter(shapes.items()))
+    raise ModelError(
+        f"{path}: numbers without a structure ({len(shapes)} arrays, the first is '{name}' of shape {shape}); give the "
+        "module that they are for, as package.module:factory, with a factory that loads them"
+    )
