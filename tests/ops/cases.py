@@ -303,7 +303,7 @@ CASES: dict[str, Case] = {
     "local_response_norm": case(LocalResponseNorm(), (4, 3, 9)),
     "local_response_norm_strong": case(LocalResponseNorm(size=3, alpha=0.5, beta=0.6, k=1.0), MAP),
     "dropout": case(Dropout(rate=0.5), MAP),
-    "constant": case(Constant(output=(5, 3), learned=True), MAP),
+    "constant": case(Constant(output=(5, 3), learned=True, sources=(("source0", (4,)),)), MAP),
     "constant_map": case(Constant(output=(2, 3, 4)), MAP),
     "scale": case(Scale(), MAP),
     "scale_of_sequence": case(Scale(bias=False), SEQUENCE),

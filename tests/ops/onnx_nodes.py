@@ -175,6 +175,13 @@ def _local_response_norm(add: Writer, op: ops.LocalResponseNorm, shapes: Sequenc
     return add("LRN", x, size=op.size, alpha=op.alpha * op.size, beta=op.beta, bias=op.k)
 
 
+def _constant(add: Writer, op: ops.Constant, shapes: Sequence[Shape], x: str) -> str:
+    value = add.weights["value"]
+    value = value.transpose(2, 0, 1) if value.ndim == 3 else value
+    batch = add("Shape", x, start=0, end=1)
+    return add("Expand", value, add("Concat", batch, np.array(value.shape, np.int64), axis=0))
+
+
 def _scale(add: Writer, op: ops.Scale, shapes: Sequence[Shape], x: str) -> str:
     y = add("Mul", x, _per_channel(add.weights["weight"], shapes[0]))
     return add("Add", y, _per_channel(add.weights["bias"], shapes[0])) if op.bias else y
@@ -269,6 +276,7 @@ NODES: dict[type[Operator], Callable[..., str]] = {
     ops.BatchNorm: _batch_norm,
     ops.ChannelShuffle: _moved(_channel_shuffle),
     ops.Concat: lambda add, op, shapes, *x: add("Concat", *x, axis=1 if len(shapes[0]) == 3 else -1),
+    ops.Constant: _constant,
     ops.Conv2d: _conv2d,
     ops.ConvTranspose2d: _conv_transpose2d,
     ops.Dense: _dense,

@@ -118,6 +118,7 @@ OPERATORS: dict[type[Operator], st.SearchStrategy] = {
     ops.BatchNorm: on(values, ops.BatchNorm),
     ops.ChannelShuffle: on(values, ops.ChannelShuffle, groups=tiny),
     ops.Concat: concatenations(),
+    ops.Constant: on(values, ops.Constant, output=values, learned=st.booleans()),
     ops.Conv2d: on(maps, ops.Conv2d, padding=paddings, activation=activations, **convolutions),
     ops.ConvTranspose2d: on(
         maps, ops.ConvTranspose2d, padding=st.tuples(sides, sides), output_padding=sides, **convolutions
