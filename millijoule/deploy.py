@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +14,20 @@ import numpy as np
 from millijoule.cost import cost
 from millijoule.cost.device import Device, load_device, target_of
 from millijoule.emit import emit, identifier, layer_symbols
-from millijoule.errors import DataError, OptionError
+from millijoule.errors import DataError, DoesNotFit, OptionError
 from millijoule.model import Model
 from millijoule.passes.integer import reduce
-from millijoule.plan import plan
+from millijoule.plan import Plan, plan
 from millijoule.plan.verify import verify
 from millijoule.report.deployment import Deployment, write_reports
+from millijoule.run.fit import check_before_compiling, explained
 
 if TYPE_CHECKING:
     from millijoule.run.measurement import Build, Measurement
     from millijoule.train import Dataset
 
-MARKER = "report.json"
+MARKERS = ("report.json", "model.c", "weights.h")
+"""Files by which a folder is known as an earlier deployment."""
 RANDOM_INPUTS = 16
 
 
@@ -58,6 +59,8 @@ def deploy(
     if the model cannot be emitted, DataError if the data do not suit, OptionError if `folder` holds something else.
     """
     device = load_device(device) if isinstance(device, str) else device
+    target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
+    check_replaceable(target)
     float_model = None if model.is_int8 else model
     if float_model is not None:
         if data is None:
@@ -73,7 +76,8 @@ def deploy(
         notes += reduction.notes
     planned = plan(model, target=target_of(device))
     verify(model, planned)
-    target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
+    if device.kind != "host":
+        check_before_compiling(model, planned, device)
 
     build: Build | None = None
     measurement: Measurement | None = None
@@ -84,8 +88,9 @@ def deploy(
             outputs = _run_on_host(work, model, inputs, references.shape[1])
         else:
             build, measurement = _run_firmware(
-                work, model, device, compiler, optimize, emulator, inputs, references.shape[1], progress
+                work, model, planned, device, compiler, optimize, emulator, inputs, references.shape[1], progress
             )
+            build = replace(build, elf=str(target / Path(build.elf).name))
             outputs = measurement.outputs if measurement else None
         deployment = Deployment(
             model=model,
@@ -98,7 +103,7 @@ def deploy(
             outputs_compared=0 if outputs is None else outputs.size,
             outputs_equal=0 if outputs is None else int(np.sum(outputs == references)),
             folder=target,
-            notes=notes,
+            notes=(*model.notes, *(data.notes if data else ()), *notes),
         )
         write_reports(deployment, work)
     return deployment
@@ -114,6 +119,7 @@ def _run_on_host(work: Path, model: Model, inputs: np.ndarray, output_bytes: int
 def _run_firmware(
     work: Path,
     model: Model,
+    planned: Plan,
     device: Device,
     compiler: str,
     optimize: str,
@@ -126,7 +132,10 @@ def _run_firmware(
     from millijoule.run.qemu import emulate_qemu
     from millijoule.run.toolchain import build
 
-    firmware = build(work, device, compiler, optimize)
+    try:
+        firmware = build(work, device, compiler, optimize)
+    except DoesNotFit as error:
+        raise explained(error, model, planned, device) from None
     if emulator == "none":
         return firmware, None
     run = {"unicorn": emulate, "qemu": emulate_qemu}[emulator]
@@ -173,21 +182,38 @@ def _accuracies(
     return accuracies
 
 
+def check_replaceable(target: Path) -> None:
+    """Raises OptionError if `target` exists and is neither an earlier deployment nor an empty folder."""
+    if target.exists():
+        is_ours = all((target / name).is_file() for name in MARKERS)
+        if not is_ours and (not target.is_dir() or any(target.iterdir())):
+            raise OptionError(f"'{target}' exists and is not an earlier deployment: remove it or choose another --out")
+
+
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """A new folder that takes the place of `target` when the block ends well, and vanishes when it does not.
 
-    Raises OptionError if `target` exists and is not an earlier result.
+    Raises OptionError if `target` exists and is neither an earlier deployment nor an empty folder.
     """
-    if target.exists() and not (target / MARKER).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise OptionError(f"'{target}' exists and is not an earlier deployment: remove it or choose another --out")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    check_replaceable(target)
+    target = target.resolve()
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(
+            prefix=f".{target.name}-", dir=target.parent, ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise OptionError(f"'{target}' cannot be written ({error.strerror}): choose another --out") from None
+    with temporary as holder:
+        work, earlier = Path(holder) / target.name, Path(holder) / f"{target.name}.earlier"
+        work.mkdir()
         yield work
-        work.chmod(0o755)
         if target.exists():
-            shutil.rmtree(target)
-        os.replace(work, target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            target.rename(earlier)
+        try:
+            work.rename(target)
+        except BaseException:
+            if earlier.exists():
+                earlier.rename(target)
+            raise

@@ -37,4 +37,13 @@ class ToolError(MillijouleError):
 
 
 class DoesNotFit(MillijouleError):
+    """flash_bytes, ram_bytes: what is needed, the stack included, as far as it is known.
+
+    The message has one line for what is missing, and lines that begin with `hint:` for where it lies and what to do.
+    """
+
     exit_code = 1
+
+    def __init__(self, message: str, flash_bytes: int = 0, ram_bytes: int = 0) -> None:
+        super().__init__(message)
+        self.flash_bytes, self.ram_bytes = flash_bytes, ram_bytes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import millijoule
-from millijoule.cli.command import Command, add_input, is_file, positive, show, whole
+from millijoule.cli.command import Command, add_input, is_file, positive, real, show, whole
 from millijoule.errors import OptionError, ToolError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--samples", type=positive, metavar="N", help="run the first N test images (default: all)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="passes over the training images")
+    parser.add_argument("--learning-rate", type=real, metavar="R", help="the highest of the training")
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of weights, order and splits (default: 0)")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FOLDER", help="keep training's state here, and resume from it"
@@ -61,10 +62,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from millijoule.deploy import check_replaceable
     from millijoule.report import table
     from millijoule.report.progress import counting
 
     device = millijoule.load_device(options.device)
+    if options.out:
+        check_replaceable(options.out)  # told before time is spent on training
     data = None
     if options.data:
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
@@ -74,7 +78,14 @@ def _run(options: argparse.Namespace) -> None:
         raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
     else:
         graph = millijoule.zoo.get(options.model, **_fit_to(options.model, data))
-        model = millijoule.train(graph, data, epochs=options.epochs, seed=options.seed, checkpoint=options.checkpoint)
+        model = millijoule.train(
+            graph,
+            data,
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+            checkpoint=options.checkpoint,
+        )
     with counting("running the firmware") as progress:
         deployment = millijoule.deploy(
             model,

@@ -14,12 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from millijoule.cost.device import Device, Region, compiled_for, memories
-from millijoule.errors import DoesNotFit, ToolError
+from millijoule.errors import ToolError
 from millijoule.run.elf import Elf
+from millijoule.run.fit import check_memories
 from millijoule.run.measurement import Build
-
-STACK_RESERVE_BYTES = 2048
-"""RAM that must remain for the stack beside all static data."""
 
 SOURCES = ("main.c", "model.c", "startup.c")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
@@ -44,12 +42,12 @@ def build(folder: Path, device: Device, compiler: str = "zig", optimize: str = "
         if failure is not None:
             roomy = (Region(part.name, part.origin, ROOMY_BYTES) for part in (flash, ram))
             if _link(command, folder, _with_memory(script, *roomy), path) is None:
-                _check_fit(Elf.read(path), device)
+                check_memories(device, *_sizes(Elf.read(path), device))
             raise ToolError(f"{folder.name}: {describe(compiler)} failed: {failure}")
         elf = Elf.read(path)
-        _check_fit(elf, device)
+        flash_bytes, ram_bytes = _sizes(elf, device)
+        check_memories(device, flash_bytes, ram_bytes)
         os.replace(path, folder / "firmware.elf")
-    flash_bytes, ram_bytes = _sizes(elf, device)
     return Build(
         elf=str(folder / "firmware.elf"),
         compiler=describe(compiler),
@@ -144,18 +142,3 @@ def _sizes(elf: Elf, device: Device) -> tuple[int, int]:
     flash, ram = memories(device)
     flash_end = max(segment.address + len(segment.data) for segment in elf.segments)
     return flash_end - flash.origin, elf.address("_bss_end") - ram.origin
-
-
-def _check_fit(elf: Elf, device: Device) -> None:
-    """Raises DoesNotFit."""
-    flash, ram = memories(device)
-    flash_bytes, ram_bytes = _sizes(elf, device)
-    for memory, region, need, stack in (
-        ("flash", flash, flash_bytes, ""),
-        ("RAM", ram, ram_bytes + STACK_RESERVE_BYTES, f" with {STACK_RESERVE_BYTES:,} bytes of stack"),
-    ):
-        if need > region.bytes:
-            raise DoesNotFit(
-                f"the firmware needs {need:,} bytes of {memory}{stack}; device '{device.name}' has {region.bytes:,} "
-                f"({region.name}): {need - region.bytes:,} too many"
-            )

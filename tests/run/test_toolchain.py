@@ -10,7 +10,8 @@ from millijoule.cost.device import COMPILED_FOR, load_device
 from millijoule.errors import DeviceError, DoesNotFit, ToolError
 from millijoule.run.elf import Elf
 from millijoule.run.emulator import emulate
-from millijoule.run.toolchain import STACK_RESERVE_BYTES, build
+from millijoule.run.fit import STACK_RESERVE_BYTES
+from millijoule.run.toolchain import build
 from tests.run.project import ADD, OUTPUT_BYTES, assembly, device, inputs, measure, symbols, write_project
 from tests.run.test_emulator import COMPILERS, RICH
 
