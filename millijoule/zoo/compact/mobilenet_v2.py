@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from millijoule.graph import Builder, Graph, Shape
 from millijoule.ops import Add, Conv2d, Dense, Dropout, GlobalAveragePool, Relu6
+from millijoule.ops.base import Padding
 from millijoule.zoo.blocks import TORCH_EPSILON, around, divisible, normalised
 
 # Table 2: expansion t, channels c, repeats n, stride s.
@@ -49,7 +50,15 @@ def convolve_relu6(build: Builder, name: str, op: Conv2d, epsilon: float = TORCH
 
 
 def inverted_residual(
-    build: Builder, name: str, expansion: int, kernel: int, channels: int, stride: int, epsilon: float = TORCH_EPSILON
+    build: Builder,
+    name: str,
+    expansion: int,
+    kernel: int,
+    channels: int,
+    stride: int,
+    *,
+    padding: Padding | None = None,
+    epsilon: float = TORCH_EPSILON,
 ) -> None:
     """1x1 to `expansion` times the channels, depthwise, linear 1x1; added to the input where shapes agree."""
     x, inputs = build.last, build.shape[2]
@@ -57,7 +66,12 @@ def inverted_residual(
     if expansion != 1:
         convolve_relu6(build, f"{name}_expand", Conv2d(channels=inner, kernel=1, bias=False), epsilon)
     depthwise = Conv2d(
-        channels=inner, kernel=kernel, stride=stride, padding=around(kernel // 2), groups=inner, bias=False
+        channels=inner,
+        kernel=kernel,
+        stride=stride,
+        padding=padding or around(kernel // 2),
+        groups=inner,
+        bias=False,
     )
     convolve_relu6(build, f"{name}_depthwise", depthwise, epsilon)
     normalised(build, f"{name}_project", Conv2d(channels=channels, kernel=1, bias=False), epsilon=epsilon)

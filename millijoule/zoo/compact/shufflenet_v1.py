@@ -24,7 +24,7 @@ UNITS = (4, 8, 4)
 def shufflenet_v1(
     *, classes: int = 1000, input_shape: Shape = (224, 224, 3), groups: int = 3, width: float = 1.0
 ) -> Graph:
-    """Grouped 1x1 convolutions, and channels shuffled between the groups: 1,865,728 parameters, 137,458,656 MACs.
+    """Grouped 1x1 convolutions, and channels shuffled between the groups: 1,865,728 parameters, 137,460,672 MACs.
 
     groups: 1, 2, 3, 4 or 8 of Table 1. width: what the stages' channels are multiplied with; 2: 5,448,208 parameters.
     The stem keeps its 24 channels, and the first 1x1 convolution of stage 2 is not grouped.

@@ -48,30 +48,25 @@ def googlenet(*, classes: int = 1000, input_shape: Shape = (224, 224, 3), auxili
         op = Conv2d(channels=channels, kernel=kernel, stride=stride, padding=around(kernel // 2), activation="relu")
         return build(name, op, x or build.last)
 
+    normalisation = LocalResponseNorm(alpha=1e-4 / 5, k=1.0)  # Caffe divides its alpha, 1e-4, by size
     convolve("conv1", 64, 7, 2)  # 112x112
     _pool(build, "pool1")
-    build("norm1", LocalResponseNorm(k=1.0))
+    build("norm1", normalisation)
     convolve("conv2_reduce", 64)
     convolve("conv2", 192, 3)  # 56x56
-    build("norm2", LocalResponseNorm(k=1.0))
+    build("norm2", normalisation)
     _pool(build, "pool2")
-    heads = []
-    for module, channels in MODULES.items():
-        x = _module(build, convolve, module, channels, kernel5=5)
-        if auxiliary and module in ("4a", "4d"):
-            heads.append(_auxiliary(build, convolve, module, classes, first_features=1024))
-        if module in ("3b", "4e"):
-            _pool(build, f"pool{module[0]}", x=x)
-        else:
-            build.last = x
+    heads = _modules(build, convolve, kernel5=5, last_pool=3, auxiliary=classes if auxiliary else None)
     return _classify(build, classes, dropout=0.4, heads=heads)
 
 
-def googlenet_torchvision(*, classes: int = 1000, input_shape: Shape = (224, 224, 3)) -> Graph:
+def googlenet_torchvision(*, classes: int = 1000, input_shape: Shape = (224, 224, 3), auxiliary: bool = False) -> Graph:
     """GoogLeNet with batch-norm, without local response normalisation: 6,624,904 parameters.
 
     The 5x5 branch has 3x3 kernels, and the last pool is 2x2, as in torchvision's models/googlenet.py, whose weights
     were converted from TensorFlow's.
+    auxiliary: as in `googlenet`: 13,004,888 parameters. Their pools are those of the paper, 5x5 moved by 3;
+    torchvision's adaptive pools overlap unevenly.
     """
     build = Builder("googlenet_torchvision", input_shape)
 
@@ -84,16 +79,27 @@ def googlenet_torchvision(*, classes: int = 1000, input_shape: Shape = (224, 224
     convolve("conv2_reduce", 64)
     convolve("conv2", 192, 3)
     _pool(build, "pool2")
-    for module, channels in MODULES.items():
-        _module(build, convolve, module, channels, kernel5=3)
-        if module in ("3b", "4e"):
-            _pool(build, f"pool{module[0]}", kernel=3 if module == "3b" else 2)
-    return _classify(build, classes, dropout=0.2, heads=[])
+    heads = _modules(build, convolve, kernel5=3, last_pool=2, auxiliary=classes if auxiliary else None)
+    return _classify(build, classes, dropout=0.2, heads=heads)
 
 
-def _pool(build: Builder, name: str, kernel: int = 3, x: str = "") -> None:
-    build.last = x or build.last
+def _pool(build: Builder, name: str, kernel: int = 3) -> None:
     build(name, MaxPool2d(kernel=kernel, stride=2, padding=rounding_up(build.shape, kernel, 2)))
+
+
+def _modules(build: Builder, convolve: Convolution, kernel5: int, last_pool: int, auxiliary: int | None) -> list[str]:
+    """All modules and the pools between them; the outputs of the classifiers, of `auxiliary` classes, if any."""
+    heads = []
+    for module, channels in MODULES.items():
+        x = _module(build, convolve, module, channels, kernel5)
+        if auxiliary is not None and module in ("4a", "4d"):
+            heads.append(_auxiliary(build, convolve, module, auxiliary))
+            build.last = x
+        if module == "3b":
+            _pool(build, "pool3")
+        elif module == "4e":
+            _pool(build, "pool4", last_pool)
+    return heads
 
 
 def _module(build: Builder, convolve: Convolution, module: str, channels: tuple[int, ...], kernel5: int) -> str:
@@ -110,12 +116,12 @@ def _module(build: Builder, convolve: Convolution, module: str, channels: tuple[
     return build(f"{module}_concat", Concat(), *branches)
 
 
-def _auxiliary(build: Builder, convolve: Convolution, module: str, classes: int, first_features: int) -> str:
+def _auxiliary(build: Builder, convolve: Convolution, module: str, classes: int) -> str:
     name = f"auxiliary_{module}"
     build(f"{name}_pool", AveragePool2d(kernel=5, stride=3))  # 4x4
     convolve(f"{name}_conv", 128)
     build(f"{name}_flatten", Flatten())
-    build(f"{name}_fc", Dense(features=first_features, activation="relu"))
+    build(f"{name}_fc", Dense(features=1024, activation="relu"))
     build(f"{name}_dropout", Dropout(rate=0.7))
     return build(f"{name}_output", Dense(features=classes))
 

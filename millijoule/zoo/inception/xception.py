@@ -25,15 +25,16 @@ def xception(*, classes: int = 1000, input_shape: Shape = (299, 299, 3)) -> Grap
     def halving(name: str, first: int, channels: int, relu_first: bool = True) -> None:
         """Two separable convolutions and a pool, beside a 1x1 convolution of stride 2."""
         x = build.last
+        shortcut = Conv2d(channels=channels, kernel=1, stride=2, padding="same", bias=False)
+        y = normalised(build, f"{name}_shortcut", shortcut)
+        build.last = x
         if relu_first:
             build(f"{name}_relu1", Relu())
         separable(f"{name}_conv1", first)
         build(f"{name}_relu2", Relu())
         separable(f"{name}_conv2", channels)
-        y = build(f"{name}_pool", MaxPool2d(kernel=3, stride=2, padding="same"))
-        shortcut = Conv2d(channels=channels, kernel=1, stride=2, padding="same", bias=False)
-        x = normalised(build, f"{name}_shortcut", shortcut, x)
-        build(f"{name}_add", Add(), y, x)
+        x = build(f"{name}_pool", MaxPool2d(kernel=3, stride=2, padding="same"))
+        build(f"{name}_add", Add(), x, y)
 
     # Entry flow
     normalised_relu(build, "conv1", Conv2d(channels=32, kernel=3, stride=2, bias=False))  # 149x149
