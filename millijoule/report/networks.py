@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from millijoule.cost import cost
-from millijoule.zoo import Entry
+from millijoule.zoo import Entry, Published
 
 
 @dataclass(frozen=True)
 class NetworkSummary:
-    """A network of the zoo at its default arguments, counted as it is trained."""
+    """A network of the zoo at its default arguments, counted as it is trained.
+
+    params: batch-norm's statistics included; trainable_params: without, as papers count. published: what others count.
+    """
 
     name: str
     title: str
@@ -20,7 +23,9 @@ class NetworkSummary:
     paper: str
     input_shape: tuple[int, ...]
     params: int
+    trainable_params: int
     macs: int
+    published: Published | None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"input_shape": list(self.input_shape)}
@@ -41,5 +46,7 @@ def _summary(entry: Entry) -> NetworkSummary:
         paper=entry.paper,
         input_shape=graph.inputs[0].shape,
         params=counted.params,
+        trainable_params=counted.trainable_params,
         macs=counted.macs,
+        published=entry.published,
     )

@@ -19,6 +19,7 @@ from millijoule.report.layout import Column, Responsive, make_table
 from millijoule.report.networks import NetworkSummary
 from millijoule.run.counter import RUN
 from millijoule.run.doctor import Check
+from millijoule.zoo import Published
 
 
 def deployment(deployed: Deployment) -> list[RenderableType]:
@@ -223,7 +224,10 @@ def devices(known: Sequence[Device]) -> list[RenderableType]:
 
 
 def zoo(networks: Sequence[NetworkSummary]) -> list[RenderableType]:
-    """The networks that are known, at their default arguments, as they are trained."""
+    """The networks that are known, at their default arguments, and the parameters and MACs that others state of them.
+
+    Parameters are those that gradient descent sets, as papers count them.
+    """
     columns = (
         Column("network", text=True),
         Column("what", text=True),
@@ -231,6 +235,7 @@ def zoo(networks: Sequence[NetworkSummary]) -> list[RenderableType]:
         Column("input", text=True),
         Column("parameters"),
         Column("MACs"),
+        Column("published", wide_only=True),
     )
     rows = [
         (
@@ -238,12 +243,18 @@ def zoo(networks: Sequence[NetworkSummary]) -> list[RenderableType]:
             network.title,
             str(network.year),
             fmt.shape(network.input_shape),
-            fmt.count(network.params),
+            fmt.count(network.trainable_params),
             fmt.count(network.macs),
+            _published(network.published),
         )
         for network in networks
     ]
     return [make_table(columns, rows)]
+
+
+def _published(published: Published | None) -> str:
+    numbers = (published.params, published.macs) if published else ()
+    return ", ".join(fmt.compact(number) for number in numbers if number is not None)
 
 
 def doctor(checks: Sequence[Check]) -> list[RenderableType]:

@@ -255,7 +255,7 @@ _ENTRIES = (
     Entry(resnet8, "ResNet-8: image classification", _MLPERF_TINY, 2021),
     Entry(mobilenet_v1_025, "MobileNetV1 0.25: visual wake words", _MLPERF_TINY, 2021),
     Entry(ds_cnn, "DS-CNN: keyword spotting", _MLPERF_TINY, 2021),
-    Entry(autoencoder, "Dense autoencoder: anomaly detection", _MLPERF_TINY, 2021),
+    Entry(autoencoder, "Autoencoder: anomaly detection", _MLPERF_TINY, 2021),
 )
 
 

@@ -45,6 +45,11 @@ def rounding_up(x: Shape, kernel: int, stride: int, padding: int = 0) -> tuple[P
 
 
 def divisible(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor`, never less than 90 % of `channels` (Sandler et al. 2018, reference code)."""
+    """The nearest multiple of `divisor`, never less than 90 % of `channels` (Sandler et al. 2018, reference code).
+
+    Raises ValueError for 0 or less, which a width of 0 or less makes.
+    """
+    if channels <= 0:
+        raise ValueError(f"a layer would have {channels:g} channels; the width must be more than 0")
     nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return nearest if nearest >= 0.9 * channels else nearest + divisor

@@ -149,9 +149,9 @@ nucleo-u575zi-q  ST NUCLEO-U575ZI-Q (STM32U575ZI)  Cortex-M33  160 MHz  2,048 Ki
 """
 
 ZOO_120 = """\
-network  what                  year  input    parameters     MACs
------------------------------------------------------------------
-lenet5   LeNet-5, modern form  1998  32x32x1      61,706  416,520
+network  what                  year  input    parameters     MACs      published
+--------------------------------------------------------------------------------
+lenet5   LeNet-5, modern form  1998  32x32x1      61,706  416,520  61.7 k, 417 k
 """
 
 DOCTOR_80 = """\

@@ -1,11 +1,13 @@
 """Every network's parameters and MACs beside what its source states."""
 
+from itertools import pairwise
+
 import pytest
 
 from millijoule import zoo
 from millijoule.cost import cost
 from millijoule.graph import Builder
-from millijoule.ops import Relu
+from millijoule.ops import GlobalAveragePool, Relu
 from millijoule.zoo import Entry
 
 STATED = [entry for entry in zoo.entries() if entry.published]
@@ -79,6 +81,8 @@ def test_counts_are_those_of_the_source(entry: Entry):
     [
         # BVLC Caffe, bvlc_googlenet/train_val.prototxt
         ("googlenet", {"auxiliary": True}, 13_378_280, 1_591_044_096),
+        # torchvision 0.29, counted there module by module
+        ("googlenet_torchvision", {"auxiliary": True}, 13_004_888, None),
         # He et al. 2016, Table 1: 11.3e9; dgschwend/netscope, presets/resnet-152.prototxt
         ("resnet152", {"stride_in": "1x1"}, 60_192_808, 11_282_415_616),
         ("resnet50", {"stride_in": "1x1"}, 25_557_032, 3_857_973_248),
@@ -124,6 +128,54 @@ def test_classes_change_the_last_layer_only(entry: Entry):
     assert many.params > few.params
 
 
+POOLED = [
+    entry
+    for entry in zoo.entries()
+    if entry.function().inputs[0].shape[0] >= 32
+    and any(isinstance(node.op, GlobalAveragePool) for node in entry.function().nodes)
+]
+
+
+@pytest.mark.parametrize("entry", POOLED, ids=lambda entry: entry.name)
+def test_a_larger_image_costs_macs_but_no_parameters(entry: Entry):
+    height, width, channels = entry.function().inputs[0].shape
+    default = cost(entry.function())
+    larger = cost(entry.function(input_shape=(2 * height, 2 * width, channels)))
+    assert larger.params == default.params
+    # Four times as many positions everywhere, but for the borders that unpadded windows leave out.
+    assert larger.macs == pytest.approx(4 * default.macs, rel=0.25)
+
+
+@pytest.mark.parametrize("entry", POOLED, ids=lambda entry: entry.name)
+def test_grey_images_change_the_first_layer_only(entry: Entry):
+    *size, channels = entry.function().inputs[0].shape
+    more, grey = cost(entry.function(input_shape=(*size, channels + 2))), cost(entry.function(input_shape=(*size, 1)))
+    changed = [a.name for a, b in zip(more.layers, grey.layers, strict=True) if a.params != b.params]
+    assert len(changed) == 1
+    assert more.layers[0].name == changed[0]
+    # Each weight of it reads as many positions as the map has.
+    positions = grey.layers[0].output_shape[0] * grey.layers[0].output_shape[1]
+    assert more.macs - grey.macs == (more.params - grey.params) * positions
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [
+        ("mobilenet_v1", (0.25, 0.5, 1.0)),
+        ("mobilenet_v2", (0.35, 0.5, 1.4)),
+        ("mobilenet_v3_large", (0.75, 1.0)),
+        ("mobilenet_v3_small", (0.75, 1.0)),
+        ("shufflenet_v1", (0.5, 1.0, 1.5)),
+        ("shufflenet_v2", (0.5, 1.0, 1.5, 2.0)),
+    ],
+)
+def test_a_wider_network_costs_more(name, widths):
+    counted = [cost(zoo.get(name, width=width)) for width in widths]
+    for narrow, wide in pairwise(counted):
+        assert narrow.params < wide.params
+        assert narrow.macs < wide.macs
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
@@ -131,6 +183,9 @@ def test_classes_change_the_last_layer_only(entry: Entry):
         ("shufflenet_v1", {"groups": 5}, ["groups is 5", "8"]),
         ("shufflenet_v2", {"width": 0.7}, ["width is 0.7", "1.5"]),
         ("mobilenet_v1", {"width": 0.0}, ["channels", "0"]),
+        ("mobilenet_v2", {"width": 0}, ["width=0", "0 channels", "more than 0"]),
+        ("mobilenet_v3_small", {"width": -1.0}, ["width=-1.0", "-16 channels", "more than 0"]),
+        ("googlenet", {"classes": 0, "auxiliary": True}, ["classes=0", "features is 0"]),
         ("vgg16", {"classes": 0}, ["features", "0"]),
         ("alexnet", {"input_shape": (60, 60, 3)}, ["pool5", "3"]),
         ("inception_v3", {"input_shape": (60, 60, 3)}, ["7a_"]),
