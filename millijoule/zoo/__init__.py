@@ -11,6 +11,7 @@ from millijoule.zoo.compact.efficientnet_lite0 import efficientnet_lite0
 from millijoule.zoo.compact.mobilenet_v1 import mobilenet_v1
 from millijoule.zoo.compact.mobilenet_v2 import mobilenet_v2
 from millijoule.zoo.compact.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+from millijoule.zoo.compact.proxylessnas import proxylessnas_mobile
 from millijoule.zoo.compact.shufflenet_v1 import shufflenet_v1
 from millijoule.zoo.compact.shufflenet_v2 import shufflenet_v2
 from millijoule.zoo.compact.squeezenet import squeezenet1_0, squeezenet1_1
@@ -68,6 +69,7 @@ __all__ = [
     "multilayer",
     "nin",
     "perceptron",
+    "proxylessnas_mobile",
     "resnet8",
     "resnet18",
     "resnet20",
@@ -244,6 +246,13 @@ _ENTRIES = (
         "Ma et al., ShuffleNet V2: practical guidelines for efficient CNN architecture design, ECCV",
         2018,
         Published(2_278_604, 145_000_000, _TORCHVISION),
+    ),
+    Entry(
+        proxylessnas_mobile,
+        "ProxylessNAS, mobile",
+        "Cai et al., ProxylessNAS: direct neural architecture search on target task and hardware, ICLR",
+        2019,
+        Published(4_080_512, None, "pytorchcv, proxylessnas_mobile"),
     ),
     Entry(
         efficientnet_lite0,

@@ -52,10 +52,9 @@ def _unit(build: Builder, name: str, channels: int, groups: int, stride: int) ->
     x, inputs = build.last, build.shape[2]
     inner = channels // 4
     outputs = channels - inputs if stride == 2 else channels
-    first_groups = 1 if inputs == 24 else groups
-    reduce = Conv2d(channels=inner, kernel=1, groups=first_groups, bias=False)
+    reduce = Conv2d(channels=inner, kernel=1, groups=1 if inputs == 24 else groups, bias=False)
     normalised_relu(build, f"{name}_reduce", reduce, epsilon=TORCH_EPSILON)
-    if first_groups > 1:
+    if groups > 1:
         build(f"{name}_shuffle", ChannelShuffle(groups=groups))
     depthwise = Conv2d(channels=inner, kernel=3, stride=stride, padding=around(1), groups=inner, bias=False)
     normalised(build, f"{name}_depthwise", depthwise, epsilon=TORCH_EPSILON)
