@@ -65,6 +65,7 @@ NAMES: dict[str, dict[str, Network]] = {
     "torchvision_meta": {
         "AlexNet_Weights": ("alexnet_torchvision", {}),
         "GoogLeNet_Weights": ("googlenet_torchvision", {}),
+        "Inception_V3_Weights": ("inception_v3", {"auxiliary": True}),
         **{
             f"ShuffleNet_V2_X{width:.1f}_Weights".replace(".", "_"): ("shufflenet_v2", {"width": width})
             for width in (0.5, 1.0, 1.5, 2.0)
@@ -109,7 +110,7 @@ REASONS = {
     ): "theirs pads conv10 to 15x15; torchvision and version 1.1 do not",
     ("caffe_counts", "ShuffleNet v1 1x g3", "learned_params"): FARMINGYARD,
     ("caffe_counts", "ShuffleNet v1 1x g3", "conv_fc_macs"): FARMINGYARD,
-    ("torchvision_meta", "Inception_V3_Weights", "params"): "theirs has the auxiliary classifier, 3,326,696",
+    ("torchvision_meta", "Inception_V3_Weights", "gmacs_ops"): "theirs is run without the auxiliary classifier",
     ("keras_applications", "ResNet50", "params_exact_2020"): KERAS_BIAS,
     ("keras_applications", "ResNet101", "params_exact_2020"): KERAS_BIAS,
     ("keras_applications", "ResNet152", "params_exact_2020"): KERAS_BIAS,

@@ -27,6 +27,7 @@ from rich.table import Table
 from zoo_theirs import (
     Arrays,
     Build,
+    inception_head,
     keras_network,
     noise,
     paper_heads,
@@ -145,6 +146,12 @@ PAIRS = (
         "theirs with the paper's 5x5 pool before the heads",
     ),
     Pair("inception_v3", "torchvision", torchvision_network("inception_v3", aux_logits=False, init_weights=True)),
+    Pair(
+        "inception_v3",
+        "torchvision",
+        torchvision_network("inception_v3", inception_head, init_weights=True),
+        {"auxiliary": True},
+    ),
     *(
         Pair(name, "torchvision", torchvision_network(name))
         for name in (

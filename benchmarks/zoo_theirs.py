@@ -156,6 +156,11 @@ def paper_heads(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     return [(googlenet.inception4a, PaperHead(googlenet.aux1)), (googlenet.inception4d, PaperHead(googlenet.aux2))]
 
 
+def inception_head(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    inception: Any = network
+    return [(inception.Mixed_6e, inception.AuxLogits)]
+
+
 def timm_network(name: str) -> Build:
     def build() -> nn.Module:
         import timm

@@ -81,8 +81,9 @@ def test_counts_are_those_of_the_source(entry: Entry):
     [
         # BVLC Caffe, bvlc_googlenet/train_val.prototxt
         ("googlenet", {"auxiliary": True}, 13_378_280, 1_591_044_096),
-        # torchvision 0.29, counted there module by module
+        # torchvision 0.29: its modules counted; metadata of its weights
         ("googlenet_torchvision", {"auxiliary": True}, 13_004_888, None),
+        ("inception_v3", {"auxiliary": True}, 27_161_264, None),
         # He et al. 2016, Table 1: 11.3e9; dgschwend/netscope, presets/resnet-152.prototxt
         ("resnet152", {"stride_in": "1x1"}, 60_192_808, 11_282_415_616),
         ("resnet50", {"stride_in": "1x1"}, 25_557_032, 3_857_973_248),
