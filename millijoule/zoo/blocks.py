@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import ceil
 
-from millijoule.graph import Builder, Operator, Shape
-from millijoule.ops import BatchNorm, Relu
+from millijoule.graph import Builder, Graph, Operator, Shape
+from millijoule.ops import BatchNorm, Dense, Dropout, Flatten, Relu
 from millijoule.ops.base import Pair
 
 TORCH_EPSILON = 1e-5
@@ -22,6 +22,17 @@ def normalised_relu(build: Builder, name: str, op: Operator, *inputs: str, epsil
     """`op`, then batch-norm and ReLU; the last value's name."""
     normalised(build, name, op, *inputs, epsilon=epsilon)
     return build(f"{name}_relu", Relu())
+
+
+def classify(build: Builder, classes: int) -> Graph:
+    """Two dense layers of 4096 with dropout, then one to the classes: how AlexNet and VGG end."""
+    build("flatten", Flatten())
+    build("fc6", Dense(features=4096, activation="relu"))
+    build("dropout6", Dropout(rate=0.5))
+    build("fc7", Dense(features=4096, activation="relu"))
+    build("dropout7", Dropout(rate=0.5))
+    build("fc8", Dense(features=classes))
+    return build.graph()
 
 
 def around(padding: int | Pair) -> tuple[Pair, Pair]:

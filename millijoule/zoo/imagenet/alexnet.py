@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millijoule.graph import Builder, Graph, Shape
 from millijoule.ops import Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d
-from millijoule.zoo.blocks import around
+from millijoule.zoo.blocks import around, classify
 
 
 def alexnet(*, classes: int = 1000, input_shape: Shape = (227, 227, 3)) -> Graph:
@@ -28,13 +28,7 @@ def alexnet(*, classes: int = 1000, input_shape: Shape = (227, 227, 3)) -> Graph
     build("conv4", Conv2d(channels=384, kernel=3, padding="same", groups=2, activation="relu"))
     build("conv5", Conv2d(channels=256, kernel=3, padding="same", groups=2, activation="relu"))
     build("pool5", MaxPool2d(kernel=3, stride=2))  # 6x6x256
-    build("flatten", Flatten())
-    build("fc6", Dense(features=4096, activation="relu"))
-    build("dropout6", Dropout(rate=0.5))
-    build("fc7", Dense(features=4096, activation="relu"))
-    build("dropout7", Dropout(rate=0.5))
-    build("fc8", Dense(features=classes))
-    return build.graph()
+    return classify(build, classes)
 
 
 def alexnet_torchvision(*, classes: int = 1000, input_shape: Shape = (224, 224, 3)) -> Graph:

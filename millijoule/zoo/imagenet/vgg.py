@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from millijoule.graph import Builder, Graph, Shape
-from millijoule.ops import Conv2d, Dense, Dropout, Flatten, MaxPool2d
+from millijoule.ops import Conv2d, MaxPool2d
+from millijoule.zoo.blocks import classify
 
 CHANNELS = (64, 128, 256, 512, 512)
 """Of the five blocks, each of which ends in a 2x2 max pool."""
@@ -47,10 +48,4 @@ def _vgg(name: str, convolutions: tuple[int, ...], classes: int, input_shape: Sh
             convolution = Conv2d(channels=channels, kernel=3, padding="same", activation="relu")
             build(f"conv{block}_{number}", convolution)
         build(f"pool{block}", MaxPool2d(kernel=2))
-    build("flatten", Flatten())
-    build("fc6", Dense(features=4096, activation="relu"))
-    build("dropout6", Dropout(rate=0.5))
-    build("fc7", Dense(features=4096, activation="relu"))
-    build("dropout7", Dropout(rate=0.5))
-    build("fc8", Dense(features=classes))
-    return build.graph()
+    return classify(build, classes)

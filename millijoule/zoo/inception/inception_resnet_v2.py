@@ -15,8 +15,8 @@ from millijoule.ops import (
     MaxPool2d,
     Relu,
 )
-from millijoule.ops.base import Pair
-from millijoule.zoo.blocks import around, normalised_relu
+from millijoule.zoo.blocks import around
+from millijoule.zoo.inception.stem import Convolver, stem
 
 
 def inception_resnet_v2(*, classes: int = 1000, input_shape: Shape = (299, 299, 3)) -> Graph:
@@ -28,12 +28,7 @@ def inception_resnet_v2(*, classes: int = 1000, input_shape: Shape = (299, 299, 
     connections on learning", AAAI 2017; stem and numbers of modules (10, 20, 10) as in the released model.
     """
     build = Builder("inception_resnet_v2", input_shape)
-
-    def convolve(
-        name: str, channels: int, kernel: int | Pair = 1, stride: int = 1, padding: int | Pair = 0, x: str = ""
-    ) -> str:
-        op = Conv2d(channels=channels, kernel=kernel, stride=stride, padding=around(padding), bias=False)
-        return normalised_relu(build, name, op, x or build.last)
+    convolve = Convolver(build)
 
     def add_residual(name: str, x: str, branches: list[str], channels: int, factor: float, relu: bool = True) -> None:
         build(f"{name}_concat", Concat(), *branches)
@@ -69,13 +64,7 @@ def inception_resnet_v2(*, classes: int = 1000, input_shape: Shape = (299, 299, 
         branches.append(convolve(f"{name}_3x3_b", 256, (3, 1), padding=(1, 0)))
         add_residual(name, x, branches, 2080, factor, relu)
 
-    convolve("conv1", 32, 3, stride=2)  # 149x149
-    convolve("conv2", 32, 3)  # 147x147
-    convolve("conv3", 64, 3, padding=1)
-    build("pool1", MaxPool2d(kernel=3, stride=2))  # 73x73
-    convolve("conv4", 80)
-    convolve("conv5", 192, 3)  # 71x71
-    x = build("pool2", MaxPool2d(kernel=3, stride=2))  # 35x35
+    x = stem(build, convolve)  # 35x35
 
     branches = [convolve("5b_1x1", 96, x=x)]
     convolve("5b_5x5_reduce", 48, x=x)

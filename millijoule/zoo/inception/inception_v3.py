@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from millijoule.graph import Builder, Graph, Shape
-from millijoule.ops import AveragePool2d, Concat, Conv2d, Dense, Dropout, GlobalAveragePool, MaxPool2d
-from millijoule.ops.base import Pair
-from millijoule.zoo.blocks import around, normalised_relu
+from millijoule.ops import AveragePool2d, Concat, Dense, Dropout, GlobalAveragePool, MaxPool2d
+from millijoule.zoo.blocks import around
+from millijoule.zoo.inception.stem import Convolver, stem
 
 
 def inception_v3(*, classes: int = 1000, input_shape: Shape = (299, 299, 3), auxiliary: bool = False) -> Graph:
@@ -18,12 +18,7 @@ def inception_v3(*, classes: int = 1000, input_shape: Shape = (299, 299, 3), aux
     channels as in the released model (TensorFlow, torchvision).
     """
     build = Builder("inception_v3", input_shape)
-
-    def convolve(
-        name: str, channels: int, kernel: int | Pair = 1, stride: int = 1, padding: int | Pair = 0, x: str = ""
-    ) -> str:
-        op = Conv2d(channels=channels, kernel=kernel, stride=stride, padding=around(padding), bias=False)
-        return normalised_relu(build, name, op, x or build.last)
+    convolve = Convolver(build)
 
     def averaged(name: str, channels: int, x: str) -> str:
         build(f"{name}_average", AveragePool2d(kernel=3, stride=1, padding=around(1), count_padding=True), x)
@@ -67,13 +62,7 @@ def inception_v3(*, classes: int = 1000, input_shape: Shape = (299, 299, 3), aux
         branches.append(averaged(name, 192, x))
         build(f"{name}_concat", Concat(), *branches)
 
-    convolve("conv1", 32, 3, stride=2)  # 149x149
-    convolve("conv2", 32, 3)  # 147x147
-    convolve("conv3", 64, 3, padding=1)
-    build("pool1", MaxPool2d(kernel=3, stride=2))  # 73x73
-    convolve("conv4", 80)
-    convolve("conv5", 192, 3)  # 71x71
-    build("pool2", MaxPool2d(kernel=3, stride=2))  # 35x35
+    stem(build, convolve)  # 35x35
     for name, pooled in (("5b", 32), ("5c", 64), ("5d", 64)):
         module_a(name, pooled)
 
