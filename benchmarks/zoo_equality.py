@@ -5,7 +5,8 @@
 Needs torchvision 0.29, and timm, pytorchcv and keras (3, its torch backend is used) for what torchvision does not
 define; no weights are downloaded. Theirs is initialised at random. Batch-norm statistics are those of a batch of noise,
 each then moved at random, so that an operator that is missing, misplaced or has another epsilon or padding shows. The
-numbers are copied into ours in the order in which layers run, and both compute the same N images in float64.
+numbers are copied into ours in the order in which layers run, and both compute the same N images in float64 (Keras
+computes parts of its own in float32).
 
 The difference is the largest of |ours - theirs|, relative to the largest |theirs| less the mean; `spread` is the
 standard deviation of theirs between images, relative to the same: where it is near 0, equality would mean little. Exit
@@ -72,7 +73,7 @@ def main() -> None:
         if options.names and pair.name not in options.names:
             continue
         layers, outputs, difference, spread = compare(pair, options.images)
-        worst = max(worst, difference)
+        worst = float(np.maximum(worst, difference))
         arguments = ", ".join(f"{name}={value!r}" for name, value in pair.arguments.items())
         title = f"{pair.name}({arguments})" if arguments else pair.name
         row = (title, pair.package, str(layers), str(outputs), f"{difference:.1e}", f"{spread:.2f}", pair.note)
@@ -80,7 +81,7 @@ def main() -> None:
         print(*row, file=sys.stderr, flush=True)
         gc.collect()
     Console(width=140).print(table)
-    sys.exit(worst > LIMIT or not worst)
+    sys.exit(not 0 < worst <= LIMIT)  # not a number fails too
 
 
 def compare(pair: Pair, images: int) -> tuple[int, int, float, float]:
@@ -96,7 +97,7 @@ def compare(pair: Pair, images: int) -> tuple[int, int, float, float]:
     difference, spread = 0.0, 1.0
     for output, expected in zip(graph.outputs, theirs.answer(batch), strict=True):
         scale = np.abs(expected - expected.mean()).max()
-        difference = max(difference, float(np.abs(found[output].numpy() - expected).max() / scale))
+        difference = float(np.maximum(difference, np.abs(found[output].numpy() - expected).max() / scale))
         spread = min(spread, float(expected.std(axis=0).mean() / scale))
     return len(theirs.layers), len(graph.outputs), difference, spread
 

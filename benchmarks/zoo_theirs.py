@@ -45,11 +45,10 @@ def noise(random: np.random.Generator, images: int, shape: tuple[int, ...]) -> n
     return coarse[:, rows][:, :, columns] + 0.5 * random.normal(size=(images, *shape))
 
 
-# --- torch: torchvision and timm ---
+# --- torch: torchvision, timm and pytorchcv ---
 
 
 def torch_network(build: Callable[[], nn.Module], heads: Heads = lambda _: []) -> Build:
-
     def theirs(random: np.random.Generator, shape: tuple[int, ...]) -> Theirs:
         torch.manual_seed(0)
         network = build()

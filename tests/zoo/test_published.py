@@ -103,6 +103,25 @@ def test_variants(name, arguments, params, macs):
     assert macs is None or agrees(counted.macs, macs)
 
 
+@pytest.mark.parametrize(
+    ("width", "size", "macs", "params"),
+    [
+        # Howard et al. 2017, Tables 6 and 7: in millions, some rounded, some cut
+        (1.0, 224, 569, 4.2),
+        (0.75, 224, 325, 2.6),
+        (0.5, 224, 149, 1.3),
+        (0.25, 224, 41, 0.5),
+        (1.0, 192, 418, 4.2),
+        (1.0, 160, 290, 4.2),
+        (1.0, 128, 186, 4.2),
+    ],
+)
+def test_widths_and_sizes_of_mobilenet_v1(width, size, macs, params):
+    counted = cost(zoo.mobilenet_v1(width=width, input_shape=(size, size, 3)))
+    assert macs in (counted.macs // 1_000_000, round(counted.macs / 1e6))
+    assert round(counted.trainable_params / 1e6, 1) == params
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_shapes_of_the_papers_tables(name):
     shapes = zoo.get(name).shapes

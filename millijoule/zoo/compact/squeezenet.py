@@ -29,7 +29,8 @@ def _squeezenet(name: str, stem: Conv2d, pools: tuple[int, ...], classes: int, i
     the pools.
 
     Source: F. Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
-    2016, Table 1; version 1.1 and rounding as in the authors' Caffe models.
+    2016, Table 1; version 1.1 and rounding as in the authors' Caffe models,
+    conv10 without their padding in 1.0, as in torchvision.
     """
     build = Builder(name, input_shape)
     build("conv1", stem)
