@@ -159,6 +159,33 @@ def test_plan_draws_the_arena(capsys, model_file):
     assert json.loads(out)["arena_bytes"] >= json.loads(out)["lower_bound_bytes"]
 
 
+def test_plan_streams(capsys, model_file):
+    results = {}
+    for contract in ("overwrite", "keep", "push"):
+        code, out, _ = run(capsys, "plan", model_file, "--optimize", "ram", "--input", contract, "--json")
+        assert code == 0
+        results[contract] = json.loads(out)
+        assert results[contract]["floor_bytes"] <= results[contract]["arena_bytes"]
+    assert results["push"]["arena_bytes"] < results["overwrite"]["arena_bytes"] < results["keep"]["arena_bytes"]
+    code, out, _ = run(capsys, "plan", model_file, "--optimize", "ram", "--input", "push")
+    assert "the input arrives row by row" in out
+    code, out, _ = run(capsys, "plan", model_file, "--frontier")
+    assert "copied" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--input", "push"], ["--input push", "--optimize ram"]),
+        (["--optimize", "ram", "--input", "push", "--input", "keep"], ["twice"]),
+        (["--optimize", "ram", "--input", "1x12x12x1"], ["--input"]),
+    ],
+    ids=["no streaming", "two contracts", "a shape that the file states"],
+)
+def test_plan_refuses_inputs_that_make_no_sense(capsys, model_file, arguments, words):
+    assert_one_line_error(run(capsys, "plan", model_file, *arguments), *words)
+
+
 def dead_model() -> Model:
     """small_int8_model, of which channel 2 of the first convolution, and so of `dw`, is constant."""
     model = small_int8_model()

@@ -139,6 +139,10 @@ class AveragePool2d(_Pool2d):
         inside = window.padded(np.ones((1, *x.shape[1:]), np.int64), 0)
         total = np.add.reduce([window.tap(padded, *at) for at in np.ndindex(window.kernel)])
         count = np.add.reduce([window.tap(inside, *at) for at in np.ndindex(window.kernel)])
+        return self.mean(total, count, quantization)
+
+    def mean(self, total: np.ndarray, count: np.ndarray | int, quantization: OperatorQuantization) -> np.ndarray:
+        """int8 from the int64 sums of `count` numbers each."""
         mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
         return saturate_int8(mean, *activation_range(self.activation, quantization.output))
 
@@ -181,16 +185,19 @@ class GlobalAveragePool(Operator):
     def int8(  # type: ignore[override]
         self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
-        multiplier, shift = self.multiplier(x.shape[1:], quantization)
         total = x.sum(axis=(1, 2), keepdims=self.keep_dims, dtype=np.int64)
-        total -= quantization.inputs[0].zero_point * x.shape[1] * x.shape[2]
-        scaled = multiply_by_quantized_multiplier(total, multiplier, shift)
+        return self.mean(total, x.shape[1] * x.shape[2], quantization)
+
+    def mean(self, total: np.ndarray, count: int, quantization: OperatorQuantization) -> np.ndarray:
+        """int8 from the int64 sums of `count` numbers each."""
+        centred = total - quantization.inputs[0].zero_point * count
+        scaled = multiply_by_quantized_multiplier(centred, *self.multiplier(count, quantization))
         return saturate_int8(scaled + quantization.output.zero_point)
 
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        multiplier, shift = self.multiplier(x, quantization)
+        multiplier, shift = self.multiplier(x[0] * x[1], quantization)
         parameters = {
             "positions": x[0] * x[1],
             "channels": x[2],
@@ -201,11 +208,10 @@ class GlobalAveragePool(Operator):
         }
         return (Call("mj_global_average_pool", "pool.h", parameters),)
 
-    def multiplier(self, x: Shape, quantization: OperatorQuantization) -> tuple[int, int]:
+    def multiplier(self, count: int, quantization: OperatorQuantization) -> tuple[int, int]:
         """The ratio of scales with the division by the count folded in, as TFLM does."""
         ratio = np.float64(quantization.inputs[0].scale) / np.float64(quantization.output.scale)
         multiplier, shift = quantize_multiplier(float(ratio))
-        count = x[0] * x[1]
         fold = min(count.bit_length() - 1, 32, 31 + shift)
         return (multiplier << fold) // count, shift - fold
 

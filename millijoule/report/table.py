@@ -13,6 +13,7 @@ from rich.text import Text
 from millijoule.cost.device import Device
 from millijoule.passes.integer import Reduction
 from millijoule.plan import Plan, picture
+from millijoule.plan.streaming import StreamPlan, stream_picture
 from millijoule.report import format as fmt
 from millijoule.report.deployment import Deployment
 from millijoule.report.layout import Column, Responsive, make_table
@@ -147,6 +148,39 @@ def _layers(deployed: Deployment) -> RenderableType:
 def plan(planned: Plan) -> list[RenderableType]:
     """The picture of the arena."""
     return [Responsive(lambda width: Text(picture(planned, width).rstrip("\n"), no_wrap=True))]
+
+
+def stream_plan(planned: StreamPlan) -> list[RenderableType]:
+    """The picture of an arena in which values are streamed."""
+    return [Responsive(lambda width: Text(stream_picture(planned, width).rstrip("\n"), no_wrap=True))]
+
+
+def frontier(plans: Sequence[StreamPlan]) -> list[RenderableType]:
+    """RAM against what it takes to need less."""
+    columns = (
+        Column("RAM,\nbytes"),
+        Column("this order\nneeds"),
+        Column("runs\nstreamed"),
+        Column("steps\nin them"),
+        Column("rows\ncomputed"),
+        Column("bytes\ncopied"),
+    )
+    rows = [
+        tuple(
+            fmt.count(value)
+            for value in (
+                planned.arena_bytes,
+                planned.lower_bound_bytes,
+                sum(len(names) > 1 for names in planned.segments),
+                planned.streamed_steps,
+                planned.streamed_firings,
+                planned.copied_bytes,
+            )
+        )
+        for planned in plans
+    ]
+    title = f"{plans[0].model}, --input {plans[0].input}; every value stored: {fmt.count(plans[0].stored_bytes)} bytes"
+    return [Text(title, style="bold"), make_table(columns, rows)]
 
 
 def reduction(reduced: Reduction, proof: bool = False) -> list[RenderableType]:

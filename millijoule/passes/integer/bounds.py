@@ -150,7 +150,7 @@ def _sum_stays_in_order(model: Model, node: Node) -> bool:
     if not isinstance(node.op, ops.GlobalAveragePool):
         return False
     (x,) = model.graph.input_shapes(node)
-    shift = node.op.multiplier(x, model.node_quantization(node))[1]
+    shift = node.op.multiplier(x[0] * x[1], model.node_quantization(node))[1]
     return (255 * x[0] * x[1]) << max(shift, 0) <= INT32_MAX
 
 

@@ -1,0 +1,50 @@
+"""What no order of execution can go below."""
+
+from __future__ import annotations
+
+from millijoule.plan.streaming.rows import Step
+from millijoule.plan.streaming.schedule import Network
+
+
+def floor_bytes(network: Network) -> int:
+    """Bytes below which the network cannot be executed row by row without computing anything twice.
+
+    When a step fires, the rows that this firing or a later one reads must be there, up to the last one that this one
+    reads, and the row it writes, unless that replaces one of its size. A stored input is all there when the first step
+    fires; one that is kept is always there. All outputs are there at the end.
+    """
+    rows = network.rows
+    inputs = sum(rows.size(value) for value in rows.inputs)
+    floor = sum(rows.size(value) for value in rows.outputs)
+    for step in rows.steps:
+        kept = 0
+        if network.contract == "keep":
+            kept = sum(rows.size(value) for value in rows.inputs if all(value != read.value for read in step.reads))
+        floor = max(floor, kept + _most_at_once(network, step))
+    if network.contract != "push":
+        first = [step for step in rows.steps if all(read.value in rows.inputs for read in step.reads)]
+        floor = max(floor, inputs + min((_written(network, step) for step in first), default=0))
+    return floor
+
+
+def _most_at_once(network: Network, step: Step) -> int:
+    rows = network.rows
+    most = 0
+    for firing in range(step.firings):
+        live = 0
+        for read in step.reads:
+            low = read.kept[firing - 1] if firing else 0
+            if network.contract == "keep" and read.value in rows.inputs:
+                live += rows.size(read.value)
+            else:
+                live += max(read.last[firing] + 1 - low, 0) * rows.bytes[read.value]
+        most = max(most, live)
+    return most + _written(network, step)
+
+
+def _written(network: Network, step: Step) -> int:
+    """Bytes that a firing writes beside what it reads."""
+    size = network.rows.bytes
+    if step.accumulator_bytes:
+        return step.accumulator_bytes
+    return 0 if any(size[value] == size[step.value] for value in step.in_place) else size[step.value]

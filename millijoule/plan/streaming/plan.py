@@ -1,0 +1,101 @@
+"""A plan that streams: one arena, the rings in it, and everything that happens, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from millijoule.plan.streaming.layout import Piece
+from millijoule.plan.streaming.schedule import Contract
+from millijoule.plan.streaming.timeline import Action, Kind
+
+
+@dataclass(frozen=True)
+class RowBuffer:
+    """A range of the arena from action `first` to action `last`, both included.
+
+    kind: `stored`: row r of the value lies at offset + r * row_bytes. `ring`: at offset + (r % rows) * row_bytes.
+    `fresh`: the newest row, before it rests in the ring. `sums`: the int32 accumulators of the step that computes the
+    value, in one row. pieces: which part of it is in use from when to when.
+    """
+
+    kind: Kind
+    value: str
+    rows: int
+    row_bytes: int
+    first: int
+    last: int
+    offset: int
+    pieces: tuple[Piece, ...] = field(repr=False)
+
+    @property
+    def bytes(self) -> int:
+        return self.rows * self.row_bytes
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.bytes
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("kind", "value", "rows", "row_bytes", "bytes", "first", "last", "offset")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """One arena for a model that is executed row by row, nothing computed twice.
+
+    input: whether the input's rows may be overwritten once they are read, stay, or arrive one at a time.
+    segments: names of the steps of each run that is streamed; one name where a step is executed as a whole.
+    arena_bytes: input, output, rings, fresh rows and accumulators; working memory of kernels apart.
+    lower_bound_bytes: the most bytes in use at one time: no placement of this order of execution needs less.
+    floor_bytes: no order of execution, row by row and without computing anything twice, needs less.
+    stored_bytes: the most that is live when the network is executed layer by layer.
+    """
+
+    model: str
+    input: Contract
+    segments: tuple[tuple[str, ...], ...]
+    buffers: tuple[RowBuffer, ...]
+    actions: tuple[Action, ...] = field(repr=False)
+    arena_bytes: int
+    lower_bound_bytes: int
+    floor_bytes: int
+    stored_bytes: int
+
+    @cached_property
+    def places(self) -> dict[tuple[Kind, str], RowBuffer]:
+        return {(buffer.kind, buffer.value): buffer for buffer in self.buffers}
+
+    @property
+    def streamed_steps(self) -> int:
+        """Steps that take turns with others instead of being executed one after the other."""
+        return sum(len(names) for names in self.segments if len(names) > 1)
+
+    @property
+    def streamed_firings(self) -> int:
+        """How often streamed steps fire: calls of kernels that compute one row."""
+        streamed = {name for names in self.segments if len(names) > 1 for name in names}
+        return sum(action.do == "fire" and action.name in streamed for action in self.actions)
+
+    @property
+    def copied_bytes(self) -> int:
+        """Bytes of fresh rows that are copied into rings, in one inference."""
+        return sum(self.places["ring", action.name].row_bytes for action in self.actions if action.do == "rest")
+
+    def to_json(self) -> dict[str, Any]:
+        """One object of plain values; the keys are a stable interface. The actions are counted, not listed."""
+        return {
+            "model": self.model,
+            "input": self.input,
+            "arena_bytes": self.arena_bytes,
+            "lower_bound_bytes": self.lower_bound_bytes,
+            "floor_bytes": self.floor_bytes,
+            "stored_bytes": self.stored_bytes,
+            "streamed_steps": self.streamed_steps,
+            "streamed_firings": self.streamed_firings,
+            "copied_bytes": self.copied_bytes,
+            "segments": [list(segment) for segment in self.segments],
+            "buffers": [buffer.to_json() for buffer in self.buffers],
+        }

@@ -1,0 +1,110 @@
+"""Where to cut a network into segments, so that the largest needs least."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+from millijoule.plan.streaming.schedule import Network, Segment, stream
+
+Cost = Callable[[int], tuple[int, int]]
+"""What a segment of so many steps costs; what is first weighs most."""
+NO_LIMIT = 1 << 62
+
+
+def streamed_steps(steps: int) -> tuple[int, int]:
+    """Cost: as few steps as possible are streamed; then, as few segments."""
+    return (steps if steps > 1 else 0, 1)
+
+
+def segments_used(steps: int) -> tuple[int, int]:
+    """Cost: as few segments as possible; then, as few streamed steps."""
+    return (1, steps if steps > 1 else 0)
+
+
+class Cutter:
+    """Segments of a network, computed once; a limit leaves those above it uncomputed."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.steps = network.rows.steps
+        self.known: dict[tuple[int, int], Segment] = {}
+        self.above: dict[tuple[int, int], int] = {}
+        self.crossing = [self._crossing(cut) for cut in range(len(self.steps) + 1)]
+
+    @cached_property
+    def stored(self) -> tuple[Segment, ...]:
+        """Every step by itself."""
+        alone = (self.segment(index, index + 1, NO_LIMIT) for index in range(len(self.steps)))
+        return tuple(segment for segment in alone if segment is not None)
+
+    @cached_property
+    def least(self) -> int:
+        """The least limit for which there are cuts: exact for the order in which segments fire."""
+        most = max((segment.bytes for segment in self.stored), default=0)
+        whole = self.segment(0, len(self.steps), most)
+        most = whole.bytes if whole else most
+        count = len(self.steps)
+        least: list[int | None] = [0, *([None] * count)]
+        for stop in range(1, count + 1):
+            if self.crossing[stop] > most:
+                continue
+            for first in reversed(range(stop)):
+                before, now = least[first], least[stop]
+                if before is None or (now is not None and before >= now):
+                    continue
+                found = self.segment(first, stop, most if now is None else now - 1)
+                if found is not None:
+                    least[stop] = max(before, found.bytes)
+        result = least[count]
+        assert result is not None
+        return result
+
+    def within(self, limit: int, cost: Cost) -> list[Segment]:
+        """The cuts whose segments need `limit` bytes at most, for which the costs of all add up to the least."""
+        count = len(self.steps)
+        work: list[tuple[int, ...] | None] = [(0, 0), *([None] * count)]
+        back: list[Segment | None] = [None] * (count + 1)
+        for stop in range(1, count + 1):
+            if self.crossing[stop] > limit:
+                continue
+            for first in reversed(range(stop)):
+                before, now = work[first], work[stop]
+                if before is None:
+                    continue
+                total = tuple(a + b for a, b in zip(before, cost(stop - first), strict=True))
+                if now is None or total < now:
+                    found = self.segment(first, stop, limit)
+                    if found is not None:
+                        work[stop], back[stop] = total, found
+        segments: list[Segment] = []
+        stop = count
+        while stop:
+            segment = back[stop]
+            assert segment is not None
+            segments.append(segment)
+            stop = segment.first
+        return segments[::-1]
+
+    def segment(self, first: int, stop: int, limit: int) -> Segment | None:
+        """Steps `first` to `stop` - 1; None if they need more than `limit` bytes, or cannot be streamed together."""
+        key = (first, stop)
+        if key in self.known:
+            return self.known[key] if self.known[key].bytes <= limit else None
+        if self.above.get(key, -1) >= limit:
+            return None
+        if stop - first > 1 and any(step.whole for step in self.steps[first:stop]):
+            return None
+        found = stream(self.network, first, stop, limit)
+        if found is None:
+            self.above[key] = limit
+        else:
+            self.known[key] = found
+        return found
+
+    def _crossing(self, cut: int) -> int:
+        """Bytes stored at a cut: no plan that cuts there needs less."""
+        rows, maker, last = self.network.rows, self.network.maker, self.network.last
+        absent = rows.inputs if self.network.contract == "push" and cut == 0 else ()
+        values = (value for value in rows.count if maker.get(value, -1) < cut <= last[value] and value not in absent)
+        return sum(rows.size(value) for value in values)

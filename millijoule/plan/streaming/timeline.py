@@ -1,0 +1,204 @@
+"""What happens when, and which memory is taken from when to when, once it is known what is streamed how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from millijoule.plan.streaming.layout import Item, Piece
+from millijoule.plan.streaming.rows import ACCUMULATOR_BYTES
+from millijoule.plan.streaming.schedule import Life, Network, Segment
+
+Kind = Literal["stored", "ring", "fresh", "sums"]
+
+
+class Action(NamedTuple):
+    """One thing that happens.
+
+    do: `arrive`, a row of input `name` is written; `fire`, step `name` fires for the `row`-th time; `rest`, the fresh
+    row of value `name` is copied into its ring. fresh: the row that is written goes to the value's place for a fresh
+    row, not into its ring.
+    """
+
+    do: Literal["arrive", "fire", "rest"]
+    name: str
+    row: int
+    fresh: bool = False
+
+
+@dataclass
+class Timeline:
+    """actions: in order; the time of an action is its index. items: memory with its lifetimes, by (kind, value).
+
+    shared: (kind, value) → the item in whose place it lies. pieces: of each by itself. slots: value → rows of its ring.
+    """
+
+    actions: list[Action] = field(default_factory=list)
+    items: dict[tuple[Kind, str], Item] = field(default_factory=dict)
+    shared: dict[tuple[Kind, str], tuple[Kind, str]] = field(default_factory=dict)
+    pieces: dict[tuple[Kind, str], tuple[Piece, ...]] = field(default_factory=dict)
+    slots: dict[str, int] = field(default_factory=dict)
+
+
+def timeline(network: Network, segments: Sequence[Segment], alignment: int) -> Timeline:
+    """The actions of all segments one after the other, and the memory that they need."""
+    return _Recorder(network, alignment).record(segments)
+
+
+class _Recorder:
+    def __init__(self, network: Network, alignment: int) -> None:
+        self.network, self.rows, self.alignment = network, network.rows, alignment
+        self.result = Timeline()
+        self.born: dict[tuple[str, int], int] = {}
+        self.died: dict[tuple[str, int], int] = {}
+        self.ring: dict[str, tuple[int, list[int]]] = {}
+        self.fresh: dict[str, list[tuple[int, int]]] = {}
+        self.sums: dict[str, list[int]] = {}
+        self.stored: list[str] = []
+        self.in_place: dict[str, list[set[str]]] = {}
+
+    @property
+    def now(self) -> int:
+        return len(self.result.actions) - 1
+
+    def record(self, segments: Sequence[Segment]) -> Timeline:
+        if self.network.contract != "push":
+            for value in self.rows.inputs:
+                self.stored.append(value)
+                self.born |= {(value, row): 0 for row in range(self.rows.count[value])}
+        for segment in segments:
+            self._segment(segment)
+        self._items()
+        return self.result
+
+    def _segment(self, segment: Segment) -> None:
+        life = Life(self.network, segment.first, segment.stop)
+        for value in life.given:
+            life.arrived[value] = self.rows.count[value]
+        self.stored += sorted(life.stored, key=list(self.rows.count).index)
+        waiting: dict[str, tuple[int, int]] = {}
+        for index, at in segment.events:
+            if index < 0:
+                value = self.rows.inputs[-1 - index]
+                self._write(life, segment, waiting, Action("arrive", value, at), value)
+            else:
+                self._fire(life, segment, waiting, index, at)
+            self._rest(life, segment, waiting)
+
+    def _fire(self, life: Life, segment: Segment, waiting: dict[str, tuple[int, int]], index: int, at: int) -> None:
+        step = self.rows.steps[index]
+        self.result.actions.append(Action("fire", step.name, at))
+        candidates = set()
+        for value, before, after in life.read(index, at):
+            for row in range(before, after):
+                self.died[value, row] = self.now
+            if value in waiting and waiting[value][0] < after:
+                self.fresh[value].append((waiting.pop(value)[1], self.now))
+                candidates.add(value)
+        if step.accumulator_bytes:
+            self.sums.setdefault(step.value, []).append(self.now)
+        if not step.accumulator_bytes or at + 1 == step.firings:
+            action = self.result.actions.pop()
+            self._write(life, segment, waiting, action, step.value)
+            if self.result.actions[-1].fresh:
+                self.in_place.setdefault(step.value, []).append(candidates.intersection(step.in_place))
+
+    def _write(
+        self, life: Life, segment: Segment, waiting: dict[str, tuple[int, int]], action: Action, value: str
+    ) -> None:
+        row = life.write(value)
+        if value in life.stored:
+            self.result.actions.append(action)
+            self.born[value, row] = self.now
+            return
+        slots = segment.resting[value]
+        if slots and row - slots < life.low[value] and life.readers[value]:
+            self.result.actions.append(action)
+            self._rested(value, slots)
+        else:
+            self.result.actions.append(action._replace(fresh=True))
+            self.fresh.setdefault(value, [])
+            if life.readers[value]:
+                waiting[value] = (row, self.now)
+            else:
+                self.fresh[value].append((self.now, self.now))
+
+    def _rest(self, life: Life, segment: Segment, waiting: dict[str, tuple[int, int]]) -> None:
+        """Copy fresh rows into their rings as soon as there is room."""
+        for value, (row, since) in list(waiting.items()):
+            slots = segment.resting[value]
+            if slots and row - slots < life.low[value]:
+                self.result.actions.append(Action("rest", value, row))
+                self._rested(value, slots)
+                self.fresh[value].append((since, self.now))
+                del waiting[value]
+
+    def _rested(self, value: str, slots: int) -> None:
+        self.ring.setdefault(value, (slots, []))[1].append(self.now)
+
+    def _items(self) -> None:
+        end, rows = len(self.result.actions), self.rows
+        items = self.result.items
+        for value in self.stored:
+            size = rows.bytes[value]
+            lives = [(self.born[value, row], self.died.get((value, row), end)) for row in range(rows.count[value])]
+            pieces = _merged([Piece(born, died, row * size, size) for row, (born, died) in enumerate(lives)])
+            items["stored", value] = Item(pieces, self.alignment)
+        for value, (slots, times) in self.ring.items():
+            last = max(self.died.get((value, row), end) for row in range(rows.count[value]))
+            items["ring", value] = Item((Piece(min(times), last, 0, slots * rows.bytes[value]),), self.alignment)
+        for value, spans in self.fresh.items():
+            pieces = tuple(Piece(begin, stop, 0, rows.bytes[value]) for begin, stop in spans)
+            items["fresh", value] = Item(pieces, self.alignment)
+        for value, times in self.sums.items():
+            step = rows.steps[self.network.maker[value]]
+            piece = Piece(times[0], times[-1], 0, step.accumulator_bytes)
+            items["sums", value] = Item((piece,), max(ACCUMULATOR_BYTES, self.alignment))
+        self.result.pieces = {key: item.pieces for key, item in items.items()}
+        self.result.slots = {value: slots for value, (slots, _) in self.ring.items()}
+        self._share_fresh()
+        self._share_stored()
+
+    def _share_fresh(self) -> None:
+        """A fresh row that replaces, every time, a fresh row of another value of its size lies in its place."""
+        for value, candidates in self.in_place.items():
+            for other in sorted(set.intersection(*candidates)):
+                if self.rows.bytes[other] == self.rows.bytes[value]:
+                    self._share(("fresh", value), ("fresh", other))
+                    break
+
+    def _share_stored(self) -> None:
+        """A stored value each row of which is written when, or after, the same row of another dies with it."""
+        for step in self.rows.steps:
+            value = step.value
+            for other in step.in_place:
+                if ("stored", value) not in self.result.items or ("stored", other) not in self.result.items:
+                    continue
+                same = self.rows.bytes[other] == self.rows.bytes[value] and self.rows.count[other] == step.firings
+                if same and all(
+                    self.died.get((other, row), self.born[value, row] + 1) <= self.born[value, row]
+                    for row in range(step.firings)
+                ):
+                    self._share(("stored", value), ("stored", other))
+                    break
+
+    def _share(self, key: tuple[Kind, str], place: tuple[Kind, str]) -> None:
+        while place in self.result.shared:
+            place = self.result.shared[place]
+        items = self.result.items
+        mine = items.pop(key)
+        self.result.shared[key] = place
+        items[place] = Item((*items[place].pieces, *mine.pieces), max(items[place].alignment, mine.alignment))
+
+
+def _merged(pieces: list[Piece]) -> tuple[Piece, ...]:
+    """Neighbours with the same lifetime as one."""
+    merged = pieces[:1]
+    for piece in pieces[1:]:
+        last = merged[-1]
+        if (last.first, last.last) == (piece.first, piece.last):
+            merged[-1] = last._replace(bytes=last.bytes + piece.bytes)
+        else:
+            merged.append(piece)
+    return tuple(merged)
