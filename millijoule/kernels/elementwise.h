@@ -1,4 +1,7 @@
-/* int8 addition and multiplication of two values of equal shape, portable. The output may lie over either input. */
+/* int8 addition and multiplication of two values, portable. The output may lie over an input of its size.
+ *
+ * At position i, value a is read from a + i * a_step: a step of 0 repeats one position over all.
+ */
 #ifndef MJ_ELEMENTWISE_H
 #define MJ_ELEMENTWISE_H
 
@@ -7,36 +10,38 @@
 #define MJ_ADD_LEFT_SHIFT 20
 
 struct mj_add {
-    int32_t count;
+    int32_t positions, channels, a_step, b_step;
     int32_t a_zero_point, b_zero_point, output_zero_point, output_low, output_high;
     int32_t a_multiplier, a_shift, b_multiplier, b_shift, output_multiplier, output_shift;
 };
 
 MJ_INLINE void mj_add(const struct mj_add p, const int8_t *a, const int8_t *b, int8_t *output)
 {
-    for (int32_t i = 0; i < p.count; i++) {
-        const int32_t x = mj_multiply_by_quantized_multiplier((a[i] - p.a_zero_point) * (1 << MJ_ADD_LEFT_SHIFT),
-                                                              p.a_multiplier, p.a_shift);
-        const int32_t y = mj_multiply_by_quantized_multiplier((b[i] - p.b_zero_point) * (1 << MJ_ADD_LEFT_SHIFT),
-                                                              p.b_multiplier, p.b_shift);
-        const int32_t sum = mj_multiply_by_quantized_multiplier(x + y, p.output_multiplier, p.output_shift);
-        output[i] = (int8_t)mj_clamp(sum + p.output_zero_point, p.output_low, p.output_high);
-    }
+    for (int32_t position = 0; position < p.positions; position++, a += p.a_step, b += p.b_step)
+        for (int32_t i = 0; i < p.channels; i++) {
+            const int32_t x = mj_multiply_by_quantized_multiplier((a[i] - p.a_zero_point) * (1 << MJ_ADD_LEFT_SHIFT),
+                                                                  p.a_multiplier, p.a_shift);
+            const int32_t y = mj_multiply_by_quantized_multiplier((b[i] - p.b_zero_point) * (1 << MJ_ADD_LEFT_SHIFT),
+                                                                  p.b_multiplier, p.b_shift);
+            const int32_t sum = mj_multiply_by_quantized_multiplier(x + y, p.output_multiplier, p.output_shift);
+            *output++ = (int8_t)mj_clamp(sum + p.output_zero_point, p.output_low, p.output_high);
+        }
 }
 
 struct mj_multiply {
-    int32_t count;
+    int32_t positions, channels, a_step, b_step;
     int32_t a_zero_point, b_zero_point, output_zero_point, output_low, output_high;
     int32_t multiplier, shift;
 };
 
 MJ_INLINE void mj_multiply(const struct mj_multiply p, const int8_t *a, const int8_t *b, int8_t *output)
 {
-    for (int32_t i = 0; i < p.count; i++) {
-        const int32_t product = (a[i] - p.a_zero_point) * (b[i] - p.b_zero_point);
-        const int32_t scaled = mj_multiply_by_quantized_multiplier(product, p.multiplier, p.shift);
-        output[i] = (int8_t)mj_clamp(scaled + p.output_zero_point, p.output_low, p.output_high);
-    }
+    for (int32_t position = 0; position < p.positions; position++, a += p.a_step, b += p.b_step)
+        for (int32_t i = 0; i < p.channels; i++) {
+            const int32_t product = (a[i] - p.a_zero_point) * (b[i] - p.b_zero_point);
+            const int32_t scaled = mj_multiply_by_quantized_multiplier(product, p.multiplier, p.shift);
+            *output++ = (int8_t)mj_clamp(scaled + p.output_zero_point, p.output_low, p.output_high);
+        }
 }
 
 #endif

@@ -51,12 +51,17 @@ class _Elementwise(Operator):
 
         return make_module({}, forward)
 
+    def _walk(self, a: Shape, b: Shape) -> dict[str, int]:
+        if a == b:
+            return {"positions": 1, "channels": prod(a), "a_step": 0, "b_step": 0}
+        height, width, channels = self.shape(a, b)
+        steps = {f"{name}_step": channels if len(x) == 3 and x[:2] != (1, 1) else 0 for name, x in (("a", a), ("b", b))}
+        return {"positions": height * width, "channels": channels, **steps}
+
     def _parameters(self, a: Shape, b: Shape, quantization: OperatorQuantization) -> dict[str, int]:
-        if a != b:
-            raise ValueError(f"the inputs have shapes {a} and {b}; there is a kernel for equal shapes only")
         low, high = activation_range(self.activation, quantization.output)
         return {
-            "count": prod(a),
+            **self._walk(a, b),
             "a_zero_point": quantization.inputs[0].zero_point,
             "b_zero_point": quantization.inputs[1].zero_point,
             "output_zero_point": quantization.output.zero_point,

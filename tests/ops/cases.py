@@ -88,7 +88,7 @@ class Case:
     weight_scale: one scale for the whole weight; if none is given, one for each output channel.
     wraps: sums leave int32, so that they mean nothing in real numbers.
     tflm_lacks: what of this case TFLite or TFLM cannot express or does not define.
-    no_int8, no_kernel: why this case has no integer form, or no emitted C, though the operator has.
+    no_int8: why this case has no integer form, though the operator has.
     """
 
     op: Operator
@@ -102,7 +102,6 @@ class Case:
     wraps: bool = False
     tflm_lacks: str = ""
     no_int8: str = ""
-    no_kernel: str = ""
 
 
 def case(op: Operator, *inputs: Shape, **settings: object) -> Case:
@@ -114,7 +113,6 @@ PADDED_POOL = "explicit padding of a pool"
 ROUNDED_REAL = "this rounding: TFLM computes the function in fixed point, or not at all"
 ALIGNED_LEFT = "numbers for each channel beside a batch: its shapes are aligned at the last axis"
 SHUFFLE = "an operator for it"
-BROADCAST = "there is a kernel for equal shapes only"
 OVERFLOW = "a defined result of an int32 sum that overflows"
 
 CASES: dict[str, Case] = {
@@ -324,10 +322,10 @@ CASES: dict[str, Case] = {
     "gelu": case(Gelu(), MAP, tflm_lacks=ROUNDED_REAL),
     "subtract": case(Subtract(), SMALL_MAP, SMALL_MAP),
     "subtract_relu": case(Subtract(activation="relu"), (9,), (9,)),
-    "add_of_channels": case(Add(), SMALL_MAP, (4,), no_kernel=BROADCAST, tflm_lacks=ALIGNED_LEFT),
-    "add_of_pixel": case(Add(activation="relu"), SMALL_MAP, PIXEL, no_kernel=BROADCAST),
-    "multiply_of_pixel": case(Multiply(), SMALL_MAP, PIXEL, no_kernel=BROADCAST),
-    "multiply_of_channels": case(Multiply(), (4,), SMALL_MAP, no_kernel=BROADCAST, tflm_lacks=ALIGNED_LEFT),
+    "add_of_channels": case(Add(), SMALL_MAP, (4,), tflm_lacks=ALIGNED_LEFT),
+    "add_of_pixel": case(Add(activation="relu"), SMALL_MAP, PIXEL),
+    "multiply_of_pixel": case(Multiply(), SMALL_MAP, PIXEL),
+    "multiply_of_channels": case(Multiply(), (4,), SMALL_MAP, tflm_lacks=ALIGNED_LEFT),
     "subtract_of_pixel": case(Subtract(), PIXEL, SMALL_MAP),
     "average_pool_counts_padding": case(
         AveragePool2d(kernel=3, stride=2, padding=((2, 0), (1, 2)), count_padding=True), MAP, no_int8="counts padding"

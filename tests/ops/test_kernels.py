@@ -10,15 +10,14 @@ import pytest
 
 from millijoule.target import Instructions, Target
 from tests.ops.batch import Batch, of_one_input
-from tests.ops.cases import CASES, INT8_CASES, int8_inputs, int8_model
+from tests.ops.cases import INT8_CASES, int8_inputs, int8_model
 
-KERNEL_CASES = [name for name in INT8_CASES if not CASES[name].no_kernel]
-MODELS = {name: of_one_input(int8_model(name), name) for name in KERNEL_CASES}
+MODELS = {name: of_one_input(int8_model(name), name) for name in INT8_CASES}
 INPUTS = {
     name: np.concatenate([array.reshape(len(array), -1) for array in int8_inputs(name)], axis=1).reshape(
         -1, *MODELS[name].graph.inputs[0].shape
     )
-    for name in KERNEL_CASES
+    for name in INT8_CASES
 }
 # Kernels for every kind of instructions also compute on this computer.
 KINDS = get_args(Instructions)
@@ -39,7 +38,7 @@ def batches(tmp_path_factory):
         yield {place: pool.submit(outputs, place) for place in (*KINDS, *CORES)}
 
 
-@pytest.mark.parametrize("name", KERNEL_CASES)
+@pytest.mark.parametrize("name", INT8_CASES)
 @pytest.mark.parametrize("place", [*KINDS, *CORES])
 def test_emitted_c_equals_int8(batches: dict[str, Future[dict[str, np.ndarray]]], place: str, name: str):
     model = MODELS[name]
