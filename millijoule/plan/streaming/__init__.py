@@ -37,44 +37,39 @@ CONTRACTS: tuple[Contract, ...] = ("overwrite", "keep", "push")
 def stream_plan(model: Model | Graph, input: str = "overwrite", *, alignment: int = 1) -> StreamPlan:
     """The plan that needs least RAM when any run of layers may be streamed row by row through rings.
 
-    Nothing is computed twice. Segments are cut so that the largest needs least (exact for the order of firing that is
-    used: the deepest step that can fire, does). Addresses are then searched for all memory at once, so that rings may
-    lie where rows of a stored value have died; of several cuts the one whose arena is smallest is taken.
+    Nothing is computed twice. Segments are cut so that the largest needs least, for the order of firing that is used:
+    the deepest step that can fire, does. Addresses are then searched for all memory at once; of several cuts the one
+    whose arena is smallest is taken.
 
     input: `overwrite`: the input lies in the arena and its rows may be overwritten once they are read; `keep`: it lies
     there and stays; `push`: its rows arrive one at a time, and there is no frame buffer. alignment: of every buffer.
     Raises OptionError for any other `input`.
     """
-    network = _network(model, input)
-    return _smallest(model, Cutter(network), alignment)
+    return _smallest(model, _network(model, input), alignment)
 
 
 def frontier(
     model: Model | Graph, input: str = "overwrite", *, alignment: int = 1, points: int = 8
 ) -> tuple[StreamPlan, ...]:
     """Plans from the least RAM to every layer by itself, each streaming fewer steps than the one before."""
-    cutter = Cutter(_network(model, input))
-    found = [_smallest(model, cutter, alignment)]
+    network = _network(model, input)
+    cutter = Cutter(network, moments=True)
+    found = [_smallest(model, network, alignment)]
     least, most = cutter.least, max(segment.bytes for segment in cutter.stored)
     for point in range(points + 1):
         limit = round(least * (most / least) ** (point / points))
-        planned = _planned(model, cutter, cutter.within(limit, streamed_steps), alignment)
+        planned = _planned(model, network, cutter.within(limit, streamed_steps), alignment)
         if planned.streamed_steps < found[-1].streamed_steps and planned.arena_bytes > found[-1].arena_bytes:
             found.append(planned)
     return tuple(found)
 
 
-def _smallest(model: Model | Graph, cutter: Cutter, alignment: int) -> StreamPlan:
-    cuts = [cutter.within(cutter.least, cost) for cost in (streamed_steps, segments_used)]
-    whole = cutter.segment(0, len(cutter.steps), 2 * cutter.least)
-    best: StreamPlan | None = None
-    for segments in (*cuts, [whole] if whole else []):
-        if segments and (best is None or best.arena_bytes > cutter.least):
-            planned = _planned(model, cutter, segments, alignment)
-            if best is None or planned.arena_bytes < best.arena_bytes:
-                best = planned
-    assert best is not None
-    return best
+def _smallest(model: Model | Graph, network: Network, alignment: int) -> StreamPlan:
+    """The best of two ways to cut: each suits the search for addresses where the other does not."""
+    few, short = Cutter(network, moments=True), Cutter(network, moments=False)
+    cuts = few.within(few.least, streamed_steps), short.within(short.least, segments_used)
+    plans = [_planned(model, network, segments, alignment) for segments in cuts]
+    return min(plans, key=lambda planned: (planned.arena_bytes, planned.streamed_steps))
 
 
 def _network(model: Model | Graph, input: str) -> Network:
@@ -84,8 +79,8 @@ def _network(model: Model | Graph, input: str) -> Network:
     raise OptionError(f"input is {input!r}; it must be one of {', '.join(map(repr, CONTRACTS))}")
 
 
-def _planned(model: Model | Graph, cutter: Cutter, segments: Sequence[Segment], alignment: int) -> StreamPlan:
-    graph, network = model.graph if isinstance(model, Model) else model, cutter.network
+def _planned(model: Model | Graph, network: Network, segments: Sequence[Segment], alignment: int) -> StreamPlan:
+    graph = model.graph if isinstance(model, Model) else model
     happens = timeline(network, segments, alignment)
     layout = lay_out(list(happens.items.values()))
     offsets = dict(zip(happens.items, layout.offsets, strict=True))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-TRIES = 400
+TRIES = 1000
 """Orders that are tried, beyond the greedy ones, while the arena is above the bound."""
 
 

@@ -93,12 +93,16 @@ class Network:
                     reads[i][at] = Read(mine.value, last, mine.kept)
 
 
-def stream(network: Network, first: int, stop: int, limit: int) -> Segment | None:
-    """Steps `first` to `stop` - 1 by the policy that needs least; None if each needs more than `limit` bytes."""
+def stream(network: Network, first: int, stop: int, limit: int, moments: bool = False) -> Segment | None:
+    """Steps `first` to `stop` - 1 by the policy that needs least; None if each needs more than `limit` bytes.
+
+    moments: what is needed is the most at one moment; else each kind of memory counts with the most of it, as where no
+    ring may lie over another.
+    """
     best = None
     branches = any(sum(first <= reader < stop for reader in network.readers[value]) > 1 for value in network.rows.count)
     for policy in POLICIES if branches else POLICIES[:1]:
-        found = _Run(network, first, stop, policy).run(limit)
+        found = _Run(network, first, stop, policy, moments).run(limit)
         if found is not None and (best is None or found.bytes < best.bytes):
             best, limit = found, found.bytes - 1
     return best
@@ -157,8 +161,9 @@ class Life:
 class _Run:
     """One segment being streamed under one policy."""
 
-    def __init__(self, network: Network, first: int, stop: int, policy: Policy) -> None:
+    def __init__(self, network: Network, first: int, stop: int, policy: Policy, moments: bool) -> None:
         rows = network.rows
+        self.moments, self.resting_bytes = moments, 0
         self.network, self.first, self.stop, self.late = network, first, stop, policy.late
         self.count, self.size, self.steps = rows.count, rows.bytes, rows.steps
         self.life = Life(network, first, stop)
@@ -170,6 +175,7 @@ class _Run:
         self.ready: set[int] = set()
         self.held = self.most_held = sum(rows.size(value) for value in self.life.given)
         self.most_fresh = 0
+        self.most = self.held
         sums = sum(step.accumulator_bytes for step in rows.steps[first:stop])
         self.always = sum(rows.size(value) for value in self.life.passing) + sums
         self.events: list[Event] = []
@@ -196,6 +202,8 @@ class _Run:
         return Segment(self.first, self.stop, self._bytes(), self.resting, tuple(self.events))
 
     def _bytes(self) -> int:
+        if self.moments:
+            return self.always + self.most
         return self.always + self.most_held + self.ring_bytes + self.most_fresh
 
     def _rank(self, step: int) -> tuple[int, int]:
@@ -215,15 +223,16 @@ class _Run:
 
     def _write(self, value: str, dying: Sequence[str]) -> None:
         """A row of `value` appears; in the place of a fresh row that dies with it, if there is one of its size."""
+        fresh = sum(self.size[other] for other in self.fresh)
         if value in self.life.stored:
             self.held += self.size[value]
             self.most_held = max(self.most_held, self.held)
         else:
-            fresh = sum(self.size[other] for other in self.fresh)
             if not any(self.size[other] == self.size[value] for other in dying):
                 fresh += self.size[value]
             self.most_fresh = max(self.most_fresh, fresh)
             self.fresh[value] = self.life.arrived[value]
+        self.most = max(self.most, self.held + self.resting_bytes + fresh)
         self._arrive(value)
         self._settle()
 
@@ -256,8 +265,10 @@ class _Run:
             gone = life.low[value] > self.fresh[value]
             if gone or not any(reader in self.ready for reader in life.readers[value]):
                 del self.fresh[value]
+        self.resting_bytes = 0
         for value in life.rings:
             resting = life.arrived[value] - life.low[value] - (value in self.fresh)
             if resting > self.resting[value]:
                 self.ring_bytes += (resting - self.resting[value]) * self.size[value]
                 self.resting[value] = resting
+            self.resting_bytes += resting * self.size[value]

@@ -25,8 +25,8 @@ def segments_used(steps: int) -> tuple[int, int]:
 class Cutter:
     """Segments of a network, computed once; a limit leaves those above it uncomputed."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, moments: bool = False) -> None:
+        self.network, self.moments = network, moments
         self.steps = network.rows.steps
         self.known: dict[tuple[int, int], Segment] = {}
         self.above: dict[tuple[int, int], int] = {}
@@ -95,7 +95,7 @@ class Cutter:
             return None
         if stop - first > 1 and any(step.whole for step in self.steps[first:stop]):
             return None
-        found = stream(self.network, first, stop, limit)
+        found = stream(self.network, first, stop, limit, self.moments)
         if found is None:
             self.above[key] = limit
         else:

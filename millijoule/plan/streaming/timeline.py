@@ -52,7 +52,8 @@ class _Recorder:
         self.result = Timeline()
         self.born: dict[tuple[str, int], int] = {}
         self.died: dict[tuple[str, int], int] = {}
-        self.ring: dict[str, tuple[int, list[int]]] = {}
+        self.slots: dict[str, int] = {}
+        self.rested: dict[str, dict[int, int]] = {}
         self.fresh: dict[str, list[tuple[int, int]]] = {}
         self.sums: dict[str, list[int]] = {}
         self.stored: list[str] = []
@@ -115,7 +116,7 @@ class _Recorder:
         slots = segment.resting[value]
         if slots and row - slots < life.low[value] and life.readers[value]:
             self.result.actions.append(action)
-            self._rested(value, slots)
+            self._rested(value, slots, row)
         else:
             self.result.actions.append(action._replace(fresh=True))
             self.fresh.setdefault(value, [])
@@ -130,12 +131,13 @@ class _Recorder:
             slots = segment.resting[value]
             if slots and row - slots < life.low[value]:
                 self.result.actions.append(Action("rest", value, row))
-                self._rested(value, slots)
+                self._rested(value, slots, row)
                 self.fresh[value].append((since, self.now))
                 del waiting[value]
 
-    def _rested(self, value: str, slots: int) -> None:
-        self.ring.setdefault(value, (slots, []))[1].append(self.now)
+    def _rested(self, value: str, slots: int, row: int) -> None:
+        self.slots[value] = slots
+        self.rested.setdefault(value, {})[row] = self.now
 
     def _items(self) -> None:
         end, rows = len(self.result.actions), self.rows
@@ -145,18 +147,22 @@ class _Recorder:
             lives = [(self.born[value, row], self.died.get((value, row), end)) for row in range(rows.count[value])]
             pieces = _merged([Piece(born, died, row * size, size) for row, (born, died) in enumerate(lives)])
             items["stored", value] = Item(pieces, self.alignment)
-        for value, (slots, times) in self.ring.items():
-            last = max(self.died.get((value, row), end) for row in range(rows.count[value]))
-            items["ring", value] = Item((Piece(min(times), last, 0, slots * rows.bytes[value]),), self.alignment)
+        for value, times in self.rested.items():
+            size, slots = rows.bytes[value], self.slots[value]
+            # A slot is free between one row and the next: something else may lie there.
+            slices = (
+                Piece(since, self.died.get((value, row), end), row % slots * size, size) for row, since in times.items()
+            )
+            items["ring", value] = Item(tuple(slices), self.alignment)
         for value, spans in self.fresh.items():
             pieces = tuple(Piece(begin, stop, 0, rows.bytes[value]) for begin, stop in spans)
             items["fresh", value] = Item(pieces, self.alignment)
-        for value, times in self.sums.items():
+        for value, fired in self.sums.items():
             step = rows.steps[self.network.maker[value]]
-            piece = Piece(times[0], times[-1], 0, step.accumulator_bytes)
+            piece = Piece(fired[0], fired[-1], 0, step.accumulator_bytes)
             items["sums", value] = Item((piece,), max(ACCUMULATOR_BYTES, self.alignment))
         self.result.pieces = {key: item.pieces for key, item in items.items()}
-        self.result.slots = {value: slots for value, (slots, _) in self.ring.items()}
+        self.result.slots = self.slots
         self._share_fresh()
         self._share_stored()
 

@@ -117,8 +117,8 @@ def test_networks_of_the_zoo_need_a_fraction():
     # The least that any order of rows can do is 10,304 and 9,152 bytes for ResNet-8, by exhaustive search.
     graph = simplify(zoo.resnet8())
     held, pushed = stream_plan(graph, "overwrite"), stream_plan(graph, "push")
-    assert 10_304 <= held.arena_bytes <= 12_000
-    assert 9_152 <= pushed.arena_bytes <= 10_700
+    assert 10_304 <= held.arena_bytes <= 11_800
+    assert 9_152 <= pushed.arena_bytes <= 10_200
     assert held.stored_bytes == 49_152
 
 
