@@ -53,7 +53,7 @@ SHAPES = {
     "mobilenet_v2": {"block3_add": (56, 56, 24), "block13_add": (14, 14, 96), "last": (7, 7, 1280)},
     "shufflenet_v1": {"pool": (56, 56, 24), "stage2_unit4_relu": (28, 28, 240), "stage4_unit4_relu": (7, 7, 960)},
     "shufflenet_v2": {"stage2_unit4_shuffle": (28, 28, 116), "stage4_unit4_shuffle": (7, 7, 464), "last": (7, 7, 1024)},
-    "densenet121": {"block1_layer6_concat": (56, 56, 256), "block3_layer24_concat": (14, 14, 1024)},
+    "densenet121": {"block1_concat": (56, 56, 256), "block3_concat": (14, 14, 1024)},
     "squeezenet1_0": {"conv1": (109, 109, 96), "fire9_concat": (13, 13, 512)},
     "xception": {"block4_add": (19, 19, 728), "block14_relu2": (10, 10, 2048)},
 }

@@ -33,9 +33,9 @@ def efficientnet_lite0(*, classes: int = 1000, input_shape: Shape = (224, 224, 3
         for repeat in range(repeats):
             block += 1
             first = stride if repeat == 0 else 1
-            inverted_residual(
-                build, f"block{block}", expansion, kernel, channels, first, padding="same", epsilon=EPSILON
-            )
+            name = f"block{block}"
+            with build.block(name):
+                inverted_residual(build, name, expansion, kernel, channels, first, padding="same", epsilon=EPSILON)
     convolve_relu6(build, "last", Conv2d(channels=1280, kernel=1, bias=False), EPSILON)
     build("average", GlobalAveragePool())
     build("dropout", Dropout(rate=0.2))

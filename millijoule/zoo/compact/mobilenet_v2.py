@@ -36,7 +36,8 @@ def mobilenet_v2(*, classes: int = 1000, input_shape: Shape = (224, 224, 3), wid
         for repeat in range(repeats):
             block += 1
             first = stride if repeat == 0 else 1
-            inverted_residual(build, f"block{block}", expansion, 3, divisible(channels * width), first)
+            with build.block(f"block{block}"):
+                inverted_residual(build, f"block{block}", expansion, 3, divisible(channels * width), first)
     convolve_relu6(build, "last", Conv2d(channels=divisible(1280 * max(1.0, width)), kernel=1, bias=False))
     build("average", GlobalAveragePool())
     build("dropout", Dropout(rate=0.2))
@@ -45,8 +46,9 @@ def mobilenet_v2(*, classes: int = 1000, input_shape: Shape = (224, 224, 3), wid
 
 
 def convolve_relu6(build: Builder, name: str, op: Conv2d, epsilon: float = TORCH_EPSILON) -> None:
-    normalised(build, name, op, epsilon=epsilon)
-    build(f"{name}_relu6", Relu6())
+    with build.block(name):
+        normalised(build, name, op, epsilon=epsilon)
+        build(f"{name}_relu6", Relu6())
 
 
 def inverted_residual(

@@ -79,33 +79,35 @@ def _mobilenet_v3(
     build = Builder(name, input_shape)
 
     def convolve(name: str, op: Conv2d, swish: bool) -> None:
-        normalised(build, name, op, epsilon=EPSILON)
-        if swish:
-            build(f"{name}_swish", HardSwish())
-        else:
-            build(f"{name}_relu", Relu())
+        with build.block(name):
+            normalised(build, name, op, epsilon=EPSILON)
+            if swish:
+                build(f"{name}_swish", HardSwish())
+            else:
+                build(f"{name}_relu", Relu())
 
     stem = Conv2d(channels=divisible(16 * width), kernel=3, stride=2, padding=around(1), bias=False)
     convolve("stem", stem, swish=True)
     for number, row in enumerate(rows, start=1):
         block, x, inputs = f"block{number}", build.last, build.shape[2]
         expanded, channels = divisible(row.expanded * width), divisible(row.channels * width)
-        if expanded != inputs:
-            convolve(f"{block}_expand", Conv2d(channels=expanded, kernel=1, bias=False), row.swish)
-        depthwise = Conv2d(
-            channels=expanded,
-            kernel=row.kernel,
-            stride=row.stride,
-            padding=around(row.kernel // 2),
-            groups=expanded,
-            bias=False,
-        )
-        convolve(f"{block}_depthwise", depthwise, row.swish)
-        if row.squeeze:
-            squeeze_and_excite(build, block, divisible(expanded // 4))
-        normalised(build, f"{block}_project", Conv2d(channels=channels, kernel=1, bias=False), epsilon=EPSILON)
-        if row.stride == 1 and inputs == channels:
-            build(f"{block}_add", Add(), build.last, x)
+        with build.block(block):
+            if expanded != inputs:
+                convolve(f"{block}_expand", Conv2d(channels=expanded, kernel=1, bias=False), row.swish)
+            depthwise = Conv2d(
+                channels=expanded,
+                kernel=row.kernel,
+                stride=row.stride,
+                padding=around(row.kernel // 2),
+                groups=expanded,
+                bias=False,
+            )
+            convolve(f"{block}_depthwise", depthwise, row.swish)
+            if row.squeeze:
+                squeeze_and_excite(build, block, divisible(expanded // 4))
+            normalised(build, f"{block}_project", Conv2d(channels=channels, kernel=1, bias=False), epsilon=EPSILON)
+            if row.stride == 1 and inputs == channels:
+                build(f"{block}_add", Add(), build.last, x)
     convolve("last", Conv2d(channels=6 * build.shape[2], kernel=1, bias=False), swish=True)
     build("average", GlobalAveragePool())
     build("features", Dense(features=divisible(features * width)))

@@ -41,7 +41,9 @@ def shufflenet_v1(
     for stage, units in enumerate(UNITS, start=2):
         channels = int(STAGE2_CHANNELS[groups] * width) * 2 ** (stage - 2)
         for number in range(1, units + 1):
-            _unit(build, f"stage{stage}_unit{number}", channels, groups, stride=2 if number == 1 else 1)
+            name = f"stage{stage}_unit{number}"
+            with build.block(name):
+                _unit(build, name, channels, groups, stride=2 if number == 1 else 1)
     build("average", GlobalAveragePool())
     build("output", Dense(features=classes))
     return build.graph()

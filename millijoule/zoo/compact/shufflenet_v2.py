@@ -34,7 +34,8 @@ def shufflenet_v2(*, classes: int = 1000, input_shape: Shape = (224, 224, 3), wi
     for stage, (channels, units) in enumerate(zip(stages, UNITS, strict=True), start=2):
         for number in range(1, units + 1):
             unit = _halving_unit if number == 1 else _basic_unit
-            unit(build, f"stage{stage}_unit{number}", channels)
+            with build.block(f"stage{stage}_unit{number}"):
+                unit(build, f"stage{stage}_unit{number}", channels)
     normalised_relu(build, "last", Conv2d(channels=last, kernel=1, bias=False), epsilon=TORCH_EPSILON)
     build("average", GlobalAveragePool())
     build("output", Dense(features=classes))

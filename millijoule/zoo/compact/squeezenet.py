@@ -36,11 +36,12 @@ def _squeezenet(name: str, stem: Conv2d, pools: tuple[int, ...], classes: int, i
     build("conv1", stem)
     for number in range(1, 10):
         if number in FIRE:
-            squeeze, expand = FIRE[number]
-            x = build(f"fire{number}_squeeze", Conv2d(channels=squeeze, kernel=1, activation="relu"))
-            small = build(f"fire{number}_1x1", Conv2d(channels=expand, kernel=1, activation="relu"), x)
-            large = Conv2d(channels=expand, kernel=3, padding=around(1), activation="relu")
-            build(f"fire{number}_concat", Concat(), small, build(f"fire{number}_3x3", large, x))
+            with build.block(f"fire{number}"):
+                squeeze, expand = FIRE[number]
+                x = build(f"fire{number}_squeeze", Conv2d(channels=squeeze, kernel=1, activation="relu"))
+                small = build(f"fire{number}_1x1", Conv2d(channels=expand, kernel=1, activation="relu"), x)
+                large = Conv2d(channels=expand, kernel=3, padding=around(1), activation="relu")
+                build(f"fire{number}_concat", Concat(), small, build(f"fire{number}_3x3", large, x))
         if number in pools:
             padding = rounding_up(build.shape, 3, 2)
             build(f"pool{number}", MaxPool2d(kernel=3, stride=2, padding=padding))

@@ -35,13 +35,11 @@ def _densenet(name: str, blocks: tuple[int, ...], classes: int, input_shape: Sha
     normalised_relu(build, "stem", stem, epsilon=TORCH_EPSILON)  # 112x112
     x = build("pool", MaxPool2d(kernel=3, stride=2, padding=around(1)))  # 56x56
     for block, layers in enumerate(blocks, start=1):
-        for number in range(1, layers + 1):
-            layer = f"block{block}_layer{number}"
-            _activated(build, f"{layer}_a", x)
-            build(f"{layer}_bottleneck", Conv2d(channels=4 * growth, kernel=1, bias=False))
-            _activated(build, f"{layer}_b", build.last)
-            new = build(f"{layer}_conv", Conv2d(channels=growth, kernel=3, padding=around(1), bias=False))
-            x = build(f"{layer}_concat", Concat(), x, new)
+        with build.block(f"block{block}"):
+            values = [x]
+            for number in range(1, layers + 1):
+                values.append(_layer(build, f"block{block}_layer{number}", values, growth))
+            x = build(f"block{block}_concat", Concat(), *values)
         if block < len(blocks):
             _activated(build, f"transition{block}", x)
             build(f"transition{block}_conv", Conv2d(channels=build.shape[2] // 2, kernel=1, bias=False))
@@ -50,6 +48,17 @@ def _densenet(name: str, blocks: tuple[int, ...], classes: int, input_shape: Sha
     build("average", GlobalAveragePool())
     build("output", Dense(features=classes))
     return build.graph()
+
+
+def _layer(build: Builder, name: str, values: list[str], growth: int) -> str:
+    """All values before it, joined; a 1x1 and a 3x3 convolution; the name of what it adds to them."""
+    with build.block(name):
+        x = build(f"{name}_concat", Concat(), *values) if len(values) > 1 else values[0]
+        with build.block("bottleneck"):
+            _activated(build, f"{name}_a", x)
+            build(f"{name}_bottleneck", Conv2d(channels=4 * growth, kernel=1, bias=False))
+        _activated(build, f"{name}_b", build.last)
+        return build(f"{name}_conv", Conv2d(channels=growth, kernel=3, padding=around(1), bias=False))
 
 
 def _activated(build: Builder, name: str, x: str) -> None:

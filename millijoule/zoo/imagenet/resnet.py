@@ -57,18 +57,20 @@ def _resnet(name: str, blocks: tuple[int, ...], classes: int, input_shape: Shape
     normalised_relu(build, "stem", stem, epsilon=TORCH_EPSILON)  # 112x112
     x = build("pool", MaxPool2d(kernel=3, stride=2, padding=around(1)))  # 56x56
     for stage, (channels, count) in enumerate(zip(CHANNELS, blocks, strict=True), start=1):
-        for number in range(1, count + 1):
-            stride = 2 if stage > 1 and number == 1 else 1
-            block = f"stage{stage}_block{number}"
-            if stride_in is None:
-                y, outputs = _basic(build, block, x, channels, stride), channels
-            else:
-                y, outputs = _bottleneck(build, block, x, channels, stride, stride_in), 4 * channels
-            if number == 1 and (stride > 1 or stride_in is not None):
-                shortcut = Conv2d(channels=outputs, kernel=1, stride=stride, bias=False)
-                x = normalised(build, f"{block}_shortcut", shortcut, x, epsilon=TORCH_EPSILON)
-            build(f"{block}_add", Add(), y, x)
-            x = build(f"{block}_relu", Relu())
+        with build.block(f"stage{stage}"):
+            for number in range(1, count + 1):
+                stride = 2 if stage > 1 and number == 1 else 1
+                block = f"stage{stage}_block{number}"
+                with build.block(block):
+                    if stride_in is None:
+                        y, outputs = _basic(build, block, x, channels, stride), channels
+                    else:
+                        y, outputs = _bottleneck(build, block, x, channels, stride, stride_in), 4 * channels
+                    if number == 1 and (stride > 1 or stride_in is not None):
+                        shortcut = Conv2d(channels=outputs, kernel=1, stride=stride, bias=False)
+                        x = normalised(build, f"{block}_shortcut", shortcut, x, epsilon=TORCH_EPSILON)
+                    build(f"{block}_add", Add(), y, x)
+                    x = build(f"{block}_relu", Relu())
     build("average", GlobalAveragePool())
     build("output", Dense(features=classes))
     return build.graph()

@@ -46,15 +46,16 @@ def _resnet(name: str, blocks: int, classes: int, input_shape: Shape) -> Graph:
     for stage, channels in enumerate((16, 32, 64), start=1):
         for number in range(1, blocks + 1):
             block, stride = f"stage{stage}_block{number}", 2 if stage > 1 and number == 1 else 1
-            first = Conv2d(channels=channels, kernel=3, stride=stride, padding=around(1), bias=False)
-            second = Conv2d(channels=channels, kernel=3, padding=around(1), bias=False)
-            y = normalised_relu(build, f"{block}_a", first, x, epsilon=TORCH_EPSILON)
-            y = normalised(build, f"{block}_b", second, y, epsilon=TORCH_EPSILON)
-            if stride > 1:
-                build(f"{block}_every_second", MaxPool2d(kernel=1, stride=2), x)
-                x = build(f"{block}_zeros", Pad(channels=(channels // 4, channels // 4)))
-            build(f"{block}_add", Add(), y, x)
-            x = build(f"{block}_relu", Relu())
+            with build.block(block):
+                first = Conv2d(channels=channels, kernel=3, stride=stride, padding=around(1), bias=False)
+                second = Conv2d(channels=channels, kernel=3, padding=around(1), bias=False)
+                y = normalised_relu(build, f"{block}_a", first, x, epsilon=TORCH_EPSILON)
+                y = normalised(build, f"{block}_b", second, y, epsilon=TORCH_EPSILON)
+                if stride > 1:
+                    build(f"{block}_every_second", MaxPool2d(kernel=1, stride=2), x)
+                    x = build(f"{block}_zeros", Pad(channels=(channels // 4, channels // 4)))
+                build(f"{block}_add", Add(), y, x)
+                x = build(f"{block}_relu", Relu())
     build("average", GlobalAveragePool())
     build("output", Dense(features=classes))
     return build.graph()

@@ -72,7 +72,8 @@ def googlenet_torchvision(*, classes: int = 1000, input_shape: Shape = (224, 224
 
     def convolve(name: str, channels: int, kernel: int = 1, stride: int = 1, x: str = "") -> str:
         op = Conv2d(channels=channels, kernel=kernel, stride=stride, padding=around(kernel // 2), bias=False)
-        return normalised_relu(build, name, op, x or build.last)
+        with build.block(name):
+            return normalised_relu(build, name, op, x or build.last)
 
     convolve("conv1", 64, 7, 2)
     _pool(build, "pool1")
@@ -91,7 +92,8 @@ def _modules(build: Builder, convolve: Convolution, kernel5: int, last_pool: int
     """All modules and the pools between them; the outputs of the classifiers, of `auxiliary` classes, if any."""
     heads = []
     for module, channels in MODULES.items():
-        x = _module(build, convolve, module, channels, kernel5)
+        with build.block(module):
+            x = _module(build, convolve, module, channels, kernel5)
         if auxiliary is not None and module in ("4a", "4d"):
             heads.append(_auxiliary(build, convolve, module, auxiliary))
             build.last = x

@@ -76,7 +76,8 @@ def inception_resnet_v2(*, classes: int = 1000, input_shape: Shape = (299, 299, 
     branches.append(convolve("5b_projection", 64))
     build("5b_concat", Concat(), *branches)
     for number in range(1, 11):
-        block35(f"block35_{number}")
+        with build.block(f"block35_{number}"):
+            block35(f"block35_{number}")
 
     x = build.last  # to 17x17
     branches = [convolve("6a_3x3", 384, 3, stride=2, x=x)]
@@ -86,7 +87,8 @@ def inception_resnet_v2(*, classes: int = 1000, input_shape: Shape = (299, 299, 
     branches.append(build("6a_pool", MaxPool2d(kernel=3, stride=2), x))
     build("6a_concat", Concat(), *branches)
     for number in range(1, 21):
-        block17(f"block17_{number}")
+        with build.block(f"block17_{number}"):
+            block17(f"block17_{number}")
 
     x = build.last  # to 8x8
     convolve("7a_a_reduce", 256, x=x)
@@ -99,8 +101,10 @@ def inception_resnet_v2(*, classes: int = 1000, input_shape: Shape = (299, 299, 
     branches.append(build("7a_pool", MaxPool2d(kernel=3, stride=2), x))
     build("7a_concat", Concat(), *branches)
     for number in range(1, 10):
-        block8(f"block8_{number}", 0.20, relu=True)
-    block8("block8_10", 1.0, relu=False)
+        with build.block(f"block8_{number}"):
+            block8(f"block8_{number}", 0.20, relu=True)
+    with build.block("block8_10"):
+        block8("block8_10", 1.0, relu=False)
 
     convolve("conv6", 1536)
     build("average", GlobalAveragePool())

@@ -64,7 +64,8 @@ def inception_v3(*, classes: int = 1000, input_shape: Shape = (299, 299, 3), aux
 
     stem(build, convolve)  # 35x35
     for name, pooled in (("5b", 32), ("5c", 64), ("5d", 64)):
-        module_a(name, pooled)
+        with build.block(name):
+            module_a(name, pooled)
 
     x = build.last  # to 17x17
     branches = [convolve("6a_3x3", 384, 3, stride=2, x=x)]
@@ -74,7 +75,8 @@ def inception_v3(*, classes: int = 1000, input_shape: Shape = (299, 299, 3), aux
     branches.append(build("6a_pool", MaxPool2d(kernel=3, stride=2), x))
     build("6a_concat", Concat(), *branches)
     for name, inner in (("6b", 128), ("6c", 160), ("6d", 160), ("6e", 192)):
-        module_c(name, inner)
+        with build.block(name):
+            module_c(name, inner)
     heads = []
     if auxiliary:
         x = build.last
@@ -94,8 +96,9 @@ def inception_v3(*, classes: int = 1000, input_shape: Shape = (299, 299, 3), aux
     branches.append(convolve("7a_7x7_c", 192, 3, stride=2))
     branches.append(build("7a_pool", MaxPool2d(kernel=3, stride=2), x))
     build("7a_concat", Concat(), *branches)
-    module_e("7b")
-    module_e("7c")
+    for name in ("7b", "7c"):
+        with build.block(name):
+            module_e(name)
 
     build("average", GlobalAveragePool())
     build("dropout", Dropout(rate=0.5))

@@ -20,7 +20,8 @@ class Convolver:
         self, name: str, channels: int, kernel: int | Pair = 1, stride: int = 1, padding: int | Pair = 0, x: str = ""
     ) -> str:
         op = Conv2d(channels=channels, kernel=kernel, stride=stride, padding=around(padding), bias=False)
-        return normalised_relu(self.build, name, op, x or self.build.last)
+        with self.build.block(name):
+            return normalised_relu(self.build, name, op, x or self.build.last)
 
 
 def stem(build: Builder, convolve: Convolver) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millijoule.graph import Builder, Graph, Shape
-from millijoule.ops import Add, Conv2d, Dense, GlobalAveragePool, MaxPool2d, Relu
+from millijoule.ops import Add, BatchNorm, Conv2d, Dense, GlobalAveragePool, MaxPool2d, Relu
 from millijoule.zoo.blocks import normalised, normalised_relu
 
 
@@ -19,22 +19,25 @@ def xception(*, classes: int = 1000, input_shape: Shape = (299, 299, 3)) -> Grap
 
     def separable(name: str, channels: int) -> None:
         inputs = build.shape[2]
-        build(f"{name}_depthwise", Conv2d(channels=inputs, kernel=3, padding="same", groups=inputs, bias=False))
-        normalised(build, name, Conv2d(channels=channels, kernel=1, bias=False))
+        with build.block(name):
+            build(f"{name}_depthwise", Conv2d(channels=inputs, kernel=3, padding="same", groups=inputs, bias=False))
+            build(name, Conv2d(channels=channels, kernel=1, bias=False))
+        build(f"{name}_norm", BatchNorm())
 
     def halving(name: str, first: int, channels: int, relu_first: bool = True) -> None:
         """Two separable convolutions and a pool, beside a 1x1 convolution of stride 2."""
-        x = build.last
-        shortcut = Conv2d(channels=channels, kernel=1, stride=2, padding="same", bias=False)
-        y = normalised(build, f"{name}_shortcut", shortcut)
-        build.last = x
-        if relu_first:
-            build(f"{name}_relu1", Relu())
-        separable(f"{name}_conv1", first)
-        build(f"{name}_relu2", Relu())
-        separable(f"{name}_conv2", channels)
-        x = build(f"{name}_pool", MaxPool2d(kernel=3, stride=2, padding="same"))
-        build(f"{name}_add", Add(), x, y)
+        with build.block(name):
+            x = build.last
+            shortcut = Conv2d(channels=channels, kernel=1, stride=2, padding="same", bias=False)
+            y = normalised(build, f"{name}_shortcut", shortcut)
+            build.last = x
+            if relu_first:
+                build(f"{name}_relu1", Relu())
+            separable(f"{name}_conv1", first)
+            build(f"{name}_relu2", Relu())
+            separable(f"{name}_conv2", channels)
+            x = build(f"{name}_pool", MaxPool2d(kernel=3, stride=2, padding="same"))
+            build(f"{name}_add", Add(), x, y)
 
     # Entry flow
     normalised_relu(build, "conv1", Conv2d(channels=32, kernel=3, stride=2, bias=False))  # 149x149
@@ -46,10 +49,11 @@ def xception(*, classes: int = 1000, input_shape: Shape = (299, 299, 3)) -> Grap
     # Middle flow
     for block in range(5, 13):
         x = build.last
-        for number in (1, 2, 3):
-            build(f"block{block}_relu{number}", Relu())
-            separable(f"block{block}_conv{number}", 728)
-        build(f"block{block}_add", Add(), build.last, x)
+        with build.block(f"block{block}"):
+            for number in (1, 2, 3):
+                build(f"block{block}_relu{number}", Relu())
+                separable(f"block{block}_conv{number}", 728)
+            build(f"block{block}_add", Add(), build.last, x)
 
     # Exit flow
     halving("block13", 728, 1024)  # 10x10
