@@ -16,9 +16,10 @@ from millijoule.cli.deploy import DEPLOY
 from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.plan import PLAN
 from millijoule.cli.reduce import REDUCE
+from millijoule.cli.survey import AUDIT, COMPARE, EXPLAIN
 from millijoule.errors import MillijouleError
 
-COMMANDS = (DEPLOY, COST, PLAN, REDUCE, DEVICES, ZOO, DOCTOR)
+COMMANDS = (DEPLOY, COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, DEVICES, ZOO, DOCTOR)
 
 EPILOG = "Data goes to stdout, messages to stderr. Exit code 0: done; 1: the model does not fit; 2: an error."
 

@@ -84,13 +84,18 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 
 def graph_or_model(options: argparse.Namespace) -> Graph | Model:
     """The network that `options.model` names."""
-    if is_file(options.model):
+    return network(options.model, options.input, options.trust)
+
+
+def network(name: str, input: tuple[int, ...] | None = None, trust: bool = False) -> Graph | Model:
+    """The network of the zoo so called, or the structure of a file. input: its shape, where the file leaves it open."""
+    if is_file(name):
         from millijoule.load import load_structure
 
-        return load_structure(options.model, options.input, trust=options.trust)
-    if options.input is not None:
-        raise OptionError(f"'{options.model}' is a network of the zoo, whose input is known; leave --input out")
-    return millijoule.zoo.get(options.model)
+        return load_structure(name, input, trust=trust)
+    if input is not None:
+        raise OptionError(f"'{name}' is a network of the zoo, whose input is known; leave --input out")
+    return millijoule.zoo.get(name)
 
 
 def show(options: argparse.Namespace, json_value: Any, table: Any) -> None:

@@ -14,12 +14,20 @@ def read_part(name: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to a temporary name beside `path`, then rename it. Raises OSError; leaves nothing then."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    """Write `text` as UTF-8; see write_bytes."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary name beside `path`, then rename it. Raises OSError; leaves nothing then."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     os.close(handle)
     temporary = Path(name)
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:

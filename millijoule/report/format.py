@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, log10
 
 NONE = "-"
 """Stands for a number that does not exist."""
@@ -50,6 +51,11 @@ def span(sizes: tuple[float, float] | None) -> str:
 def megabytes(size: int) -> str:
     """244403360 → 244.4 MB, 233.1 MiB."""
     return f"{size / 1e6:,.4g} MB, {size / 2**20:,.4g} MiB"
+
+
+def figures(value: float, digits: int = 3) -> str:
+    """`digits` figures at least, thousands separated: 0.247, 14.0, 575."""
+    return f"{value:,.{max(0, digits - 1 - floor(log10(abs(value))))}f}" if value else "0"
 
 
 def compact(value: int) -> str:

@@ -1,0 +1,75 @@
+"""`compare`, `explain`, `audit`: what costs mean."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import millijoule
+from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model, network, show
+
+
+def _compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help=f"{NETWORK}; none: the ten that the lecture compares; all: the zoo"
+    )
+    parser.add_argument(
+        "--sort", metavar="COLUMN", help="name, year, params, macs, size_bytes, eager_peak_bytes, top1 …"
+    )
+    parser.add_argument("--descending", action="store_true", help="the largest first")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the charts as one page that needs no network (.svg, .png: one)"
+    )
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from millijoule.survey.compare import LECTURE, compare
+
+    names = options.models or LECTURE
+    if options.models == ["all"]:
+        names = [entry.name for entry in millijoule.zoo.entries()]
+    rows = compare([network(name) for name in names], sort=options.sort, descending=options.descending)
+    if options.html:
+        from millijoule.report.survey.charts import write_charts
+
+        write_charts(rows, options.html)
+    from millijoule.report.survey import tables
+
+    show(options, [row.to_json() for row in rows], tables.compare(rows))
+
+
+def _explain_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help=NETWORK)
+    add_input(parser)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from millijoule.report.survey import tables
+    from millijoule.survey.explain import explain
+
+    explanation = explain(graph_or_model(options))
+    show(options, explanation.to_json(), tables.explain(explanation))
+
+
+def _audit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "claims",
+        metavar="CLAIMS",
+        help="lecture, or a CSV file with columns network, quantity, claimed, unit and perhaps source, arguments, "
+        "fact, fact_source, note",
+    )
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from millijoule.report.survey import tables
+    from millijoule.survey.audit import audit
+
+    findings = audit(options.claims)
+    show(options, [finding.to_json() for finding in findings], tables.audit(findings))
+
+
+COMPARE = Command("compare", "networks beside each other: cost and published accuracy", _compare, _compare_options)
+EXPLAIN = Command(
+    "explain", "why a network costs what it costs, and what would make it cheaper", _explain, _explain_options
+)
+AUDIT = Command("audit", "claims about networks, recomputed, each with a verdict", _audit, _audit_options)
