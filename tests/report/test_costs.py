@@ -14,6 +14,7 @@ from millijoule.report import costs
 from millijoule.report.cost_page import cost_page
 from tests.report.test_page import HOSTILE, Reader
 from tests.report.test_table import shown
+from tests.test_cli import assert_one_line_error, run
 
 
 def partly_known(name: str = "partly"):
@@ -77,12 +78,7 @@ def test_definitions_are_printed(capsys):
 )
 def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
-    assert main(["cost", *arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert len(captured.err.splitlines()) == 1
-    for word in words:
-        assert word in captured.err
+    assert_one_line_error(run(capsys, "cost", *arguments), *words)
     assert list(tmp_path.iterdir()) == []
 
 

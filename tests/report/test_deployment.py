@@ -87,10 +87,11 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert target.stat().st_mode & 0o777 == 0o644
 
     def full(self, *arguments, **keywords):
-        self.write_bytes(b"ha")
+        with self.open("wb") as file:
+            file.write(b"ha")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         write_text(target, "new")
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]

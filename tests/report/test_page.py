@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -16,11 +14,11 @@ from millijoule.plan import Buffer, Plan, plan
 from millijoule.report.page import page, write_page
 from millijoule.report.svg import HEAD, ROW, Panel, cut, kind_of, layer_bars, memory_map
 from tests.networks import small_graph
+from tests.report.browser import measured, needs_chromium
 from tests.report.deployments import chain, deployment
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 HOSTILE = "</script><script>alert('1')</script>&\"<!--"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -302,7 +300,7 @@ document.title = "measured " + JSON.stringify(found);
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_chromium
 @pytest.mark.parametrize(
     ("variant", "width"),
     [("3 layers", 390), ("board", 1200), ("70 layers", 390), ("70 layers", 1200), ("150 layers", 1200)],
@@ -311,19 +309,7 @@ def test_nothing_overlaps_in_a_browser(tmp_path, variant, width):
     text = page(VARIANTS[variant]())
     # The page itself allows no script; this copy does, to be measured.
     text = re.sub(r"<meta http-equiv.*?>", "", text).replace("</body>", MEASURE + "</body>")
-    (tmp_path / "page.html").write_text(text, encoding="utf-8")
-    result = subprocess.run(
-        [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom",
-            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1000", (tmp_path / "page.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )  # fmt: skip
-    found = re.search(r"<title>measured (.*?)</title>", result.stdout)
-    assert found, result.stderr[-500:]
-    assert found[1] == "[]"
+    assert measured(text, tmp_path, width) == "[]"
 
 
 def test_the_deepest_layers_are_all_in_the_bars():

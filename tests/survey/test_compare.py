@@ -11,6 +11,7 @@ from millijoule.errors import OptionError
 from millijoule.survey.compare import COLUMNS, LECTURE, Compared, compare, published
 from millijoule.survey.csv_file import package_csv
 from tests.networks import small_int8_model
+from tests.test_cli import assert_one_line_error, run
 from tests.tflite_writer import write
 
 
@@ -80,10 +81,5 @@ def test_the_command_takes_networks_and_files(capsys, tmp_path):
 )
 def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", *arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert len(captured.err.splitlines()) == 1
-    for word in words:
-        assert word in captured.err
+    assert_one_line_error(run(capsys, "compare", *arguments), *words)
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 
 import pytest
@@ -15,9 +13,9 @@ from millijoule.report.survey.labels import CHARACTER, LINE, Ball, place_labels
 from millijoule.survey.audit import audit_text
 from millijoule.survey.compare import compare, published
 from millijoule.survey.explain import explain
+from tests.report.browser import measured, needs_chromium
 from tests.report.test_table import shown
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CATCH = """<script>
 window.found = [];
 addEventListener("error", event => found.push("error: " + event.message));
@@ -59,31 +57,14 @@ def everything():
     return compare([zoo.get(name) for name in published()])
 
 
-def in_browser(text: str, tmp_path, width: int) -> dict:
-    text = text.replace("<head>", "<head>" + CATCH, 1).replace("</body>", MEASURE + "</body>")
-    (tmp_path / "page.html").write_text(text, encoding="utf-8")
-    result = subprocess.run(
-        [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom",
-            "--virtual-time-budget=30000", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1000",
-            (tmp_path / "page.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )  # fmt: skip
-    title = re.search(r"<title>measured (.*?)</title>", result.stdout)
-    assert title, result.stderr[-500:]
-    return json.loads(title[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_chromium
 @pytest.mark.parametrize("width", [390, 1200])
 def test_the_page_works_in_a_browser(tmp_path, width):
     pytest.importorskip("plotly")
     from millijoule.report.survey.charts import page
 
-    seen = in_browser(page(everything()), tmp_path, width)
+    text = page(everything()).replace("<head>", "<head>" + CATCH, 1).replace("</body>", MEASURE + "</body>")
+    seen = json.loads(measured(text, tmp_path, width))
     assert seen["found"] == []
     assert [drawn for drawn, _ in seen["traces"]] == [6, 1, 1, 2, 2]
     assert all(wanted == drawn for wanted, drawn in seen["traces"])
