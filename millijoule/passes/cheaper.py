@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from millijoule.errors import ModelError
 from millijoule.graph import Graph, Input, Node, Operator, Shape
-from millijoule.ops import Conv2d, Dense, GlobalAveragePool, Resize2d, Slice
+from millijoule.ops import Conv2d, Dense, GlobalAveragePool, Pad, Resize2d, Slice
 from millijoule.ops.base import pair
 from millijoule.passes.draft import Draft, apply
 
@@ -40,8 +40,9 @@ def pool_instead_of_dense(graph: Graph) -> Graph:
         chain.append(node)
         value = node.inputs[0]
     shape = graph.shapes[value]
-    if len(shape) != 3 or shape[0] * shape[1] == 1 or any(isinstance(node.op, GlobalAveragePool) for node in chain):
-        raise ModelError("no dense layer reads a flattened map")
+    pooled = any(isinstance(node.op, GlobalAveragePool) for node in chain)
+    if value not in graph.by_name or len(shape) != 3 or shape[0] * shape[1] == 1 or pooled:
+        raise ModelError("no dense layer reads a flattened map of features")
     pool = Node("global_pool", GlobalAveragePool(), (value,))
     gone = {node.name for node in chain}
     nodes = []
@@ -169,6 +170,9 @@ def _refit(op: Operator, old: Shape, new: Shape) -> Operator:
         begin = tuple(at * now // was for at, was, now in zip(op.begin, old, new, strict=True))
         end = [(at + size) * now // was for at, size, was, now in zip(op.begin, op.size, old, new, strict=True)]
         return replace(op, begin=begin, size=tuple(high - low for high, low in zip(end, begin, strict=True)))
+    if isinstance(op, Pad):
+        before, after = (more * new[-1] // old[-1] for more in op.channels)
+        return replace(op, channels=(before, after))
     if isinstance(op, Resize2d):
         return replace(op, size=(op.size[0] * new[0] // old[0], op.size[1] * new[1] // old[1]))
     return op

@@ -4,6 +4,7 @@ import weakref
 
 import pytest
 
+from millijoule import zoo
 from millijoule.cost import cost
 from millijoule.cost.memory import EAGER, IN_PLACE, LAYER_BY_LAYER, live_bytes
 from millijoule.graph import Builder
@@ -207,3 +208,25 @@ def test_what_is_deployed_has_its_own_peak():
     maps = 10 * 10 * 4
     assert (found.peak_ram_bytes, found.peak_layer) == (maps * (24 + 24 + 24), "one_shortcut_norm")
     assert (found.in_place_peak_bytes, found.in_place_peak_layer) == (maps * (8 + 24 + 24), "one_shortcut")
+
+
+# MiB that PyTorch's own memory tracker saw at most, without weights, in eager inference of torchvision's definitions
+# (nin and densenet: their authors'); benchmarks/memory_peak.py compares more.
+MEASURED = {
+    "alexnet_torchvision": 1.848,
+    "nin": 2.713,
+    "vgg16": 25.076,
+    "googlenet_torchvision": 6.697,
+    "resnet50": 10.533,
+    "resnet152": 10.524,
+    "inception_v3": 14.216,
+    "densenet121": 10.141,
+    "mobilenet_v2": 10.528,
+    "shufflenet_v2": 2.875,
+    "squeezenet1_0": 8.131,
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_eager_peaks_of_known_networks_are_what_was_measured(name):
+    assert cost(zoo.get(name)).eager_peak_bytes / 2**20 == pytest.approx(MEASURED[name], rel=0.002)

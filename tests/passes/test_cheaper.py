@@ -81,6 +81,16 @@ def test_both_branches_of_a_residual_scale_alike():
     assert cost(after).macs / cost(zoo.get("resnet8")).macs == pytest.approx(0.25, abs=0.02)
 
 
+def test_shortcuts_that_pad_channels_scale_too():
+    after = scale_width(zoo.get("resnet20"), 0.5)
+    assert cost(after).macs / cost(zoo.get("resnet20")).macs == pytest.approx(0.25, abs=0.02)
+
+
+def test_pixels_are_not_pooled():
+    with pytest.raises(ModelError, match="no dense layer reads a flattened map of features"):
+        pool_instead_of_dense(zoo.get("multilayer"))
+
+
 def test_resolution_scales_positions():
     after = scale_resolution(vgg_like(), 0.5)
     assert after.inputs[0].shape == (8, 8, 3)
