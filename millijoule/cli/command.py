@@ -77,6 +77,11 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         metavar="SHAPE",
         help="the input's shape, as 1x3x224x224, of a PyTorch module or where an .onnx file leaves sizes open",
     )
+    add_trust(parser)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The option --trust."""
     parser.add_argument(
         "--trust", action="store_true", help="read a PyTorch file even though it can run code while it is read"
     )

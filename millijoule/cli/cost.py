@@ -55,10 +55,11 @@ def _arena_bytes(network: Graph | Model) -> int:
     """The planned arena of the network as it is deployed."""
     from millijoule.model import Model
     from millijoule.passes import simplify
+    from millijoule.plan import plan
 
     if isinstance(network, Model):
-        return millijoule.plan(network if network.is_int8 else simplify(network.graph)).arena_bytes
-    return millijoule.plan(simplify(network)).arena_bytes
+        return plan(network if network.is_int8 else simplify(network.graph)).arena_bytes
+    return plan(simplify(network)).arena_bytes
 
 
 def _define(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from millijoule.cli.command import NETWORK, Command, graph_or_model, input_shape, show
+from millijoule.cli.command import NETWORK, Command, add_trust, graph_or_model, input_shape, show
 from millijoule.errors import OptionError
 
 CONTRACTS = ("overwrite", "keep", "push")
@@ -25,9 +25,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="WHAT",
-        help="when it is streamed: overwrite (the input is overwritten once it is read; default), keep, or push (rows "
-        "arrive one at a time); or a shape where an .onnx file leaves sizes open, as 1x3x224x224; or both, given twice",
+        help="how a streamed input is given: overwrite (it is overwritten once it is read; default), keep, or push "
+        "(its rows arrive one at a time); or its shape, as 1x3x224x224, of a PyTorch module or where an .onnx file "
+        "leaves sizes open; or both, given twice",
     )
+    add_trust(parser)
 
 
 def _contract_or_shape(text: str) -> str | tuple[int, ...]:
