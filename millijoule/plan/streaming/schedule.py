@@ -171,6 +171,7 @@ class _Run:
         self.fired = dict.fromkeys(range(first, stop), 0)
         self.fresh: dict[str, int] = {}
         self.resting = dict.fromkeys(self.life.rings, 0)
+        self.rests = dict(self.resting)
         self.ring_bytes = 0
         self.ready: set[int] = set()
         self.held = self.most_held = sum(rows.size(value) for value in self.life.given)
@@ -190,7 +191,7 @@ class _Run:
         for _, _, value in arrivals:
             if value in self.life.pushed:
                 self.events.append((number[value], self.life.arrived[value]))
-                self._write(value, ())
+                self._write(value)
             else:
                 self._arrive(value)
             while self.ready:
@@ -221,7 +222,7 @@ class _Run:
         else:
             self.ready.discard(step)
 
-    def _write(self, value: str, dying: Sequence[str]) -> None:
+    def _write(self, value: str, dying: Sequence[str] = (), touched: Sequence[str] = ()) -> None:
         """A row of `value` appears; in the place of a fresh row that dies with it, if there is one of its size."""
         fresh = sum(self.size[other] for other in self.fresh)
         if value in self.life.stored:
@@ -234,14 +235,16 @@ class _Run:
             self.fresh[value] = self.life.arrived[value]
         self.most = max(self.most, self.held + self.resting_bytes + fresh)
         self._arrive(value)
-        self._settle()
+        self._settle((value, *touched))
 
     def _fire(self, index: int) -> None:
         step, at, life = self.steps[index], self.fired[index], self.life
         self.events.append((index, at))
         self.fired[index] += 1
         dying, released = [], 0
-        for value, before, after in life.read(index, at):
+        changed = life.read(index, at)
+        touched = [value for value, _, _ in changed]
+        for value, before, after in changed:
             if value in self.fresh:
                 if self.fresh[value] < after and value in step.in_place:
                     dying.append(value)
@@ -252,23 +255,24 @@ class _Run:
             self.held -= released
         self._check(index)
         if not step.accumulator_bytes or at + 1 == step.firings:
-            self._write(step.value, dying)
+            self._write(step.value, dying, touched)
         else:
-            self._settle()
+            self._settle(touched)
         if not in_place:
             self.held -= released
 
-    def _settle(self) -> None:
-        """Fresh rows that nothing ready reads go to rest in their rings, or are gone."""
-        life = self.life
+    def _settle(self, touched: Sequence[str]) -> None:
+        """Fresh rows that nothing ready reads go to rest in their rings, or are gone; touched: whose rows changed."""
+        life, changed = self.life, set(touched)
         for value in list(self.fresh):
             gone = life.low[value] > self.fresh[value]
             if gone or not any(reader in self.ready for reader in life.readers[value]):
                 del self.fresh[value]
-        self.resting_bytes = 0
-        for value in life.rings:
+                changed.add(value)
+        for value in changed & self.resting.keys():
             resting = life.arrived[value] - life.low[value] - (value in self.fresh)
+            self.resting_bytes += (resting - self.rests[value]) * self.size[value]
+            self.rests[value] = resting
             if resting > self.resting[value]:
                 self.ring_bytes += (resting - self.resting[value]) * self.size[value]
                 self.resting[value] = resting
-            self.resting_bytes += resting * self.size[value]
