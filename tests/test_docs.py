@@ -2,7 +2,11 @@
 
 import re
 import runpy
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,3 +34,15 @@ def test_links_between_documents_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if not target.startswith(("http:", "https:")):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_diffs_of_the_guide_apply(tmp_path):
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    diffs = re.findall(r"```diff\n(.*?)```", text, flags=re.DOTALL)
+    assert len(diffs) == 4
+    for diff in diffs:
+        (tmp_path / "change.diff").write_text(diff, encoding="utf-8")
+        command = ["git", "apply", "--check", "-C1", str(tmp_path / "change.diff")]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
