@@ -67,7 +67,9 @@ def test_the_example_of_the_package_runs_as_it_stands_and_reaches_98_percent(tmp
     exec("\n".join(line.strip() for line in lines if line.startswith("    ")), names)
     assert capsys.readouterr().out == "416520\n"
     found = names["deployment"]
-    assert (found.bit_exact, found.samples, found.plan.arena_bytes) == (True, 360, names["plan"].arena_bytes)
+    assert (found.bit_exact, found.samples) == (True, 360)
+    assert found.measurement.arena_bytes == found.plan.arena_bytes
+    assert found.plan.arena_bytes >= names["plan"].arena_bytes, "the board's kernels may need working memory"
     assert found.accuracy["float"] is None, "an int8 model was given"
     assert found.accuracy["int8_host"] == found.accuracy["int8_device"] >= 0.98
     assert (tmp_path / "lenet5-nucleo-f446re-firmware" / "firmware.elf").is_file()

@@ -148,6 +148,7 @@ def test_ctrl_c_works_after_a_search():
     code = (
         "import os, signal, time\n"
         "from millijoule.plan.placement import place\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"place({items!r})\n"
         "try:\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
