@@ -12,11 +12,17 @@ from millijoule.ops import (
     Conv2d,
     Dense,
     Flatten,
+    HardSwish,
+    LayerNorm,
+    LeakyRelu,
     MaxPool2d,
+    PRelu,
     RadialBasis,
     Relu,
+    Scale,
     Sigmoid,
     Subsample2d,
+    Swish,
     TableConv2d,
     Tanh,
 )
@@ -33,6 +39,10 @@ GAINS = {
     "pooling and relu": ((MaxPool2d(kernel=2), Relu()), 2.0),
     "another convolution before the relu": ((Conv2d(channels=1, kernel=1), Relu()), 1.0),
     "sigmoid: its slope at 0 is 1/4": ((Sigmoid(),), 16.0),
+    "hard swish": ((HardSwish(),), 2.0),
+    "batch-norm and swish": ((BatchNorm(), Swish()), 2.0),
+    "leaky relu": ((LeakyRelu(slope=0.5),), 2 / 1.25),
+    "prelu": ((PRelu(),), 2 / 1.0625),
     "tanh": ((Tanh(),), 1.0),
     "tanh of LeCun": ((LECUN,), (1.7159 * 2 / 3) ** -2),
 }
@@ -54,6 +64,16 @@ def test_variance_follows_fan_in_and_the_next_nonlinearity(op, shape, fan_in, ca
     assert weights["n0.weight"].var() == pytest.approx(gain / fan_in, rel=0.05)
     assert abs(weights["n0.weight"].mean()) < 0.01
     assert not weights["n0.bias"].any()
+
+
+def test_norms_change_nothing_at_the_start():
+    graph = graph_of(Conv2d(channels=3, kernel=1), BatchNorm(), Scale(), LayerNorm(), PRelu(), shape=(4, 4, 2))
+    weights = initial_weights(graph, seed=0)
+    for name in ("n1.scale", "n1.variance", "n2.weight", "n3.scale"):
+        assert np.all(weights[name] == 1.0)
+    for name in ("n1.mean", "n1.bias", "n2.bias", "n3.bias"):
+        assert np.all(weights[name] == 0.0)
+    assert np.all(weights["n4.slope"] == 0.25)
 
 
 def test_a_fused_activation_counts_like_one_of_its_own():
