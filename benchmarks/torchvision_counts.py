@@ -84,8 +84,8 @@ def network(name: str, crop: int, params: int, gmacs: float, outputs: bool) -> t
     graph = from_module(module, (1, 3, crop, crop), name)
     cost = mj.cost(graph)
     # Heads that only training reads: torchvision's figures hold Inception's, and not GoogLeNet's.
-    unread = sum(each.numel() for each in module.parameters()) - cost.trainable_params
-    ours = cost.trainable_params + (unread if name == "inception_v3" else 0)
+    unread = sum(each.numel() for each in module.parameters()) - cost.params
+    ours = cost.params + (unread if name == "inception_v3" else 0)
     differ = cost.macs / 1e9 / gmacs - 1
     good = ours == params and (abs(differ) < 0.005 or abs(cost.macs / 1e9 - gmacs) <= ROUNDING)
     opaque = sorted({node.op.operator for node in graph.nodes if isinstance(node.op, Opaque)})

@@ -224,10 +224,10 @@ def counted(found: Network) -> Cost:
 def read(tables: Path) -> Iterator[Figure]:
     """Every figure of the tables that the zoo also has."""
     for table, name_column, columns in (
-        ("caffe_counts", "network", {"learned_params": "trainable_params", "conv_fc_macs": "macs"}),
-        ("torchvision_meta", "weights_class", {"params": "trainable_params", "gmacs_ops": "macs"}),
+        ("caffe_counts", "network", {"learned_params": "params", "conv_fc_macs": "macs"}),
+        ("torchvision_meta", "weights_class", {"params": "params", "gmacs_ops": "macs"}),
         ("keras_applications", "model", {"params_exact_2020": "params"}),
-        ("tool_shootout", "model", {"params": "trainable_params", "exact_conv_linear_macs": "macs"}),
+        ("tool_shootout", "model", {"params": "params", "exact_conv_linear_macs": "macs"}),
     ):
         seen = set()
         for row in rows(tables, table):
@@ -257,7 +257,7 @@ def quantity_of(found: Network, quantity: str) -> int | None:
     """A quantity of paper_counts.csv: of the network, or of a layer or inception module that it names."""
     of_all = re.fullmatch(r"(total )?(params|MACs|FLOPs|MAdds|connections)( @\d+| \(mult-adds\))?", quantity)
     if quantity == "params with 2 aux heads":
-        return counted((found[0], {"auxiliary": True})).trainable_params
+        return counted((found[0], {"auxiliary": True})).params
     if quantity in ("complexity (mult-adds)", "neurons"):
         of_all = re.fullmatch(r"()(\w+).*", {"neurons": "neurons"}.get(quantity, "MACs"))
     if of_all:
@@ -265,7 +265,7 @@ def quantity_of(found: Network, quantity: str) -> int | None:
         kind = of_all[2]
         if kind == "neurons":
             return sum(prod(layer.output_shape) for layer in whole.layers if layer.macs)
-        return {"params": whole.trainable_params, "connections": whole.connections}.get(kind, whole.macs)
+        return {"params": whole.params, "connections": whole.connections}.get(kind, whole.macs)
     of_layer = re.fullmatch(r"(\w+)( RBF)? (?:trainable )?(params|MACs|connections)|(neurons) (\w+)", quantity)
     if of_layer is None:
         return None

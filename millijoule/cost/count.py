@@ -73,7 +73,7 @@ class Cost:
 
     name: str
     params: int
-    trainable_params: int
+    statistics: int
     macs: int
     flops: int
     additions: int
@@ -145,7 +145,7 @@ def cost(network: Model | Graph, bytes_per_weight: int | None = None) -> Cost:
     return Cost(
         name=graph.name,
         params=sum(layer.params for layer in layers),
-        trainable_params=sum(param.count for param in params if param.trainable),
+        statistics=sum(param.count for param in params if param.kind == "statistic"),
         macs=macs,
         flops=2 * macs,
         additions=additions,
@@ -189,7 +189,7 @@ def _layer(
         operator=type(node.op).__name__,
         family={"conv": "convolution", "dense": "dense"}.get(family, "other"),
         output_shape=output,
-        params=sum(param.count for param in params if param.kind != "constant"),
+        params=sum(param.count for param in params if param.trainable),
         macs=work.macs,
         flops=2 * work.macs,
         additions=work.additions,

@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from millijoule.errors import OptionError
 
 DEFINITIONS = {
-    "params": "Parameters: numbers that training sets, batch-norm's running statistics included; constants that the "
-    "architecture fixes are not. Unit: numbers.",
-    "trainable_params": "Those of the parameters that gradient descent sets: weights and biases, no statistics.",
+    "params": "Parameters: numbers that gradient descent sets, weights and biases, as papers and PyTorch count them. "
+    "Running statistics are not, nor are constants that the architecture fixes. Unit: numbers.",
+    "statistics": "Running means and variances of batch-norm: not trained; Keras counts them as parameters.",
     "macs": "Multiply-accumulates of convolutions, dense layers and matrix products: one multiply and one add each. "
     "Those that meet padding are counted, as papers do. Bias additions are not MACs.",
     "flops": "Floating-point operations of the MACs: 2 x MACs. Many papers and tools print MACs and call them FLOPs.",

@@ -41,7 +41,7 @@ def totals(costs: Cost, arena_bytes: int | None = None) -> list[tuple[str, str, 
     sizes = costs.size_bytes_by_precision
     rows = [
         row("parameters", costs.params, _shares(costs.params_by_family)),
-        row("trained parameters", costs.trainable_params, "without running statistics"),
+        row("running statistics", costs.statistics, "of batch-norm, not trained"),
         row("MACs", costs.macs, _shares(costs.macs_by_family)),
         row("FLOPs", costs.flops, "2 x MACs"),
         row("other operations", costs.operations, kinds),

@@ -14,7 +14,7 @@ from millijoule.zoo import Entry, Published
 class NetworkSummary:
     """A network of the zoo at its default arguments, counted as it is trained.
 
-    params: batch-norm's statistics included; trainable_params: without, as papers count. published: what others count.
+    published: what others count.
     """
 
     name: str
@@ -23,7 +23,6 @@ class NetworkSummary:
     paper: str
     input_shape: tuple[int, ...]
     params: int
-    trainable_params: int
     macs: int
     published: Published | None
 
@@ -46,7 +45,6 @@ def _summary(entry: Entry) -> NetworkSummary:
         paper=entry.paper,
         input_shape=graph.inputs[0].shape,
         params=counted.params,
-        trainable_params=counted.trainable_params,
         macs=counted.macs,
         published=entry.published,
     )

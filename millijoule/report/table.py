@@ -277,7 +277,7 @@ def zoo(networks: Sequence[NetworkSummary]) -> list[RenderableType]:
             network.title,
             str(network.year),
             fmt.shape(network.input_shape),
-            fmt.count(network.trainable_params),
+            fmt.count(network.params),
             fmt.count(network.macs),
             _published(network.published),
         )

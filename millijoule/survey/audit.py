@@ -62,12 +62,12 @@ def _weighted_layers(graph: Graph) -> int:
 
 
 QUANTITIES = {
-    "size": Quantity(lambda graph, costs: 4 * costs.trainable_params, sizes=True),
-    "size_float16": Quantity(lambda graph, costs: 2 * costs.trainable_params, sizes=True),
+    "size": Quantity(lambda graph, costs: 4 * costs.params, sizes=True),
+    "size_float16": Quantity(lambda graph, costs: 2 * costs.params, sizes=True),
     "size_int8": Quantity(lambda graph, costs: costs.size_bytes_by_precision["int8"], sizes=True),
     "peak_ram": Quantity(lambda graph, costs: costs.peak_ram_bytes, sizes=True),
     "eager_peak": Quantity(lambda graph, costs: costs.eager_peak_bytes, sizes=True),
-    "params": Quantity(lambda graph, costs: costs.trainable_params),
+    "params": Quantity(lambda graph, costs: costs.params),
     "macs": Quantity(lambda graph, costs: costs.macs),
     "flops": Quantity(lambda graph, costs: costs.flops),
     "connections": Quantity(lambda graph, costs: costs.connections),
@@ -254,7 +254,7 @@ def _slip(row: dict[str, str], claimed: float) -> str:
 def _sizes() -> dict[str, tuple[int, int]]:
     """Network of the zoo → (trained parameters, bytes as float32)."""
     counted = {entry.name: cost(entry.function()) for entry in zoo.entries()}
-    return {name: (each.trainable_params, each.size_bytes) for name, each in counted.items()}
+    return {name: (each.params, each.size_bytes) for name, each in counted.items()}
 
 
 def tally(findings: Sequence[Finding]) -> dict[Verdict, int]:

@@ -51,7 +51,7 @@ def assert_equal_outputs(module, shape=MAP, bound=1e-5) -> Model:
         ours = found[name].permute(0, 3, 1, 2) if theirs.ndim == 4 and found[name].ndim == 4 else found[name]
         assert theirs.abs().max() > 0.01
         torch.testing.assert_close(ours.reshape(theirs.shape), theirs, atol=bound, rtol=bound)
-    assert mj.cost(model).trainable_params == sum(each.numel() for each in module.parameters())
+    assert mj.cost(model).params == sum(each.numel() for each in module.parameters())
     return model
 
 

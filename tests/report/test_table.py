@@ -100,7 +100,7 @@ lenet5
                        count
 ---------------------------------------------------------------------
 parameters            61,706  convolution 4.2 %, dense 95.8 %
-trained parameters    61,706  without running statistics
+running statistics         0  of batch-norm, not trained
 MACs                 416,520  convolution 85.9 %, dense 14.1 %
 FLOPs                833,040  2 x MACs
 other operations      12,812  activation 6.51 k, pooling 6.30 k
