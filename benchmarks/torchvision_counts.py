@@ -4,9 +4,8 @@
 
 DIR/tables/torchvision_meta.csv holds what torchvision publishes of its weights: parameters and GMACs (`_ops`, three
 decimals). Every classification network of the installed torchvision is made without numbers, exported, imported and
-counted, at the weights' crop size. `left out` are MACs that we count and torchvision's figure does not, or the other
-way round, computed from the graph: a difference is explained if what remains is within the published rounding, half of
-0.001 GMACs. DIR/tables/micro_counts.csv holds single layers with their true MACs.
+counted, at the weights' crop size; a difference in MACs within the published rounding, half of 0.001 GMACs, is none.
+DIR/tables/micro_counts.csv holds single layers with their true MACs.
 
 --outputs: real random numbers; the largest difference of our float model's outputs from torch's, relative to the
 largest output. Needs torch, torchvision; memory for the largest network.
