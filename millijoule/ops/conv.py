@@ -12,7 +12,7 @@ import numpy as np
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, saturate_int8, wrap32
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
-from millijoule.ops import dsp
+from millijoule.ops import armv6m, dsp
 from millijoule.ops.base import (
     Activation,
     Call,
@@ -144,10 +144,10 @@ class Conv2d(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        if target.instructions == "dsp":
-            calls = self._dsp_call(x, weights, quantization)
-            if calls is not None:
-                return calls
+        special = {"dsp": self._dsp_call, "armv6m": self._armv6m_call}.get(target.instructions)
+        calls = special(x, weights, quantization) if special else None
+        if calls is not None:
+            return calls
         window = self.window(x)
         multiplier, shift = self.multipliers(quantization)
         weight = weights["weight"]
@@ -225,6 +225,37 @@ class Conv2d(Operator):
             "table": np.stack([dsp.filled(part, 2) for part in np.split(table, self.groups)]),
         }
         return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=36 * quads),)
+
+    def _armv6m_call(
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...] | None:
+        """The call into kernels/armv6m, or None where what it needs cannot be proven."""
+        weight = weights["weight"].reshape(self.channels, -1)
+        bias = weights["bias"] if self.bias else np.zeros(self.channels, np.int32)
+        if quantization.weights["weight"].zero_point != 0 or 1 < self.groups == x[2] == self.channels:
+            return None
+        zero_point, output = quantization.inputs[0].zero_point, quantization.output
+        multiplier, shift = self.multipliers(quantization)
+        parts = [np.split(array, self.groups) for array in (weight, bias, multiplier, shift)]
+        packed = [
+            armv6m.pack(part, part_bias, zero_point, output.zero_point, pair)
+            for part, part_bias, *pair in zip(*parts, strict=True)
+        ]
+        if any(part is None for part in packed):
+            return None
+        words, tables = zip(*packed, strict=True)
+        low, high = activation_range(self.activation, output)
+        parameters = {
+            **self.window(x).parameters(),
+            "input_channels": x[2],
+            "output_channels": self.channels,
+            "groups": self.groups,
+            "input_zero_point": zero_point,
+            "output_low": low,
+            "output_high": high,
+        }
+        data = {"weight": np.stack(words), "table": np.stack(tables)}
+        return (Call("mj_armv6m_conv2d", "armv6m/conv.h", parameters, data=data, scratch_bytes=weight.shape[1]),)
 
     def _dsp_depthwise(
         self, x: Shape, weight: np.ndarray, table: np.ndarray, parameters: dict[str, int]

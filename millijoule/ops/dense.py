@@ -12,7 +12,7 @@ import numpy as np
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, saturate_int8, wrap32
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
-from millijoule.ops import dsp
+from millijoule.ops import armv6m, dsp
 from millijoule.ops.base import (
     Activation,
     Call,
@@ -95,10 +95,10 @@ class Dense(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        if target.instructions == "dsp":
-            calls = self._dsp_call(x, weights, quantization)
-            if calls is not None:
-                return calls
+        special = {"dsp": self._dsp_call, "armv6m": self._armv6m_call}.get(target.instructions)
+        calls = special(x, weights, quantization) if special else None
+        if calls is not None:
+            return calls
         multiplier, shift = self.multipliers(quantization)
         bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)
         input_zero_point = quantization.inputs[0].zero_point
@@ -155,6 +155,22 @@ class Dense(Operator):
             "scaling": scaling[0] if uniform else scaling,
         }
         return (Call("mj_dsp_dense", "dsp/dense.h", parameters, data=data),)
+
+    def _armv6m_call(
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> tuple[Call, ...] | None:
+        """The call into kernels/armv6m, or None where what it needs cannot be proven."""
+        if quantization.weights["weight"].zero_point != 0:
+            return None
+        bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)
+        zero_point, output = quantization.inputs[0].zero_point, quantization.output
+        packed = armv6m.pack(weights["weight"], bias, zero_point, output.zero_point, self.multipliers(quantization))
+        if packed is None:
+            return None
+        low, high = activation_range(self.activation, output)
+        parameters = {"inputs": prod(x), "outputs": self.features, "output_low": low, "output_high": high}
+        data = dict(zip(("weight", "table"), packed, strict=True))
+        return (Call("mj_armv6m_dense", "armv6m/dense.h", parameters, data=data),)
 
     def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
         """(multiplier int32, shift int32) for each output."""
