@@ -3,8 +3,8 @@
     python benchmarks/fuzz.py [--graphs N] [--first SEED] [--emulator unicorn|qemu|both]
 
 Each network (tests/random_models.py) runs on this computer with the kernels of every kind of instructions, and in the
-emulators on Cortex-M0+ and M4 (QEMU has no machine for M0+ with enough memory). Prints how many networks and bytes were compared and how many
-differ; ends in 1 if any do.
+emulators on Cortex-M0+ and M4 (QEMU has no machine for M0+ with enough memory). Prints how many networks and numbers
+were compared and how many differ; ends in 1 if any do.
 """
 
 import argparse
