@@ -144,8 +144,8 @@ class Conv2d(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        special = {"dsp": self._dsp_call, "armv6m": self._armv6m_call}.get(target.instructions)
-        calls = special(x, weights, quantization) if special else None
+        special = {"dsp": dsp.conv2d, "armv6m": armv6m.conv2d}.get(target.instructions)
+        calls = special(self, x, weights, quantization) if special else None
         if calls is not None:
             return calls
         window = self.window(x)
@@ -183,104 +183,6 @@ class Conv2d(Operator):
         }
         function = "mj_depthwise_conv2d" if depthwise else "mj_conv2d"
         return (Call(function, "conv.h", parameters, data=data),)
-
-    def _dsp_call(
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> tuple[Call, ...] | None:
-        """The call into kernels/dsp, or None where what it needs cannot be proven."""
-        zero_point = quantization.inputs[0].zero_point
-        weight = weights["weight"].reshape(self.channels, -1)
-        bias = weights["bias"] if self.bias else np.zeros(self.channels, np.int32)
-        depthwise = 1 < self.groups == x[2] == self.channels
-        bounds = dsp.accumulator_bounds(weight, bias, zero_point)
-        limit = 2**30 if depthwise else 2**31 // dsp.PRODUCT_SCALE
-        scaling = dsp.scaling_table(*bounds, *self.multipliers(quantization), quantization.output.zero_point, limit)
-        if scaling is None or quantization.weights["weight"].zero_point != 0:
-            return None
-        low, high = activation_range(self.activation, quantization.output)
-        parameters = {
-            **self.window(x).parameters(),
-            "input_zero_point": zero_point,
-            "output_low": low,
-            "output_high": high,
-        }
-        if depthwise:
-            return self._dsp_depthwise(x, weights["weight"], np.column_stack([bias, scaling]), parameters)
-        unroll = dsp.unroll(-(-weight.shape[1] // 4))
-        quads = -(-weight.shape[1] // (4 * unroll)) * unroll
-        packed = dsp.pack_fours(weight, quads)
-        if packed is None:
-            return None
-        table = np.column_stack([dsp.block_bias(weight, bias, zero_point), scaling])
-        words = [dsp.filled(part, 2) for part in np.split(packed, self.groups)]
-        parameters |= {
-            "input_channels": x[2],
-            "output_channels": self.channels,
-            "groups": self.groups,
-            "quads": quads,
-            "unroll": unroll,
-        }
-        data = {
-            "weight": np.stack([part.reshape(-1, 2, quads, 4).swapaxes(1, 2) for part in words]),
-            "table": np.stack([dsp.filled(part, 2) for part in np.split(table, self.groups)]),
-        }
-        return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=36 * quads),)
-
-    def _armv6m_call(
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> tuple[Call, ...] | None:
-        """The call into kernels/armv6m, or None where what it needs cannot be proven."""
-        weight = weights["weight"].reshape(self.channels, -1)
-        bias = weights["bias"] if self.bias else np.zeros(self.channels, np.int32)
-        if quantization.weights["weight"].zero_point != 0 or 1 < self.groups == x[2] == self.channels:
-            return None
-        zero_point, output = quantization.inputs[0].zero_point, quantization.output
-        multiplier, shift = self.multipliers(quantization)
-        parts = [np.split(array, self.groups) for array in (weight, bias, multiplier, shift)]
-        packed = [
-            armv6m.pack(part, part_bias, zero_point, output.zero_point, pair)
-            for part, part_bias, *pair in zip(*parts, strict=True)
-        ]
-        if any(part is None for part in packed):
-            return None
-        words, tables = zip(*packed, strict=True)
-        low, high = activation_range(self.activation, output)
-        parameters = {
-            **self.window(x).parameters(),
-            "input_channels": x[2],
-            "output_channels": self.channels,
-            "groups": self.groups,
-            "input_zero_point": zero_point,
-            "output_low": low,
-            "output_high": high,
-        }
-        data = {"weight": np.stack(words), "table": np.stack(tables)}
-        return (Call("mj_armv6m_conv2d", "armv6m/conv.h", parameters, data=data, scratch_bytes=weight.shape[1]),)
-
-    def _dsp_depthwise(
-        self, x: Shape, weight: np.ndarray, table: np.ndarray, parameters: dict[str, int]
-    ) -> tuple[Call, ...] | None:
-        if x[2] % 4 or self.dilation != (1, 1):
-            return None
-        del parameters["dilation_height"], parameters["dilation_width"]
-        parameters |= {"channels": x[2]}
-        for side, width in (("input", x[1]), ("output", parameters["output_width"])):
-            parameters |= {f"{side}_pixel": x[2], f"{side}_row": width * x[2]}
-        if parameters["output_height"] > parameters["output_width"]:
-            # By columns, for four outputs are computed at a time: the last ones of a short row cost as much.
-            weight, parameters = weight.swapaxes(1, 2), _by_columns(parameters)
-        outputs = -(-parameters["output_width"] // 4) * 4
-        line = (outputs - 1) * parameters["stride_width"] + parameters["kernel_width"] + 1
-        line += line % 2
-        words = dsp.pack_pairs(weight[..., 0], parameters["stride_width"]).view(np.int32).reshape(x[2], -1)
-        call = Call(
-            "mj_dsp_depthwise_conv2d",
-            "dsp/depthwise.h",
-            parameters | {"line": line},
-            data={"table": np.column_stack([words, table]).astype(np.int32)},
-            scratch_bytes=parameters["kernel_height"] * 8 * line,
-        )
-        return (call,)
 
     def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
         """(multiplier int32, shift int32) for each output channel."""
@@ -426,14 +328,3 @@ class TableConv2d(Operator):
             return F.conv2d(x, weight, module.bias)  # type: ignore[arg-type]
 
         return make_module(self.params(x), forward)
-
-
-def _by_columns(parameters: Mapping[str, int]) -> dict[str, int]:
-    """The same map with height and width, row and pixel, top and left exchanged."""
-    pairs = {"height": "width", "row": "pixel", "top": "left"}
-    swap = pairs | {other: name for name, other in pairs.items()}
-    names = {name: name.rsplit("_", 1) for name in parameters}
-    return {
-        name: parameters[f"{start}_{swap[end[0]]}"] if end and end[0] in swap else parameters[name]
-        for name, (start, *end) in names.items()
-    }

@@ -95,8 +95,8 @@ class Dense(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        special = {"dsp": self._dsp_call, "armv6m": self._armv6m_call}.get(target.instructions)
-        calls = special(x, weights, quantization) if special else None
+        special = {"dsp": dsp.dense, "armv6m": armv6m.dense}.get(target.instructions)
+        calls = special(self, x, weights, quantization) if special else None
         if calls is not None:
             return calls
         multiplier, shift = self.multipliers(quantization)
@@ -123,54 +123,6 @@ class Dense(Operator):
             "shift": shift.astype(np.int8),
         }
         return (Call("mj_dense", "dense.h", parameters, data=data),)
-
-    def _dsp_call(
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> tuple[Call, ...] | None:
-        """The call into kernels/dsp, or None where what it needs cannot be proven."""
-        weight, inputs, zero_point = weights["weight"], prod(x), quantization.inputs[0].zero_point
-        bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)
-        if quantization.weights["weight"].zero_point != 0 or inputs % 4:
-            return None
-        bounds = dsp.accumulator_bounds(weight, bias, zero_point)
-        scaling = dsp.scaling_table(
-            *bounds, *self.multipliers(quantization), quantization.output.zero_point, 2**31 // dsp.PRODUCT_SCALE
-        )
-        packed = dsp.pack_fours(weight, inputs // 4)
-        if scaling is None or packed is None:
-            return None
-        uniform = bool(np.all(scaling == scaling[0]))
-        low, high = activation_range(self.activation, quantization.output)
-        parameters = {
-            "inputs": inputs,
-            "outputs": self.features,
-            "unroll": next(unroll for unroll in (4, 2, 1) if inputs % (4 * unroll) == 0),
-            "scaling_step": 0 if uniform else 3,
-            "output_low": low,
-            "output_high": high,
-        }
-        data = {
-            "weight": dsp.filled(packed, 4).reshape(-1, 4, inputs // 4, 4).swapaxes(1, 2),
-            "bias": dsp.filled(dsp.block_bias(weight, bias, zero_point), 4),
-            "scaling": scaling[0] if uniform else scaling,
-        }
-        return (Call("mj_dsp_dense", "dsp/dense.h", parameters, data=data),)
-
-    def _armv6m_call(
-        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> tuple[Call, ...] | None:
-        """The call into kernels/armv6m, or None where what it needs cannot be proven."""
-        if quantization.weights["weight"].zero_point != 0:
-            return None
-        bias = weights["bias"] if self.bias else np.zeros(self.features, np.int32)
-        zero_point, output = quantization.inputs[0].zero_point, quantization.output
-        packed = armv6m.pack(weights["weight"], bias, zero_point, output.zero_point, self.multipliers(quantization))
-        if packed is None:
-            return None
-        low, high = activation_range(self.activation, output)
-        parameters = {"inputs": prod(x), "outputs": self.features, "output_low": low, "output_high": high}
-        data = dict(zip(("weight", "table"), packed, strict=True))
-        return (Call("mj_armv6m_dense", "armv6m/dense.h", parameters, data=data),)
 
     def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
         """(multiplier int32, shift int32) for each output."""

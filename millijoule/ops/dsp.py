@@ -1,13 +1,24 @@
-"""Numbers laid out for the kernels of kernels/dsp, and the proofs that those kernels need.
+"""Calls into kernels/dsp: the proofs that its kernels need, and their numbers laid out.
 
 Every function answers None where a proof fails; the operator then takes the portable kernel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from millijoule.fixedpoint import multiply_by_quantized_multiplier
+from millijoule.graph import Shape
+from millijoule.model import OperatorQuantization
+from millijoule.ops.base import Call, activation_range
+
+if TYPE_CHECKING:
+    from millijoule.ops.conv import Conv2d
+    from millijoule.ops.dense import Dense
 
 INPUT_OFFSET = 127
 """What is subtracted from every second input before it is multiplied: see kernels/dsp/block.h."""
@@ -91,7 +102,7 @@ def pack_pairs(weight: np.ndarray, stride: int) -> np.ndarray:
     return np.ascontiguousarray(wide).reshape(*wide.shape[:2], -1, 2)
 
 
-def unroll(fours: int) -> int:
+def fours_in_a_turn(fours: int) -> int:
     """How many fours one turn of the loop takes: the fewest instructions, those for filling up included."""
     return min(UNROLLED, key=lambda n: (-(-fours // n) * (23 * n + 3), -n))
 
@@ -99,3 +110,118 @@ def unroll(fours: int) -> int:
 def filled(array: np.ndarray, multiple: int) -> np.ndarray:
     """(channels, …) with channels of zeros behind them, up to a multiple."""
     return np.pad(array, ((0, -len(array) % multiple), *[(0, 0)] * (array.ndim - 1)))
+
+
+def conv2d(
+    op: Conv2d, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+) -> tuple[Call, ...] | None:
+    """The call into kernels/dsp, or None where what it needs cannot be proven."""
+    zero_point = quantization.inputs[0].zero_point
+    weight = weights["weight"].reshape(op.channels, -1)
+    bias = weights["bias"] if op.bias else np.zeros(op.channels, np.int32)
+    depthwise = 1 < op.groups == x[2] == op.channels
+    bounds = accumulator_bounds(weight, bias, zero_point)
+    limit = 2**30 if depthwise else 2**31 // PRODUCT_SCALE
+    scaling = scaling_table(*bounds, *op.multipliers(quantization), quantization.output.zero_point, limit)
+    if scaling is None or quantization.weights["weight"].zero_point != 0:
+        return None
+    low, high = activation_range(op.activation, quantization.output)
+    parameters = {
+        **op.window(x).parameters(),
+        "input_zero_point": zero_point,
+        "output_low": low,
+        "output_high": high,
+    }
+    if depthwise:
+        # A channel of one result needs no bias, which might be too large.
+        start = np.where(scaling[:, 0] == 0, 0, bias)
+        return _depthwise(op, x, weights["weight"], np.column_stack([start, scaling]), parameters)
+    unroll = fours_in_a_turn(-(-weight.shape[1] // 4))
+    quads = -(-weight.shape[1] // (4 * unroll)) * unroll
+    packed = pack_fours(weight, quads)
+    if packed is None:
+        return None
+    table = np.column_stack([block_bias(weight, bias, zero_point), scaling])
+    words = [filled(part, 2) for part in np.split(packed, op.groups)]
+    parameters |= {
+        "input_channels": x[2],
+        "output_channels": op.channels,
+        "groups": op.groups,
+        "quads": quads,
+        "unroll": unroll,
+    }
+    data = {
+        "weight": np.stack([part.reshape(-1, 2, quads, 4).swapaxes(1, 2) for part in words]),
+        "table": np.stack([filled(part, 2) for part in np.split(table, op.groups)]),
+    }
+    return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=36 * quads),)
+
+
+def _depthwise(
+    op: Conv2d, x: Shape, weight: np.ndarray, table: np.ndarray, parameters: dict[str, int]
+) -> tuple[Call, ...] | None:
+    if x[2] % 4 or op.dilation != (1, 1):
+        return None
+    del parameters["dilation_height"], parameters["dilation_width"]
+    parameters |= {"channels": x[2]}
+    for side, width in (("input", x[1]), ("output", parameters["output_width"])):
+        parameters |= {f"{side}_pixel": x[2], f"{side}_row": width * x[2]}
+    if parameters["output_height"] > parameters["output_width"]:
+        # By columns, for four outputs are computed at a time: the last ones of a short row cost as much.
+        weight, parameters = weight.swapaxes(1, 2), _by_columns(parameters)
+    outputs = -(-parameters["output_width"] // 4) * 4
+    line = (outputs - 1) * parameters["stride_width"] + parameters["kernel_width"] + 1
+    line += line % 2
+    words = pack_pairs(weight[..., 0], parameters["stride_width"]).view(np.int32).reshape(x[2], -1)
+    call = Call(
+        "mj_dsp_depthwise_conv2d",
+        "dsp/depthwise.h",
+        parameters | {"line": line},
+        data={"table": np.column_stack([words, table]).astype(np.int32)},
+        scratch_bytes=parameters["kernel_height"] * 8 * line,
+    )
+    return (call,)
+
+
+def dense(
+    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+) -> tuple[Call, ...] | None:
+    """The call into kernels/dsp, or None where what it needs cannot be proven."""
+    weight, inputs, zero_point = weights["weight"], prod(x), quantization.inputs[0].zero_point
+    bias = weights["bias"] if op.bias else np.zeros(op.features, np.int32)
+    if quantization.weights["weight"].zero_point != 0 or inputs % 4:
+        return None
+    bounds = accumulator_bounds(weight, bias, zero_point)
+    scaling = scaling_table(
+        *bounds, *op.multipliers(quantization), quantization.output.zero_point, 2**31 // PRODUCT_SCALE
+    )
+    packed = pack_fours(weight, inputs // 4)
+    if scaling is None or packed is None:
+        return None
+    uniform = bool(np.all(scaling == scaling[0]))
+    low, high = activation_range(op.activation, quantization.output)
+    parameters = {
+        "inputs": inputs,
+        "outputs": op.features,
+        "unroll": next(unroll for unroll in (4, 2, 1) if inputs % (4 * unroll) == 0),
+        "scaling_step": 0 if uniform else 3,
+        "output_low": low,
+        "output_high": high,
+    }
+    data = {
+        "weight": filled(packed, 4).reshape(-1, 4, inputs // 4, 4).swapaxes(1, 2),
+        "bias": filled(block_bias(weight, bias, zero_point), 4),
+        "scaling": scaling[0] if uniform else scaling,
+    }
+    return (Call("mj_dsp_dense", "dsp/dense.h", parameters, data=data),)
+
+
+def _by_columns(parameters: Mapping[str, int]) -> dict[str, int]:
+    """The same map with height and width, row and pixel, top and left exchanged."""
+    pairs = {"height": "width", "row": "pixel", "top": "left"}
+    swap = pairs | {other: name for name, other in pairs.items()}
+    names = {name: name.rsplit("_", 1) for name in parameters}
+    return {
+        name: parameters[f"{start}_{swap[end[0]]}"] if end and end[0] in swap else parameters[name]
+        for name, (start, *end) in names.items()
+    }

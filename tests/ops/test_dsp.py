@@ -67,8 +67,8 @@ def test_packed_pairs():
 
 
 def test_a_loop_takes_as_many_fours_as_cost_the_least():
-    assert [dsp.unroll(fours) for fours in (1, 7, 36, 144)] == [1, 7, 9, 9]
-    assert dsp.unroll(16) == 8
+    assert [dsp.fours_in_a_turn(fours) for fours in (1, 7, 36, 144)] == [1, 7, 9, 9]
+    assert dsp.fours_in_a_turn(16) == 8
 
 
 def test_six_instructions_equal_two_roundings():

@@ -103,7 +103,7 @@ MJ_SHARED void mj_dsp_spread(const int8_t *input, int32_t pixel, int32_t width, 
 #else
 MJ_INLINE int32_t mj_dsp_row3(const int16_t *x, const uint32_t *weights, int32_t sum)
 {
-    return mj_smlad(mj_load32(x), weights[0], sum) + x[2] * mj_top(weights[1]);
+    return mj_wrapping_add(mj_smlad(mj_load32(x), weights[0], sum), x[2] * mj_top(weights[1]));
 }
 
 #define MJ_DSP_OUTPUTS3(stride) \
