@@ -8,10 +8,13 @@
 
 #include <stdint.h>
 
+/* MJ_INLINE: specialised for each call's constants. MJ_SHARED: one copy for all calls. */
 #if defined(__GNUC__)
 #define MJ_INLINE static inline __attribute__((always_inline, unused))
+#define MJ_SHARED static __attribute__((noinline, unused))
 #else
 #define MJ_INLINE static inline
+#define MJ_SHARED static
 #endif
 
 /* round(a * b / 2^31), ties upwards; the one overflow saturates. */

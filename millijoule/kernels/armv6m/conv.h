@@ -9,12 +9,6 @@
 #include "../memory.h"
 #include "../window.h"
 
-#if defined(__GNUC__)
-#define MJ_SHARED static __attribute__((noinline, unused))
-#else
-#define MJ_SHARED static
-#endif
-
 /* Of one output channel; the scaling is that of mj_armv6m_requantize. */
 struct mj_armv6m_channel {
     int32_t bias, multiplier, offset, shift;

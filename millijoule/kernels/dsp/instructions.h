@@ -8,12 +8,6 @@
 #include "../fixedpoint.h"
 #include "../memory.h"
 
-#if defined(__GNUC__)
-#define MJ_SHARED static __attribute__((noinline, unused))
-#else
-#define MJ_SHARED static
-#endif
-
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 #define MJ_DSP 1
 #define MJ_DSP_ONE(name, text) \
