@@ -24,8 +24,8 @@ LARGEST_SOFTMAX = 2**12 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Unary(Operator):
-    """int8: 256 answers, computed when the C is emitted; the kernel looks them up."""
+class Unary(Operator):
+    """A function of one number. int8: 256 answers, computed when the C is emitted; the kernel looks them up."""
 
     in_place = (0,)
 
@@ -64,7 +64,7 @@ class _Unary(Operator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relu(_Unary):
+class Relu(Unary):
     """max(x, 0). int8: input and output may differ in quantization; equal to TFLM's RELU."""
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ class Relu(_Unary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relu6(_Unary):
+class Relu6(Unary):
     """min(max(x, 0), 6). int8: input and output share one quantization; equal to TFLM's RELU6."""
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
@@ -90,7 +90,7 @@ class Relu6(_Unary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requantize(_Unary):
+class Requantize(Unary):
     """The same real numbers under another scale and zero point. int8: equal to TFLM's QUANTIZE from int8 to int8."""
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,7 @@ class Requantize(_Unary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sigmoid(_Unary):
+class Sigmoid(Unary):
     """1 / (1 + exp(-x)). int8: output scale 1/256, zero point -128; equal to TFLM's LOGISTIC."""
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
@@ -115,7 +115,7 @@ class Sigmoid(_Unary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tanh(_Unary):
+class Tanh(Unary):
     """amplitude * tanh(slope * x); LeCun et al. 1998 use 1.7159 and 2/3.
 
     int8: amplitude and slope of 1; output scale 1/128, zero point 0; equal to TFLM's TANH. Any other amplitude or
@@ -147,7 +147,7 @@ def _saturating_curve(x: np.ndarray, quantization: OperatorQuantization, curve, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeakyRelu(_Unary):
+class LeakyRelu(Unary):
     """x where it is positive, else slope * x (Maas et al. 2013). int8: equal to TFLM's LEAKY_RELU."""
 
     slope: float = 0.01
@@ -167,7 +167,7 @@ class LeakyRelu(_Unary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _RealUnary(_Unary):
+class _RealUnary(Unary):
     """int8: the function in float64, rounded to the nearest step of the output, ties away from zero."""
 
     def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:

@@ -15,6 +15,7 @@ from millijoule.errors import ModelError
 from millijoule.fixedpoint import INT32_MAX, INT32_MIN
 from millijoule.graph import Node
 from millijoule.model import Model
+from millijoule.ops.activation import Unary
 from millijoule.ops.base import activation_range
 
 MOVES = (
@@ -31,20 +32,6 @@ MOVES = (
 )
 GROWING = (*MOVES, ops.Add, ops.MaxPool2d, ops.AveragePool2d, ops.GlobalMaxPool)
 """Operators whose output never decreases when an input grows."""
-LOOKED_UP = (
-    ops.Relu,
-    ops.Relu6,
-    ops.Requantize,
-    ops.Sigmoid,
-    ops.Tanh,
-    ops.LeakyRelu,
-    ops.HardSigmoid,
-    ops.HardSwish,
-    ops.Swish,
-    ops.Elu,
-    ops.Gelu,
-)
-"""Functions of one number: 256 answers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +77,7 @@ def bounds(model: Model) -> dict[str, Bounds]:
 def _bound(model: Model, node: Node, x: list[Bounds]) -> Bounds:
     if isinstance(node.op, ops.Conv2d | ops.Dense):
         return _bound_sums(model, node, node.op, x[0])
-    if isinstance(node.op, LOOKED_UP):
+    if isinstance(node.op, Unary):
         return _bound_table(model, node, x[0])
     if isinstance(node.op, GROWING) or _sum_stays_in_order(model, node):
         return Bounds(_run(model, node, [each.low for each in x]), _run(model, node, [each.high for each in x]))

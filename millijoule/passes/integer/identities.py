@@ -10,7 +10,8 @@ import numpy as np
 from millijoule import ops
 from millijoule.graph import Graph, Node
 from millijoule.model import Model, Quantization
-from millijoule.passes.integer.bounds import LOOKED_UP, Bounds
+from millijoule.ops.activation import Unary
+from millijoule.passes.integer.bounds import Bounds
 
 
 def identities(model: Model, bounds: Mapping[str, Bounds]) -> dict[str, str]:
@@ -31,7 +32,7 @@ def identities(model: Model, bounds: Mapping[str, Bounds]) -> dict[str, str]:
 
 def _returned(model: Model, node: Node, bounds: Mapping[str, Bounds]) -> str | None:
     shape, quantization = model.graph.shapes[node.name], model.node_quantization(node)
-    pairs: list[tuple[int, int | None]] = [(0, None)] if isinstance(node.op, LOOKED_UP) else []
+    pairs: list[tuple[int, int | None]] = [(0, None)] if isinstance(node.op, Unary) else []
     pairs += [(0, 1), (1, 0)] if isinstance(node.op, ops.Add | ops.Multiply) else []
     for index, other in pairs:
         name = node.inputs[index]

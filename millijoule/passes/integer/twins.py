@@ -10,19 +10,10 @@ import numpy as np
 from millijoule import ops
 from millijoule.graph import Node
 from millijoule.model import Model
+from millijoule.ops.activation import Unary
 
 BY_CHANNEL = (
-    ops.Relu,
-    ops.Relu6,
-    ops.Requantize,
-    ops.Sigmoid,
-    ops.Tanh,
-    ops.LeakyRelu,
-    ops.HardSigmoid,
-    ops.HardSwish,
-    ops.Swish,
-    ops.Elu,
-    ops.Gelu,
+    Unary,
     ops.Add,
     ops.Multiply,
     ops.MaxPool2d,

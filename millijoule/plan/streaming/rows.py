@@ -10,19 +10,10 @@ from math import prod
 
 from millijoule import ops
 from millijoule.graph import Graph, Node, Shape
+from millijoule.ops.activation import Unary
 
 ROW_BY_ROW = (
-    ops.Relu,
-    ops.Relu6,
-    ops.Requantize,
-    ops.Sigmoid,
-    ops.Tanh,
-    ops.LeakyRelu,
-    ops.HardSigmoid,
-    ops.HardSwish,
-    ops.Swish,
-    ops.Elu,
-    ops.Gelu,
+    Unary,
     ops.PRelu,
     ops.BatchNorm,
     ops.Dropout,
