@@ -89,3 +89,20 @@ def test_in_the_middle_of_a_deployment_nothing_is_left(tmp_path, moment, number)
     arguments = ["deploy", model, "--device", "nucleo-f446re", "--samples", 10_000, "--out", folder / "out"]
     assert_one_line(interrupted(arguments, there, number), "interrupted; nothing was left half written")
     assert list(folder.rglob("*")) == []
+
+
+def test_an_interrupt_inside_exec_has_the_same_exit_code(tmp_path):
+    """Dataclasses and named tuples are made by exec, perhaps while an interrupt arrives."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from millijoule.cli import main\n"
+        "import millijoule.cli.lists as lists\n"
+        "class Package:\n"
+        "    def list_devices():\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "lists.millijoule = Package\n"
+        "sys.exit(main(['devices']))\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (2, "error: interrupted; nothing was left half written\n")

@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MillijouleError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
+        # Where the interrupt fell into an exec (dataclasses and named tuples are made by it), `python -m` would end
+        # with SIGINT whatever is returned here: CPython remembers until the next exec.
+        exec("")
         return _fail("interrupted; nothing was left half written", 2)
     except BrokenPipeError:
         # The reader of a pipe has seen enough: not an error. Python would complain when it flushes at exit.
