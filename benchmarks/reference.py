@@ -30,7 +30,7 @@ from rich.table import Table
 from tflite_micro.python.tflite_micro import runtime
 
 import millijoule as mj
-from millijoule.load.tflite_file import read_tflite
+from millijoule.load.tflite.file import read_tflite
 from millijoule.model import Model
 from millijoule.train.network import activations, predict
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from millijoule import ops
 from millijoule.graph import Operator
 from millijoule.load.onnx import SUPPORTED as ONNX
-from millijoule.load.tflite_operators import SUPPORTED as TFLITE
+from millijoule.load.tflite.operators import SUPPORTED as TFLITE
 
 PAGE = Path(__file__).parent / "operators.md"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from millijoule.errors import ModelError
-from millijoule.load.flatbuffer import Bytes, Table
+from millijoule.load.tflite.flatbuffer import Bytes, Table
 
 # A vtable of two fields at byte 4, a table at 12 with an int16 at its byte 4 and a vector field at its byte 8, the
 # vector of three int32 at 24.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from millijoule.load.tflite_file import BUILTIN_OPERATORS
-from millijoule.load.tflite_operators import SUPPORTED
+from millijoule.load.tflite.file import BUILTIN_OPERATORS
+from millijoule.load.tflite.operators import SUPPORTED
 from millijoule.model import Model, Quantization
 from millijoule.ops import Conv2d, Dense, Flatten, Pad, Reshape
 from tests.load.cases import CASES, A, B, assert_same, case, float_case, random_inputs, reloaded, run_tflm

@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 
 from millijoule.errors import ModelError
-from millijoule.load.flatbuffer import Bytes, Table
+from millijoule.load.tflite.flatbuffer import Bytes, Table
 
 IDENTIFIER = b"TFL3"
 VERSION = 3

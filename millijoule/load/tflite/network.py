@@ -11,7 +11,7 @@ import numpy as np
 from millijoule.errors import ModelError
 from millijoule.graph import Node, Operator, Shape
 from millijoule.load.names import unique
-from millijoule.load.tflite_file import Operation, Tensor, TensorQuantization, TfliteFile
+from millijoule.load.tflite.file import Operation, Tensor, TensorQuantization, TfliteFile
 from millijoule.model import Quantization
 from millijoule.ops import Dense, Reshape
 

@@ -14,9 +14,9 @@ from millijoule.errors import ModelError
 from millijoule.graph import Graph, Input
 from millijoule.load.integer import check_kernels
 from millijoule.load.names import identifier, layer_path, node_names, unique
-from millijoule.load.network import Network, Refused
-from millijoule.load.tflite_file import Operation, TfliteFile, read_tflite
-from millijoule.load.tflite_operators import RESHAPES, SUPPORTED
+from millijoule.load.tflite.file import Operation, TfliteFile, read_tflite
+from millijoule.load.tflite.network import Network, Refused
+from millijoule.load.tflite.operators import RESHAPES, SUPPORTED
 from millijoule.model import Model, Quantization
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

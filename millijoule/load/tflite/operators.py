@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from millijoule.graph import Operator
-from millijoule.load.network import INTEGER_TYPES, MIXED, Network, short
+from millijoule.load.tflite.network import INTEGER_TYPES, MIXED, Network, short
 from millijoule.model import Quantization
 from millijoule.ops import (
     Add,
