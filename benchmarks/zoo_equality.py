@@ -34,6 +34,7 @@ from zoo_theirs import (
     paper_heads,
     pool_first,
     pytorchcv_network,
+    shortcuts_last,
     stride_in_1x1,
     timm_network,
     torchvision_network,
@@ -203,7 +204,7 @@ PAIRS = (
         for groups in (1, 2, 3, 4, 8)
     ),
     Pair("proxylessnas_mobile", "pytorchcv", pytorchcv_network("proxylessnas_mobile")),
-    Pair("xception", "Keras", keras_network("Xception")),
+    Pair("xception", "Keras", keras_network("Xception", order=shortcuts_last)),
     Pair("mobilenet_v1", "Keras", keras_network("MobileNet", bounded=False), note="theirs with ReLU for ReLU6"),
 )
 

@@ -195,8 +195,10 @@ def pytorchcv_network(name: str, change: Callable[[nn.Module], None] = lambda _:
 # --- Keras ---
 
 
-def keras_network(name: str, bounded: bool = True, **arguments: Any) -> Build:
-    """bounded: keep the upper bound of Keras's ReLUs."""
+def keras_network(
+    name: str, bounded: bool = True, order: Callable[[list[Any]], list[Any]] = list, **arguments: Any
+) -> Build:
+    """bounded: keep the upper bound of Keras's ReLUs. order: puts the layers, as called, into our order."""
 
     def theirs(random: np.random.Generator, shape: tuple[int, ...]) -> Theirs:
         import keras
@@ -230,9 +232,28 @@ def keras_network(name: str, bounded: bool = True, **arguments: Any) -> Build:
             output = network(batch, training=False)
             return [keras.ops.convert_to_numpy(output).reshape(len(batch), -1)]
 
-        return Theirs([arrays for layer in layers for arrays in keras_arrays(layer)], answer)
+        return Theirs([arrays for layer in order(layers) for arrays in keras_arrays(layer)], answer)
 
     return theirs
+
+
+def shortcuts_last(layers: list[Any]) -> list[Any]:
+    """Xception's layers with each 1x1 convolution of stride 2, and its norm, just before the addition that reads it."""
+    import keras
+
+    ordered: list[Any] = []
+    shortcut: list[Any] = []
+    for layer in layers:
+        if isinstance(layer, keras.layers.Conv2D) and (layer.kernel_size, layer.strides) == ((1, 1), (2, 2)):
+            shortcut = [layer]
+        elif len(shortcut) == 1:
+            shortcut.append(layer)
+        elif isinstance(layer, keras.layers.Add):
+            ordered += [*shortcut, layer]
+            shortcut = []
+        else:
+            ordered.append(layer)
+    return ordered
 
 
 @contextmanager

@@ -123,6 +123,7 @@ class Node:
 
     blocks: the blocks of the architecture that it stands in, outermost first. They change nothing that is computed; a
     framework that runs a block as one call keeps what the block reads until the call returns.
+    out_of_place: an activation whose definition does not ask to work in place (PyTorch: no `inplace=True`).
     shares: an earlier node with the same numbers, as where a network applies one layer twice: they are counted once.
     """
 
@@ -130,6 +131,7 @@ class Node:
     op: Operator
     inputs: tuple[str, ...]
     blocks: tuple[str, ...] = ()
+    out_of_place: bool = False
     shares: str = ""
 
 
@@ -234,9 +236,9 @@ class Builder:
         self.last = self.input
         self._shapes: dict[str, Shape] = {self.input: input_shape}
 
-    def __call__(self, name: str, op: Operator, *inputs: str) -> str:
+    def __call__(self, name: str, op: Operator, *inputs: str, out_of_place: bool = False) -> str:
         """Add a node that reads `inputs`, or the last added value if none is named; return its name."""
-        self.nodes.append(Node(name, op, inputs or (self.last,), self.blocks))
+        self.nodes.append(Node(name, op, inputs or (self.last,), self.blocks, out_of_place))
         self.last = name
         return name
 

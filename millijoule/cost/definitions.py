@@ -32,8 +32,9 @@ DEFINITIONS = {
     "peak_layer": "The layer during which peak_ram_bytes are live.",
     "eager_peak_bytes": "The most that PyTorch's tensors hold at once in eager inference, float32, without weights. "
     "A value is freed after its last reader; the network's input, and what a block reads from outside, when the call "
-    "returns. Each layer allocates its output; ReLU and the like work in place; a max-pool also makes int64 indices; "
-    "local response normalisation has two temporaries. Working memory inside a library's kernels is not included.",
+    "returns. Each layer allocates its output; ReLU and the like work in place where the definition asks for it; a "
+    "max-pool also makes int64 indices; local response normalisation has two temporaries. Working memory inside a "
+    "library's kernels is not included.",
     "eager_peak_layer": "The layer during which eager_peak_bytes are live.",
     "in_place_peak_bytes": "The most that is live at once in the network as it is deployed: batch-norm folded, "
     "activations fused, element-wise results written over an input that dies.",

@@ -56,6 +56,10 @@ _IN_PLACE_MODULES = (Relu, Relu6, LeakyRelu, Swish, HardSwish)
 """The activations that architectures in PyTorch ask to work in place (torchvision: `inplace=True` throughout)."""
 
 
+def _eager_in_place(node: Node) -> tuple[int, ...]:
+    return (0,) if isinstance(node.op, _IN_PLACE_MODULES) and not node.out_of_place else ()
+
+
 def _eager_extra_bytes(node: Node, inputs: tuple[Shape, ...], output: Shape, number_bytes: int) -> int:
     op = node.op
     if isinstance(op, MaxPool2d):
@@ -73,7 +77,7 @@ def _eager_extra_bytes(node: Node, inputs: tuple[Shape, ...], output: Shape, num
 
 EAGER = Rule(
     view=lambda node: node.op.alias or isinstance(node.op, Dropout | Slice | Transpose),
-    in_place=lambda node: (0,) if isinstance(node.op, _IN_PLACE_MODULES) else (),
+    in_place=_eager_in_place,
     extra_bytes=_eager_extra_bytes,
     callers=True,
 )
@@ -83,7 +87,8 @@ EAGER = Rule(
   module's input until the call returns. So the network's inputs stay to the end, and what a block reads from outside
   stays until the block's last node. Node.blocks says which nodes are one block.
 - Every layer allocates its output, batch-norm and additions too. ReLU, ReLU6, leaky ReLU, swish and hard swish work in
-  place where nothing reads their input later. Reshapes, slices, transposes and dropout return a view: it keeps the
+  place where nothing reads their input later, unless Node.out_of_place says that the definition does not ask for it.
+  Reshapes, slices, transposes and dropout return a view: it keeps the
   bytes it looks at.
 - Max pooling makes int64 indices besides its output (torch.max_pool2d_with_indices). Local response normalisation
   has two temporaries of the map's size at its most (mul, then add or pow, in torch.nn.functional). A convolution that

@@ -162,7 +162,33 @@ def halves():
     return nn.Sequential(nn.Conv2d(3, 8, 1), Halves()), build.graph()
 
 
-@pytest.mark.parametrize("case", [bottlenecks, pooled, normalised, halves], ids=lambda case: case.__name__)
+class FunctionalUnit(nn.Module):
+    """As ShuffleNet v1's authors write it: ReLU as a function of a sum, while both operands have names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8))
+
+    def forward(self, old_x):
+        x = self.branch(old_x)
+        return nn.functional.relu(x + old_x)
+
+
+def functional():
+    build = Builder("functional", (6, 6, 3))
+    build("conv", Conv2d(channels=8, kernel=1))
+    with build.block("unit"):
+        x = build.last
+        with build.block("branch"):
+            build("branch_conv", Conv2d(channels=8, kernel=1))
+            build("branch_norm", BatchNorm())
+        with build.block("join"):
+            build("add", Add(), build.last, x)
+            build("relu", Relu(), out_of_place=True)
+    return nn.Sequential(nn.Conv2d(3, 8, 1), FunctionalUnit()), build.graph()
+
+
+@pytest.mark.parametrize("case", [bottlenecks, pooled, normalised, halves, functional], ids=lambda case: case.__name__)
 def test_eager_peak_is_what_torch_allocates(case):
     module, graph = case()
     height, width, channels = graph.inputs[0].shape
@@ -211,7 +237,7 @@ def test_what_is_deployed_has_its_own_peak():
 
 
 # MiB that PyTorch's own memory tracker saw at most, without weights, in eager inference of torchvision's definitions
-# (nin and densenet: their authors'); benchmarks/memory_peak.py compares more.
+# (nin, densenet and shufflenet_v1: their authors'; xception: timm's); benchmarks/memory_peak.py compares more.
 MEASURED = {
     "alexnet_torchvision": 1.848,
     "nin": 2.713,
@@ -221,7 +247,9 @@ MEASURED = {
     "resnet152": 10.524,
     "inception_v3": 14.216,
     "densenet121": 10.141,
+    "xception": 37.949,
     "mobilenet_v2": 10.528,
+    "shufflenet_v1": 3.733,
     "shufflenet_v2": 2.875,
     "squeezenet1_0": 8.131,
 }

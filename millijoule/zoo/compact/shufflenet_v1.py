@@ -27,7 +27,9 @@ def shufflenet_v1(
     """Grouped 1x1 convolutions, and channels shuffled between the groups: 1,865,728 parameters, 137,460,672 MACs.
 
     groups: 1, 2, 3, 4 or 8 of Table 1. width: what the stages' channels are multiplied with; 2: 5,448,208 parameters.
-    The stem keeps its 24 channels, and the first 1x1 convolution of stage 2 is not grouped.
+    The stem keeps its 24 channels, and the first 1x1 convolution of stage 2 is not grouped. The order of execution, and
+    what lives meanwhile, are those of the authors' PyTorch code (megvii-model/ShuffleNet-Series, ShuffleNetV1): one
+    call runs all units, and the last ReLU of a unit is a function of an expression, so that it makes a new value.
 
     Source: X. Zhang, X. Zhou, M. Lin, J. Sun, "ShuffleNet: an extremely efficient convolutional neural network for
     mobile devices", CVPR 2018, Table 1 and figure 2.
@@ -38,12 +40,13 @@ def shufflenet_v1(
     stem = Conv2d(channels=24, kernel=3, stride=2, padding=around(1), bias=False)
     normalised_relu(build, "stem", stem, epsilon=TORCH_EPSILON)  # 112x112
     build("pool", MaxPool2d(kernel=3, stride=2, padding=around(1)))  # 56x56
-    for stage, units in enumerate(UNITS, start=2):
-        channels = int(STAGE2_CHANNELS[groups] * width) * 2 ** (stage - 2)
-        for number in range(1, units + 1):
-            name = f"stage{stage}_unit{number}"
-            with build.block(name):
-                _unit(build, name, channels, groups, stride=2 if number == 1 else 1)
+    with build.block("features"):
+        for stage, units in enumerate(UNITS, start=2):
+            channels = int(STAGE2_CHANNELS[groups] * width) * 2 ** (stage - 2)
+            for number in range(1, units + 1):
+                name = f"stage{stage}_unit{number}"
+                with build.block(name):
+                    _unit(build, name, channels, groups, stride=2 if number == 1 else 1)
     build("average", GlobalAveragePool())
     build("output", Dense(features=classes))
     return build.graph()
@@ -64,8 +67,11 @@ def _unit(build: Builder, name: str, channels: int, groups: int, stride: int) ->
     y = normalised(build, f"{name}_expand", expand, epsilon=TORCH_EPSILON)
     if stride == 2:
         pool = AveragePool2d(kernel=3, stride=2, padding=around(1), count_padding=True)
-        y = build(f"{name}_relu", Relu(), y)
-        build(f"{name}_concat", Concat(), build(f"{name}_pool", pool, x), y)
+        with build.block("join"):
+            x = build(f"{name}_pool", pool, x)
+            y = build(f"{name}_relu", Relu(), y, out_of_place=True)
+            build(f"{name}_concat", Concat(), x, y)
     else:
-        build(f"{name}_add", Add(), x, y)
-        build(f"{name}_relu", Relu())
+        with build.block("join"):
+            build(f"{name}_add", Add(), x, y)
+            build(f"{name}_relu", Relu(), out_of_place=True)

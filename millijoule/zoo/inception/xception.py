@@ -13,7 +13,7 @@ def xception(*, classes: int = 1000, input_shape: Shape = (299, 299, 3)) -> Grap
     A separable convolution is a 3x3 depthwise and a 1x1 convolution with nothing between, then batch-norm.
 
     Source: F. Chollet, "Xception: deep learning with depthwise separable convolutions", CVPR 2017, figure 5;
-    paddings as in the released model (Keras).
+    paddings as in the released model (Keras). The shortcut of a block runs last, as in the PyTorch port (timm).
     """
     build = Builder("xception", input_shape)
 
@@ -28,16 +28,14 @@ def xception(*, classes: int = 1000, input_shape: Shape = (299, 299, 3)) -> Grap
         """Two separable convolutions and a pool, beside a 1x1 convolution of stride 2."""
         with build.block(name):
             x = build.last
-            shortcut = Conv2d(channels=channels, kernel=1, stride=2, padding="same", bias=False)
-            y = normalised(build, f"{name}_shortcut", shortcut)
-            build.last = x
             if relu_first:
                 build(f"{name}_relu1", Relu())
             separable(f"{name}_conv1", first)
             build(f"{name}_relu2", Relu())
             separable(f"{name}_conv2", channels)
-            x = build(f"{name}_pool", MaxPool2d(kernel=3, stride=2, padding="same"))
-            build(f"{name}_add", Add(), x, y)
+            y = build(f"{name}_pool", MaxPool2d(kernel=3, stride=2, padding="same"))
+            shortcut = Conv2d(channels=channels, kernel=1, stride=2, padding="same", bias=False)
+            build(f"{name}_add", Add(), y, normalised(build, f"{name}_shortcut", shortcut, x))
 
     # Entry flow
     normalised_relu(build, "conv1", Conv2d(channels=32, kernel=3, stride=2, bias=False))  # 149x149
