@@ -201,7 +201,7 @@ def against_tflm(path: Path, model: Model, inputs: np.ndarray) -> tuple[str, str
     tensors = tensors_of_nodes(path, model)
     seen: dict[str, list[np.ndarray]] = {name: [] for name in tensors}
     for sample in inputs:
-        interpreter.set_input(to_file_type(sample, details["dtype"]).reshape(details["shape"]), 0)
+        interpreter.set_input(to_file_type(model, sample, details["dtype"]).reshape(details["shape"]), 0)
         interpreter.invoke()
         for name, number in tensors.items():
             seen[name].append(np.array(interpreter.GetTensor(number, 0)["tensor_data"]))
@@ -215,9 +215,10 @@ def against_tflm(path: Path, model: Model, inputs: np.ndarray) -> tuple[str, str
 
 
 def tensors_of_nodes(path: Path, model: Model) -> dict[str, int]:
-    """The file's tensor that each node computes: operators give nodes in order, but for QUANTIZE at the ends."""
+    """The file's tensor that each node computes: operators give nodes in order, but for conversions at the ends."""
     contents = read_tflite(path.read_bytes(), str(path))
-    numbers = [operation.outputs[0] for operation in contents.operations if operation.code != "QUANTIZE"]
+    ends = ("QUANTIZE", "DEQUANTIZE")
+    numbers = [operation.outputs[0] for operation in contents.operations if operation.code not in ends]
     return dict(zip((node.name for node in model.graph.nodes), numbers, strict=True))
 
 
@@ -226,8 +227,13 @@ def values(model: Model, inputs: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def to_file_type(sample: np.ndarray, dtype: type) -> np.ndarray:
-    return (sample.astype(np.int16) + 128).astype(np.uint8) if dtype == np.uint8 else sample
+def to_file_type(model: Model, sample: np.ndarray, dtype: type) -> np.ndarray:
+    """An input of the model as the file takes it, which may be uint8 or the reals that int8 stands for."""
+    if dtype == np.uint8:
+        return (sample.astype(np.int16) + 128).astype(np.uint8)
+    if dtype == np.float32 and model.quantization is not None:
+        return model.quantization[model.graph.inputs[0].name].dequantize(sample)
+    return sample
 
 
 def compared(ours: np.ndarray, theirs: np.ndarray) -> tuple[int, int, float]:
@@ -251,12 +257,14 @@ def against_litert(path: Path, model: Model, inputs: np.ndarray, python: Path | 
     dtype = np.dtype(file_type.tensors[file_type.inputs[0]].type)
     with tempfile.TemporaryDirectory() as folder:
         given, answers = Path(folder) / "inputs.npy", Path(folder) / "outputs.npy"
-        np.save(given, to_file_type(inputs, dtype.type))
+        np.save(given, to_file_type(model, inputs, dtype.type))
         command = [str(python), "-c", LITERT, str(path), str(given), str(answers)]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             return f"refused by LiteRT: {result.stderr.strip().splitlines()[-1][:60]}"
         theirs = np.load(answers)
+    if theirs.dtype == np.float32 and model.quantization is not None:
+        theirs = model.quantization[model.graph.outputs[0]].quantize(theirs)
     return agreement(values(model, inputs)[model.graph.outputs[0]], theirs)
 
 

@@ -30,6 +30,7 @@ from millijoule.ops import (
     GlobalMaxPool,
     LeakyRelu,
     MaxPool2d,
+    Mean,
     Multiply,
     Pad,
     Relu,
@@ -250,7 +251,8 @@ def _pool2d(writer: Writer, node: Node) -> None:
 
 def _mean(writer: Writer, node: Node) -> None:
     op: Any = node.op
-    axes = writer.constant(f"{node.name}/axes", np.array([1, 2], np.int32))
+    reduced = (0, 1) if isinstance(op, GlobalAveragePool) else op.axes
+    axes = writer.constant(f"{node.name}/axes", np.array(reduced, np.int32) + 1)
     options = schema.ReducerOptionsT(keepDims=op.keep_dims)
     writer.operator("MEAN", [*writer.inputs(node), axes], writer.value(node.name), options, version=2)
 
@@ -362,6 +364,7 @@ OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
     ),
     LeakyRelu: _leaky_relu,
     MaxPool2d: _pool2d,
+    Mean: _mean,
     Multiply: _elementwise,
     Pad: lambda writer, node: _pad(writer, node, node.op.padding, depth=node.op.channels),  # type: ignore[attr-defined]
     Relu: _plain("RELU"),

@@ -87,19 +87,23 @@ MJ_INLINE void mj_average_pool2d(const struct mj_average_pool2d p, const int8_t 
     }
 }
 
-struct mj_global_average_pool {
-    int32_t positions, channels;
+/* The input is (rows, positions, channels); the mean is over the positions. */
+struct mj_mean {
+    int32_t rows, positions, channels;
     int32_t input_zero_point, output_zero_point, multiplier, shift;
 };
 
-MJ_INLINE void mj_global_average_pool(const struct mj_global_average_pool p, const int8_t *input, int8_t *output)
+MJ_INLINE void mj_mean(const struct mj_mean p, const int8_t *input, int8_t *output)
 {
-    for (int32_t channel = 0; channel < p.channels; channel++) {
-        int32_t sum = -p.input_zero_point * p.positions;
-        for (int32_t position = 0; position < p.positions; position++)
-            sum += input[position * p.channels + channel];
-        sum = mj_multiply_by_quantized_multiplier(sum, p.multiplier, p.shift);
-        output[channel] = (int8_t)mj_clamp(sum + p.output_zero_point, INT8_MIN, INT8_MAX);
+    for (int32_t row = 0; row < p.rows; row++) {
+        for (int32_t channel = 0; channel < p.channels; channel++) {
+            int32_t sum = -p.input_zero_point * p.positions;
+            for (int32_t position = 0; position < p.positions; position++)
+                sum += input[position * p.channels + channel];
+            sum = mj_multiply_by_quantized_multiplier(sum, p.multiplier, p.shift);
+            *output++ = (int8_t)mj_clamp(sum + p.output_zero_point, INT8_MIN, INT8_MAX);
+        }
+        input += p.positions * p.channels;
     }
 }
 

@@ -22,7 +22,7 @@ from millijoule.ops.dense import Dense, RadialBasis
 from millijoule.ops.elementwise import Add, Multiply, Subtract
 from millijoule.ops.norm import BatchNorm, Dropout, LayerNorm, LocalResponseNorm, Scale
 from millijoule.ops.opaque import Opaque
-from millijoule.ops.pool import AveragePool2d, GlobalAveragePool, GlobalMaxPool, MaxPool2d, Subsample2d
+from millijoule.ops.pool import AveragePool2d, GlobalAveragePool, GlobalMaxPool, MaxPool2d, Mean, Subsample2d
 from millijoule.ops.rearrange import ChannelShuffle, DepthToSpace, Slice, SpaceToDepth, Transpose
 from millijoule.ops.resize import Resize2d
 from millijoule.ops.sequence import Attention, MatMul
@@ -54,6 +54,7 @@ __all__ = [
     "LocalResponseNorm",
     "MatMul",
     "MaxPool2d",
+    "Mean",
     "Multiply",
     "Opaque",
     "PRelu",

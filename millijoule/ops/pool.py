@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -19,6 +20,8 @@ from millijoule.ops.base import (
     Pair,
     Window,
     activation_range,
+    channels_first,
+    channels_last,
     check_choice,
     check_padding,
     check_positive,
@@ -160,33 +163,38 @@ class AveragePool2d(_Pool2d):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalAveragePool(Operator):
-    """The mean of each channel over the whole map.
-
-    Input (height, width, channels), output (channels,) or, with `keep_dims`, (1, 1, channels).
-    int8: input and output may differ in quantization; equal to TFLM's MEAN over height and width.
-    """
+class _Mean(Operator):
+    """What means over some axes share: the arithmetic of TFLM's MEAN, which is one for all axes."""
 
     keep_dims: bool = False
 
+    @abstractmethod
+    def _reduced(self, x: Shape) -> tuple[int, ...]:
+        """The axes of x, which follow each other. Raises ValueError if x has not all of them."""
+
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
-        check_rank(x, 3, "a map (height, width, channels)")
-        return (1, 1, x[2]) if self.keep_dims else (x[2],)
+        reduced = self._reduced(x)
+        kept = (1 if axis in reduced else size for axis, size in enumerate(x) if self.keep_dims or axis not in reduced)
+        return tuple(kept) or (1,)
 
     def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        self._reduced(x)
         return OperatorCost(operations=prod(x))
 
     def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+        axes, target = [axis + 1 for axis in self._reduced(x)], self.shape(x)
+
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            return x.mean(dim=(2, 3), keepdim=self.keep_dims)
+            return channels_first(channels_last(x).mean(dim=axes).reshape(len(x), *target))
 
         return make_module({}, forward)
 
     def int8(  # type: ignore[override]
         self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
-        total = x.sum(axis=(1, 2), keepdims=self.keep_dims, dtype=np.int64)
-        return self.mean(total, x.shape[1] * x.shape[2], quantization)
+        shape = x.shape[1:]
+        total = x.sum(axis=tuple(axis + 1 for axis in self._reduced(shape)), dtype=np.int64)
+        return self.mean(total, self.count(shape), quantization).reshape(len(x), *self.shape(shape))
 
     def mean(self, total: np.ndarray, count: int, quantization: OperatorQuantization) -> np.ndarray:
         """int8 from the int64 sums of `count` numbers each."""
@@ -197,16 +205,22 @@ class GlobalAveragePool(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        multiplier, shift = self.multiplier(x[0] * x[1], quantization)
+        reduced, count = self._reduced(x), self.count(x)
+        multiplier, shift = self.multiplier(count, quantization)
         parameters = {
-            "positions": x[0] * x[1],
-            "channels": x[2],
+            "rows": prod(x[: reduced[0]]),
+            "positions": count,
+            "channels": prod(x[reduced[-1] + 1 :]),
             "input_zero_point": quantization.inputs[0].zero_point,
             "output_zero_point": quantization.output.zero_point,
             "multiplier": multiplier,
             "shift": shift,
         }
-        return (Call("mj_global_average_pool", "pool.h", parameters),)
+        return (Call("mj_mean", "pool.h", parameters),)
+
+    def count(self, x: Shape) -> int:
+        """How many numbers each mean is of."""
+        return prod(x[axis] for axis in self._reduced(x))
 
     def multiplier(self, count: int, quantization: OperatorQuantization) -> tuple[int, int]:
         """The ratio of scales with the division by the count folded in, as TFLM does."""
@@ -214,6 +228,39 @@ class GlobalAveragePool(Operator):
         multiplier, shift = quantize_multiplier(float(ratio))
         fold = min(count.bit_length() - 1, 32, 31 + shift)
         return (multiplier << fold) // count, shift - fold
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalAveragePool(_Mean):
+    """The mean of each channel over the whole map.
+
+    Input (height, width, channels), output (channels,) or, with `keep_dims`, (1, 1, channels).
+    int8: input and output may differ in quantization; equal to TFLM's MEAN over height and width.
+    """
+
+    def _reduced(self, x: Shape) -> tuple[int, ...]:
+        check_rank(x, 3, "a map (height, width, channels)")
+        return (0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(_Mean):
+    """The mean over `axes` of a value, counted from 0 and without the batch; they follow each other.
+
+    The output has the other axes or, with `keep_dims`, 1 for each of these.
+    int8: input and output may differ in quantization; equal to TFLM's MEAN. Two means after each other round twice.
+    """
+
+    axes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.axes or self.axes != tuple(range(self.axes[0], self.axes[0] + len(self.axes))) or self.axes[0] < 0:
+            raise ValueError(f"axes is {self.axes}; they must follow each other, from 0 on")
+
+    def _reduced(self, x: Shape) -> tuple[int, ...]:
+        if self.axes[-1] >= len(x):
+            raise ValueError(f"the input has shape {x}; it has no axis {self.axes[-1]}")
+        return self.axes
 
 
 @dataclass(frozen=True, kw_only=True)

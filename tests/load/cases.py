@@ -17,6 +17,7 @@ from millijoule.ops import (
     Flatten,
     GlobalAveragePool,
     MaxPool2d,
+    Mean,
     Multiply,
     Pad,
     Relu,
@@ -26,6 +27,7 @@ from millijoule.ops import (
     Sigmoid,
     Softmax,
     Tanh,
+    Transpose,
 )
 from tests.tflite_writer import one_node
 
@@ -51,6 +53,10 @@ CASES: dict[str, tuple[Operator, list[Shape], Quantization, list[Quantization]]]
     "average_pool_same": (AveragePool2d(kernel=3, stride=1, padding="same", activation="relu6"), [MAP], A, []),
     "mean": (GlobalAveragePool(), [MAP], B, []),
     "mean_kept": (GlobalAveragePool(keep_dims=True), [MAP], A, []),
+    "mean_of_rows": (Mean(axes=(0,), keep_dims=True), [MAP], B, []),
+    "mean_of_channels": (Mean(axes=(2,)), [MAP], A, []),
+    "mean_of_sequence": (Mean(axes=(1,)), [(5, 6)], A, []),
+    "mean_of_features": (Mean(axes=(0,), keep_dims=True), [(9,)], A, []),
     "add": (Add(), [MAP, MAP], A, [A, B]),
     "add_relu": (Add(activation="relu"), [MAP, MAP], B, [B, B]),
     "multiply": (Multiply(activation="relu6"), [MAP, MAP], B, [A, B]),
@@ -64,6 +70,7 @@ CASES: dict[str, tuple[Operator, list[Shape], Quantization, list[Quantization]]]
     "reshape": (Reshape(target=(6, 4, 7)), [MAP], A, []),
     "pad": (Pad(padding=((1, 2), (0, 3))), [MAP], A, []),
     "concat": (Concat(), [MAP, (7, 6, 2), MAP], A, []),
+    "transpose": (Transpose(order=(2, 0, 1)), [MAP], A, []),
 }
 
 

@@ -158,7 +158,9 @@ def unread_input(file) -> None:
         ("dense", set_option("weightsFormat", 1), ["shuffled"]),
         ("max_pool", set_scale("op", 0.3), ["MaxPool2d", "0.05", "0.3"]),
         ("average_pool", set_option("filterHeight", 9), ["AVERAGE_POOL_2D", "9 rows"]),
-        ("mean", lambda file: constant(file, "op/axes", np.array([1, 3], np.int32)), ["axes [1, 3]"]),
+        ("mean", lambda file: constant(file, "op/axes", np.array([1, 3], np.int32)), ["axes is (0, 2)", "follow"]),
+        ("mean", lambda file: constant(file, "op/axes", np.array([0, 2], np.int32)), ["axes [0, 2] of 4", "1 to 3"]),
+        ("transpose", lambda file: constant(file, "op/0", np.array([1, 0, 2, 3], np.int32)), ["[1, 0, 2, 3]", "batch"]),
         ("mean", compute_constant("op/axes"), ["op/axes", "computed at run time"]),
         ("add", set_shape("input1", 1, 7, 6, 1), ["(7, 6, 4)", "(7, 6, 1)"]),
         ("add", add_a_constant, ["input 1 'input1' is a constant"]),
@@ -192,7 +194,7 @@ def test_all_unsupported_operators_are_listed_at_once():
     operator(file, 8).builtinOptions.beta = 2.0
     message = refusal(pack(file))
     assert "ELU (operator 1, 2 in all), HARD_SWISH (operator 2), SOFTMAX (operator 8: has beta 2" in message
-    assert message.endswith("SQUEEZE, TANH")
+    assert message.endswith("TANH, TRANSPOSE")
 
 
 def test_operators_that_no_output_needs_do_not_matter():

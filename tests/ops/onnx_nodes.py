@@ -214,6 +214,11 @@ def _reshape(add: Writer, op: Operator, shapes: Sequence[Shape], x: str) -> str:
     return add("Reshape", x, np.array([-1, *op.shape(*shapes)]))
 
 
+def _mean(add: Writer, op: ops.Mean, shapes: Sequence[Shape], x: str) -> str:
+    mean = add("ReduceMean", x, np.array(op.axes) + 1, keepdims=int(op.keep_dims))
+    return add("Reshape", mean, np.array([-1, *op.shape(*shapes)]))
+
+
 def _pad(add: Writer, op: ops.Pad, shapes: Sequence[Shape], x: str) -> str:
     (top, bottom), (left, right) = op.padding
     before, after = op.channels
@@ -295,6 +300,7 @@ NODES: dict[type[Operator], Callable[..., str]] = {
     ops.LocalResponseNorm: _local_response_norm,
     ops.MatMul: _moved(_mat_mul),
     ops.MaxPool2d: _pool("MaxPool"),
+    ops.Mean: _moved(_mean),
     ops.Multiply: _elementwise("Mul"),
     ops.Pad: _pad,
     ops.PRelu: lambda add, op, shapes, x: add("PRelu", x, _per_channel(add.weights["slope"], shapes[0])),

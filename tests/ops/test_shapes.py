@@ -139,6 +139,7 @@ OPERATORS: dict[type[Operator], st.SearchStrategy] = {
     ops.LocalResponseNorm: on(values, ops.LocalResponseNorm, size=st.sampled_from([1, 3, 5])),
     ops.MatMul: matrices(),
     ops.MaxPool2d: pools(ops.MaxPool2d),
+    ops.Mean: on(values, ops.Mean, axes=st.sampled_from([(0,), (1,), (2,), (0, 1), (1, 2)]), keep_dims=st.booleans()),
     ops.Multiply: pair_of_values(ops.Multiply),
     ops.Pad: on(values, ops.Pad, padding=st.tuples(sides, sides)),
     ops.PRelu: on(values, ops.PRelu),
@@ -277,6 +278,7 @@ WRONG = [
     (lambda: ops.LocalResponseNorm(size=0), "size is 0"),
     (lambda: ops.Reshape(target=(4, -1)), r"target is \(4, -1\)"),
     (lambda: ops.Attention(heads=0), "heads is 0"),
+    (lambda: ops.Mean(axes=(0, 2)), r"axes is \(0, 2\); they must follow each other"),
     (lambda: ops.Slice(begin=(0,), size=(0,)), r"size is \(0,\)"),
     (lambda: ops.ConvTranspose2d(channels=1, kernel=2, output_padding=(-1, 0)), r"output padding \(-1, 0\)"),
     (lambda: ops.Resize2d(size=(0, 4)), r"size is \(0, 4\)"),
@@ -297,6 +299,7 @@ WRONG = [
     (lambda: ops.RadialBasis(classes=3).shape((2, 2, 3)), r"has shape \(2, 2, 3\); \(features,\)"),
     (lambda: ops.Slice(begin=(2,), size=(3,)).shape((4,)), r"shape \(4,\); a slice of \(3,\) from \(2,\)"),
     (lambda: ops.MatMul().shape((2, 3), (4, 5)), "3 columns cannot meet 4 rows"),
+    (lambda: ops.Mean(axes=(1, 2)).shape((3, 4)), r"shape \(3, 4\); it has no axis 2"),
     (lambda: ops.Transpose(order=(0, 2)).shape((3, 4)), r"shape \(3, 4\); order \(0, 2\)"),
 ]
 

@@ -23,6 +23,7 @@ from millijoule.ops import (
     Flatten,
     GlobalAveragePool,
     MaxPool2d,
+    Mean,
     Multiply,
     Pad,
     Relu,
@@ -32,6 +33,7 @@ from millijoule.ops import (
     Sigmoid,
     Softmax,
     Tanh,
+    Transpose,
 )
 from millijoule.ops.base import Activation
 
@@ -171,14 +173,33 @@ def _max_pool_2d(network: Network) -> None:
 
 
 def _mean(network: Network) -> None:
-    """Over height and width together, dimensions kept or not."""
+    """Over axes that follow each other, not the batch; dimensions kept or not."""
     network.input_count(2, 2)
     network.check_options(27)
     rank = len(network.tensor(0).shape)
     axes = sorted(axis + rank if axis < 0 else axis for axis in network.constant(1, "int32").reshape(-1)[:9].tolist())
-    if rank != 4 or axes != [1, 2]:
-        network.fail(f"is over axes {axes} of {rank}; only over height and width together, axes [1, 2] of 4")
-    network.add(GlobalAveragePool(keep_dims=bool(network.option(0, "B"))), network.value())
+    keep_dims = bool(network.option(0, "B"))
+    if rank == 4 and axes == [1, 2]:
+        network.add(GlobalAveragePool(keep_dims=keep_dims), network.value())
+    elif not axes or axes[0] < 1 or axes[-1] >= rank:
+        network.fail(f"is over axes {axes} of {rank}; axes 1 to {rank - 1} can be averaged")
+    else:
+        op = network.make(Mean, axes=tuple(axis - 1 for axis in axes), keep_dims=keep_dims)
+        network.add(op, network.value())
+
+
+def _transpose(network: Network) -> None:
+    """Of all axes but the batch."""
+    network.input_count(2, 2)
+    network.check_options(26)
+    rank = len(network.tensor(0).shape)
+    order = network.constant(1, "int32").reshape(-1).tolist()
+    if rank < 2 or sorted(order) != list(range(rank)) or order[0] != 0:
+        network.fail(f"puts {rank} axes into the order {order}; each of them once is needed, the batch first")
+    if order == sorted(order):
+        network.alias(network.value())
+    else:
+        network.add(Transpose(order=tuple(axis - 1 for axis in order[1:])), network.value())
 
 
 def _elementwise(network: Network, kind: type[Add] | type[Multiply], options: int) -> None:
@@ -345,6 +366,7 @@ SUPPORTED: dict[str, Callable[[Network], None]] = {
     "SOFTMAX": _softmax,
     "SQUEEZE": _reshape,
     "TANH": _tanh,
+    "TRANSPOSE": _transpose,
 }
 RESHAPES = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
 """Their further inputs only say the output's shape, which the file declares too."""

@@ -133,12 +133,12 @@ def _bound_table(model: Model, node: Node, x: Bounds) -> Bounds:
 
 
 def _sum_stays_in_order(model: Model, node: Node) -> bool:
-    """A global mean grows with its inputs as long as their sum, shifted to the left, stays in int32."""
-    if not isinstance(node.op, ops.GlobalAveragePool):
+    """A mean grows with its inputs as long as their sum, shifted to the left, stays in int32."""
+    if not isinstance(node.op, ops.GlobalAveragePool | ops.Mean):
         return False
-    (x,) = model.graph.input_shapes(node)
-    shift = node.op.multiplier(x[0] * x[1], model.node_quantization(node))[1]
-    return (255 * x[0] * x[1]) << max(shift, 0) <= INT32_MAX
+    count = node.op.count(*model.graph.input_shapes(node))
+    shift = node.op.multiplier(count, model.node_quantization(node))[1]
+    return (255 * count) << max(shift, 0) <= INT32_MAX
 
 
 def _product_stays_in_order(model: Model, node: Node, op: ops.Multiply) -> bool:
