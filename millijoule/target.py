@@ -14,10 +14,14 @@ class Target:
 
     instructions: `scalar`, portable C11; `armv6m`, C for Thumb-1 (Cortex-M0+: no 64-bit product, eight low registers);
     `dsp`, the dual 16-bit multiplications of Armv7E-M and Armv8-M Mainline (Cortex-M4, M7, M33). Code for every target
-    also compiles on a host and computes the same there.
+    also compiles on a host and computes the same there. by_row: a kernel with a window is called for one row of the
+    output at a time, and finds the rows of its input anywhere. frugal: of several kernels, the one with the least
+    working memory.
     """
 
     instructions: Instructions = "scalar"
+    by_row: bool = False
+    frugal: bool = False
 
     def __post_init__(self) -> None:
         known = get_args(Instructions)

@@ -25,6 +25,15 @@ MJ_INLINE void mj_pad(const struct mj_pad p, const int8_t *input, int8_t *output
     memset(output, p.zero_point, (size_t)p.bottom_bytes);
 }
 
+/* One row: rows[0], or one of padding where it is NULL. */
+MJ_INLINE void mj_pad_row(const struct mj_pad p, const int8_t *const *rows, int8_t *output)
+{
+    if (rows[0] == NULL)
+        memset(output, p.zero_point, (size_t)(p.input_height * (p.left_bytes + p.input_row_bytes + p.right_bytes)));
+    else
+        mj_pad(p, rows[0], output);
+}
+
 struct mj_copy_rows {
     int32_t rows, input_row_bytes, output_row_bytes, output_offset;
 };

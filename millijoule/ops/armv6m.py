@@ -12,6 +12,7 @@ from millijoule.graph import Shape
 from millijoule.model import OperatorQuantization
 from millijoule.ops.base import Call, activation_range
 from millijoule.ops.dsp import accumulator_bounds, filled, scaling_table
+from millijoule.target import Target
 
 if TYPE_CHECKING:
     from millijoule.ops.conv import Conv2d
@@ -48,7 +49,7 @@ def pack(
 
 
 def conv2d(
-    op: Conv2d, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    op: Conv2d, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target
 ) -> tuple[Call, ...] | None:
     """The call into kernels/armv6m, or None where what it needs cannot be proven."""
     weight = weights["weight"].reshape(op.channels, -1)

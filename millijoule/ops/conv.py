@@ -145,7 +145,7 @@ class Conv2d(Operator):
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         special = {"dsp": dsp.conv2d, "armv6m": armv6m.conv2d}.get(target.instructions)
-        calls = special(self, x, weights, quantization) if special else None
+        calls = special(self, x, weights, quantization, target) if special else None
         if calls is not None:
             return calls
         window = self.window(x)

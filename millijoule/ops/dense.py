@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -123,6 +123,14 @@ class Dense(Operator):
             "shift": shift.astype(np.int8),
         }
         return (Call("mj_dense", "dense.h", parameters, data=data),)
+
+    def call_summed(
+        self, x: Shape, rows: int, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> Call:
+        """The call for an input that comes in `rows` parts, one after the other; int32 sums are kept."""
+        (call,) = self.call(x, weights, quantization)
+        parameters = {**call.parameters, "rows": rows, "inputs": prod(x) // rows}
+        return replace(call, function="mj_dense_sums", header="sums.h", parameters=parameters)
 
     def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
         """(multiplier int32, shift int32) for each output."""

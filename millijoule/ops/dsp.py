@@ -15,6 +15,7 @@ from millijoule.fixedpoint import multiply_by_quantized_multiplier
 from millijoule.graph import Shape
 from millijoule.model import OperatorQuantization
 from millijoule.ops.base import Call, activation_range
+from millijoule.target import Target
 
 if TYPE_CHECKING:
     from millijoule.ops.conv import Conv2d
@@ -113,7 +114,7 @@ def filled(array: np.ndarray, multiple: int) -> np.ndarray:
 
 
 def conv2d(
-    op: Conv2d, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    op: Conv2d, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target
 ) -> tuple[Call, ...] | None:
     """The call into kernels/dsp, or None where what it needs cannot be proven."""
     zero_point = quantization.inputs[0].zero_point
@@ -135,7 +136,7 @@ def conv2d(
     if depthwise:
         # A channel of one result needs no bias, which might be too large.
         start = np.where(scaling[:, 0] == 0, 0, bias)
-        return _depthwise(op, x, weights["weight"], np.column_stack([start, scaling]), parameters)
+        return _depthwise(op, x, weights["weight"], np.column_stack([start, scaling]), parameters, target)
     unroll = fours_in_a_turn(-(-weight.shape[1] // 4))
     quads = -(-weight.shape[1] // (4 * unroll)) * unroll
     packed = pack_fours(weight, quads)
@@ -158,7 +159,7 @@ def conv2d(
 
 
 def _depthwise(
-    op: Conv2d, x: Shape, weight: np.ndarray, table: np.ndarray, parameters: dict[str, int]
+    op: Conv2d, x: Shape, weight: np.ndarray, table: np.ndarray, parameters: dict[str, int], target: Target
 ) -> tuple[Call, ...] | None:
     if x[2] % 4 or op.dilation != (1, 1):
         return None
@@ -166,7 +167,7 @@ def _depthwise(
     parameters |= {"channels": x[2]}
     for side, width in (("input", x[1]), ("output", parameters["output_width"])):
         parameters |= {f"{side}_pixel": x[2], f"{side}_row": width * x[2]}
-    if parameters["output_height"] > parameters["output_width"]:
+    if parameters["output_height"] > parameters["output_width"] and not target.by_row:
         # By columns, for four outputs are computed at a time: the last ones of a short row cost as much.
         weight, parameters = weight.swapaxes(1, 2), _by_columns(parameters)
     outputs = -(-parameters["output_width"] // 4) * 4

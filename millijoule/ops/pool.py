@@ -155,6 +155,16 @@ class AveragePool2d(_Pool2d):
         self._int8_window(x)
         return (Call("mj_average_pool2d", "pool.h", self._parameters(x, quantization)),)
 
+    def call_summed(
+        self, x: Shape, rows: int, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> Call:
+        """The call for one window over the whole map, whose `rows` come one after the other; int32 sums are kept."""
+        given = self._parameters(x, quantization)
+        parameters = {"height": rows, "width": x[1]} | {
+            name: given[name] for name in ("channels", "output_low", "output_high")
+        }
+        return Call("mj_average_pool2d_sums", "sums.h", parameters)
+
     def _int8_window(self, x: Shape) -> Window:
         window = self.window(x)
         if self.count_padding and not window.pads_nothing:
@@ -221,6 +231,14 @@ class _Mean(Operator):
     def count(self, x: Shape) -> int:
         """How many numbers each mean is of."""
         return prod(x[axis] for axis in self._reduced(x))
+
+    def call_summed(
+        self, x: Shape, rows: int, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> Call:
+        """The call for a map whose `rows` come one after the other; int32 sums are kept."""
+        (call,) = self.call(x, weights, quantization)
+        parameters = {name: value for name, value in call.parameters.items() if name != "positions"}
+        return Call("mj_global_average_pool_sums", "sums.h", parameters | {"height": rows, "width": x[1]})
 
     def multiplier(self, count: int, quantization: OperatorQuantization) -> tuple[int, int]:
         """The ratio of scales with the division by the count folded in, as TFLM does."""

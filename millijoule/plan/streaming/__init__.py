@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from millijoule.errors import OptionError
 from millijoule.graph import Graph
@@ -11,6 +12,7 @@ from millijoule.plan.lifetimes import lifetimes
 from millijoule.plan.placement import most_live
 from millijoule.plan.streaming.bound import floor_bytes
 from millijoule.plan.streaming.execute import execute
+from millijoule.plan.streaming.kernels import with_kernels
 from millijoule.plan.streaming.layout import lay_out
 from millijoule.plan.streaming.picture import stream_picture
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
@@ -19,6 +21,7 @@ from millijoule.plan.streaming.schedule import Contract, Network, Segment
 from millijoule.plan.streaming.segments import Cutter, segments_used, streamed_steps
 from millijoule.plan.streaming.timeline import timeline
 from millijoule.plan.streaming.verify import verify_stream
+from millijoule.target import SCALAR, Target
 
 __all__ = [
     "CONTRACTS",
@@ -34,7 +37,9 @@ __all__ = [
 CONTRACTS: tuple[Contract, ...] = ("overwrite", "keep", "push")
 
 
-def stream_plan(model: Model | Graph, input: str = "overwrite", *, alignment: int = 1) -> StreamPlan:
+def stream_plan(
+    model: Model | Graph, input: str = "overwrite", *, target: Target = SCALAR, alignment: int = 1
+) -> StreamPlan:
     """The plan that needs least RAM when any run of layers may be streamed row by row through rings.
 
     Nothing is computed twice. Segments are cut so that the largest needs least, for the order of firing that is used:
@@ -42,17 +47,18 @@ def stream_plan(model: Model | Graph, input: str = "overwrite", *, alignment: in
     whose arena is smallest is taken.
 
     input: `overwrite`: the input lies in the arena and its rows may be overwritten once they are read; `keep`: it lies
-    there and stays; `push`: its rows arrive one at a time, and there is no frame buffer. alignment: of every buffer.
-    Raises OptionError for any other `input`.
+    there and stays; `push`: its rows arrive one at a time, and there is no frame buffer. target: what the kernels are
+    chosen for; of an int8 model, the working memory that they need is planned too. alignment: of every buffer.
+    Raises OptionError for any other `input`; ModelError if a node of an int8 model has no kernel.
     """
-    return _smallest(model, _network(model, input), alignment)
+    return _smallest(model, _network(model, input, target), alignment)
 
 
 def frontier(
-    model: Model | Graph, input: str = "overwrite", *, alignment: int = 1, points: int = 8
+    model: Model | Graph, input: str = "overwrite", *, target: Target = SCALAR, alignment: int = 1, points: int = 8
 ) -> tuple[StreamPlan, ...]:
     """Plans from the least RAM to every layer by itself, each streaming fewer steps than the one before."""
-    network = _network(model, input)
+    network = _network(model, input, target)
     cutter = Cutter(network, moments=True)
     found = [_smallest(model, network, alignment)]
     least, most = cutter.least, max(segment.bytes for segment in cutter.stored)
@@ -72,10 +78,14 @@ def _smallest(model: Model | Graph, network: Network, alignment: int) -> StreamP
     return min(plans, key=lambda planned: (planned.arena_bytes, planned.streamed_steps))
 
 
-def _network(model: Model | Graph, input: str) -> Network:
+def _network(model: Model | Graph, input: str, target: Target) -> Network:
+    found = rows(model.graph if isinstance(model, Model) else model)
+    if isinstance(model, Model) and model.is_int8:
+        by_row = replace(target, by_row=True, frugal=True)
+        found = with_kernels(model, found, {step.name: by_row for step in found.steps})
     for contract in CONTRACTS:
         if contract == input:
-            return Network(rows(model.graph if isinstance(model, Model) else model), contract)
+            return Network(found, contract)
     raise OptionError(f"input is {input!r}; it must be one of {', '.join(map(repr, CONTRACTS))}")
 
 
@@ -90,7 +100,10 @@ def _planned(model: Model | Graph, network: Network, segments: Sequence[Segment]
         kind, value = key
         pieces = happens.pieces[key]
         rows = {"stored": names.count[value], "ring": happens.slots.get(value, 0)}.get(kind, 1)
-        size = names.steps[network.maker[value]].accumulator_bytes if kind == "sums" else names.bytes[value]
+        step = names.steps[network.maker[value]] if value in network.maker else None
+        size = names.bytes[value]
+        if step and kind in ("sums", "scratch"):
+            size = step.accumulator_bytes if kind == "sums" else step.scratch_bytes
         first, last = min(piece.first for piece in pieces), max(piece.last for piece in pieces)
         offset = offsets[happens.shared.get(key, key)]
         buffers.append(RowBuffer(kind, value, rows, size, first, last, offset, pieces))
@@ -104,4 +117,5 @@ def _planned(model: Model | Graph, network: Network, segments: Sequence[Segment]
         lower_bound_bytes=layout.lower_bound,
         floor_bytes=floor_bytes(network),
         stored_bytes=most_live([(memory.first, memory.last, memory.bytes) for memory in lifetimes(graph)]),
+        targets={step.name: step.target for step in names.steps},
     )

@@ -10,8 +10,8 @@ def floor_bytes(network: Network) -> int:
     """Bytes below which the network cannot be executed row by row without computing anything twice.
 
     When a step fires, the rows that this firing or a later one reads must be there, up to the last one that this one
-    reads, and the row it writes, unless that replaces one of its size. A stored input is all there when the first step
-    fires; one that is kept is always there. All outputs are there at the end.
+    reads, the working memory of its kernel, and the row it writes, unless that replaces one of its size. A stored
+    input is all there when the first step fires; one that is kept is always there. All outputs are there at the end.
     """
     rows = network.rows
     inputs = sum(rows.size(value) for value in rows.inputs)
@@ -46,5 +46,6 @@ def _written(network: Network, step: Step) -> int:
     """Bytes that a firing writes beside what it reads."""
     size = network.rows.bytes
     if step.accumulator_bytes:
-        return step.accumulator_bytes
-    return 0 if any(size[value] == size[step.value] for value in step.in_place) else size[step.value]
+        return step.accumulator_bytes + step.scratch_bytes
+    replaced = any(size[value] == size[step.value] for value in step.in_place)
+    return step.scratch_bytes + (0 if replaced else size[step.value])

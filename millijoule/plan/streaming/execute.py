@@ -14,6 +14,9 @@ from millijoule.plan.streaming.plan import StreamPlan
 from millijoule.plan.streaming.timeline import Action
 from millijoule.plan.streaming.verify import Replay, lines_of, lines_read
 
+RUBBISH = 0x55
+"""What kernels leave in their working memory."""
+
 
 def execute(model: Model, plan: StreamPlan, *inputs: np.ndarray) -> dict[str, np.ndarray]:
     """The outputs of an int8 model for one sample, computed row by row where the plan puts the rows.
@@ -30,7 +33,7 @@ def execute(model: Model, plan: StreamPlan, *inputs: np.ndarray) -> dict[str, np
 
 class _Execution(Replay):
     def __init__(self, model: Model, plan: StreamPlan, inputs: tuple[np.ndarray, ...]) -> None:
-        super().__init__(model.graph, plan)
+        super().__init__(model, plan)
         self.model = model
         self.given = {i.name: x.reshape(-1) for i, x in zip(model.graph.inputs, inputs, strict=True)}
         self.memory = np.zeros(plan.arena_bytes, np.int8)
@@ -54,6 +57,11 @@ class _Execution(Replay):
             data = self.result
         super().write(value, row, fresh)
         self.memory[self.address[value, row] : self.address[value, row] + size] = data
+
+    def use_scratch(self, node: Node, needed: list[tuple[int, int]]) -> None:
+        super().use_scratch(node, needed)
+        place = self.place("scratch", node.name)
+        self.memory[place.offset : place.end] = RUBBISH
 
     def compute(self, node: Node, action: Action, read: list[list[tuple[int, int]]]) -> None:
         shapes = self.graph.input_shapes(node)

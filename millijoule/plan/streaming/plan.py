@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from millijoule.plan.streaming.layout import Piece
 from millijoule.plan.streaming.schedule import Contract
 from millijoule.plan.streaming.timeline import Action, Kind
+from millijoule.target import Target
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class RowBuffer:
 
     kind: `stored`: row r of the value lies at offset + r * row_bytes. `ring`: at offset + (r % rows) * row_bytes.
     `fresh`: the newest row, before it rests in the ring. `sums`: the int32 accumulators of the step that computes the
-    value, in one row. pieces: which part of it is in use from when to when.
+    value, in one row. `scratch`: working memory of the step that computes the value, while it fires. pieces: which part
+    of it is in use from when to when.
     """
 
     kind: Kind
@@ -48,10 +51,11 @@ class StreamPlan:
 
     input: whether the input's rows may be overwritten once they are read, stay, or arrive one at a time.
     segments: names of the steps of each run that is streamed; one name where a step is executed as a whole.
-    arena_bytes: input, output, rings, fresh rows and accumulators; working memory of kernels apart.
+    arena_bytes: input, output, rings, fresh rows, accumulators and, of an int8 model, working memory of kernels.
     lower_bound_bytes: the most bytes in use at one time: no placement of this order of execution needs less.
     floor_bytes: no order of execution, row by row and without computing anything twice, needs less.
     stored_bytes: the most that is live when the network is executed layer by layer.
+    targets: step → what its kernel is chosen for.
     """
 
     model: str
@@ -63,6 +67,7 @@ class StreamPlan:
     lower_bound_bytes: int
     floor_bytes: int
     stored_bytes: int
+    targets: Mapping[str, Target] = field(repr=False)
 
     @cached_property
     def places(self) -> dict[tuple[Kind, str], RowBuffer]:

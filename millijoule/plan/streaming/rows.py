@@ -11,6 +11,7 @@ from math import prod
 from millijoule import ops
 from millijoule.graph import Graph, Node, Shape
 from millijoule.ops.activation import Unary
+from millijoule.target import SCALAR, Target
 
 ROW_BY_ROW = (
     Unary,
@@ -26,7 +27,7 @@ ROW_BY_ROW = (
 )
 """Operators whose output row r reads row r of each input, or the one row of an input that has one number a channel."""
 WINDOWS = (ops.Conv2d, ops.MaxPool2d, ops.AveragePool2d)
-ACCUMULATOR_BYTES = 4
+WORD_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Step:
 
     A firing computes one row of `value`; where `accumulator_bytes` is not 0, it consumes one row of the input, and the
     last one writes the value. whole: every firing needs all rows of the inputs, so there is nothing to stream.
-    in_place: the values whose row the written row may replace.
+    in_place: the values whose row the written row may replace. target, scratch_bytes: what its
+    kernel is chosen for, and the working memory of that while it fires.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Step:
     accumulator_bytes: int = 0
     whole: bool = False
     in_place: tuple[str, ...] = ()
+    target: Target = SCALAR
+    scratch_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,11 +137,11 @@ def _accumulators(op: object, x: Shape, lines: int) -> int:
     if lines == 1:
         return 0
     if isinstance(op, ops.Dense):
-        return ACCUMULATOR_BYTES * op.features
+        return WORD_BYTES * op.features
     if isinstance(op, ops.GlobalAveragePool):
-        return ACCUMULATOR_BYTES * x[-1]
+        return WORD_BYTES * x[-1]
     if isinstance(op, ops.AveragePool2d) and op.window(x).output == (1, 1) and op.window(x).kernel == x[:2]:
-        return ACCUMULATOR_BYTES * x[-1]
+        return WORD_BYTES * x[-1]
     return 0
 
 

@@ -174,6 +174,7 @@ class _Run:
         self.rests = dict(self.resting)
         self.ring_bytes = 0
         self.ready: set[int] = set()
+        self.most_scratch = max(step.scratch_bytes for step in rows.steps[first:stop])
         self.held = self.most_held = sum(rows.size(value) for value in self.life.given)
         self.most_fresh = 0
         self.most = self.held
@@ -205,7 +206,7 @@ class _Run:
     def _bytes(self) -> int:
         if self.moments:
             return self.always + self.most
-        return self.always + self.most_held + self.ring_bytes + self.most_fresh
+        return self.always + self.most_held + self.ring_bytes + self.most_fresh + self.most_scratch
 
     def _rank(self, step: int) -> tuple[int, int]:
         return self.network.depth[step], step if self.late else -step
@@ -222,7 +223,9 @@ class _Run:
         else:
             self.ready.discard(step)
 
-    def _write(self, value: str, dying: Sequence[str] = (), touched: Sequence[str] = ()) -> None:
+    def _write(
+        self, value: str, dying: Sequence[str] = (), touched: Sequence[str] = (), scratch_bytes: int = 0
+    ) -> None:
         """A row of `value` appears; in the place of a fresh row that dies with it, if there is one of its size."""
         fresh = sum(self.size[other] for other in self.fresh)
         if value in self.life.stored:
@@ -233,7 +236,7 @@ class _Run:
                 fresh += self.size[value]
             self.most_fresh = max(self.most_fresh, fresh)
             self.fresh[value] = self.life.arrived[value]
-        self.most = max(self.most, self.held + self.resting_bytes + fresh)
+        self.most = max(self.most, self.held + self.resting_bytes + fresh + scratch_bytes)
         self._arrive(value)
         self._settle((value, *touched))
 
@@ -255,7 +258,7 @@ class _Run:
             self.held -= released
         self._check(index)
         if not step.accumulator_bytes or at + 1 == step.firings:
-            self._write(step.value, dying, touched)
+            self._write(step.value, dying, touched, step.scratch_bytes)
         else:
             self._settle(touched)
         if not in_place:

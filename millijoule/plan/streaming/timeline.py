@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from millijoule.plan.streaming.layout import Item, Piece
-from millijoule.plan.streaming.rows import ACCUMULATOR_BYTES
+from millijoule.plan.streaming.rows import WORD_BYTES, Step
 from millijoule.plan.streaming.schedule import Life, Network, Segment
 
-Kind = Literal["stored", "ring", "fresh", "sums"]
+Kind = Literal["stored", "ring", "fresh", "sums", "scratch"]
 
 
 class Action(NamedTuple):
@@ -56,6 +56,7 @@ class _Recorder:
         self.rested: dict[str, dict[int, int]] = {}
         self.fresh: dict[str, list[tuple[int, int]]] = {}
         self.sums: dict[str, list[int]] = {}
+        self.scratch: dict[str, list[Piece]] = {}
         self.stored: list[str] = []
         self.in_place: dict[str, list[set[str]]] = {}
 
@@ -104,6 +105,15 @@ class _Recorder:
             self._write(life, segment, waiting, action, step.value)
             if self.result.actions[-1].fresh:
                 self.in_place.setdefault(step.value, []).append(candidates.intersection(step.in_place))
+        if step.scratch_bytes:
+            self._use_scratch(step)
+
+    def _use_scratch(self, step: Step) -> None:
+        pieces = self.scratch.setdefault(step.value, [])
+        if pieces and pieces[-1].last + 1 == self.now:
+            pieces[-1] = pieces[-1]._replace(last=self.now)
+        else:
+            pieces.append(Piece(self.now, self.now, 0, step.scratch_bytes))
 
     def _write(
         self, life: Life, segment: Segment, waiting: dict[str, tuple[int, int]], action: Action, value: str
@@ -145,6 +155,9 @@ class _Recorder:
         for value in self.stored:
             size = rows.bytes[value]
             lives = [(self.born[value, row], self.died.get((value, row), end)) for row in range(rows.count[value])]
+            if value in self.network.maker and rows.steps[self.network.maker[value]].whole:
+                # The first firing computes all rows.
+                lives = [(lives[0][0], died) for _, died in lives]
             pieces = _merged([Piece(born, died, row * size, size) for row, (born, died) in enumerate(lives)])
             items["stored", value] = Item(pieces, self.alignment)
         for value, times in self.rested.items():
@@ -160,7 +173,9 @@ class _Recorder:
         for value, fired in self.sums.items():
             step = rows.steps[self.network.maker[value]]
             piece = Piece(fired[0], fired[-1], 0, step.accumulator_bytes)
-            items["sums", value] = Item((piece,), max(ACCUMULATOR_BYTES, self.alignment))
+            items["sums", value] = Item((piece,), max(WORD_BYTES, self.alignment))
+        for value, used in self.scratch.items():
+            items["scratch", value] = Item(tuple(used), max(WORD_BYTES, self.alignment))
         self.result.pieces = {key: item.pieces for key, item in items.items()}
         self.result.slots = self.slots
         self._share_fresh()

@@ -15,6 +15,7 @@ import numpy as np
 from millijoule import ops
 from millijoule.graph import Graph, Node, Operator, Shape
 from millijoule.model import Model
+from millijoule.plan.streaming.kernels import scratch_bytes
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
 from millijoule.plan.streaming.timeline import Action, Kind
 from millijoule.plan.verify import PlanError
@@ -24,7 +25,7 @@ NOTHING = -1
 
 def verify_stream(model: Model | Graph, plan: StreamPlan) -> None:
     """Replay the network on the plan. Raises PlanError that names action and address if a byte would be wrong."""
-    Replay(model.graph if isinstance(model, Model) else model, plan).run()
+    Replay(model, plan).run()
 
 
 def lines_read(op: Operator, x: tuple[Shape, ...], index: int, row: int) -> range:
@@ -54,8 +55,12 @@ def may_be_summed(op: Operator) -> bool:
 
 
 class Replay:
-    def __init__(self, graph: Graph, plan: StreamPlan) -> None:
-        self.graph, self.plan = graph, plan
+    def __init__(self, model: Model | Graph, plan: StreamPlan) -> None:
+        self.graph, self.plan = model.graph if isinstance(model, Model) else model, plan
+        self.scratch: dict[str, int] = {}
+        if isinstance(model, Model) and model.is_int8:
+            self.scratch = scratch_bytes(model, plan.targets)
+        graph = self.graph
         self.arena = np.full(plan.arena_bytes, NOTHING, np.int64)
         self.source = {input.name: input.name for input in graph.inputs}
         for node in graph.nodes:
@@ -70,7 +75,7 @@ class Replay:
         self.address: dict[tuple[str, int], int] = {}
         self.row_bytes: dict[str, int] = {}
         for buffer in plan.buffers:
-            if buffer.kind != "sums":
+            if buffer.kind not in ("sums", "scratch"):
                 self.row_bytes[buffer.value] = buffer.row_bytes
         self.done = dict.fromkeys(self.first_mark, 0)
         self.step = "the start"
@@ -119,15 +124,19 @@ class Replay:
         self.done[node.name] += 1
         read = [list(self.read(node, index, action.row)) for index in range(len(node.inputs))]
         start, size = self.target(node.name, action.row, action.fresh), self.row_bytes[node.name]
+        needed = [(start, size)]
         for index, addresses in enumerate(read):
             length = self.row_bytes[self.source[node.inputs[index]]]
             for _, address in addresses:
+                needed.append((address, length))
                 in_place = index in node.op.in_place and address == start and length == size
                 if address < start + size and start < address + length and not in_place:
                     raise self.error(
                         f"writes addresses {start} to {start + size - 1} over a row of '{node.inputs[index]}' at "
                         f"{address} while it reads it"
                     )
+        if node.name in self.scratch:
+            self.use_scratch(node, needed)
         self.compute(node, action, read)
         self.write(node.name, action.row, action.fresh)
 
@@ -153,6 +162,19 @@ class Replay:
         self.accumulate(node, action, address, last)
         if last:
             self.write(node.name, 0, action.fresh)
+
+    def use_scratch(self, node: Node, needed: list[tuple[int, int]]) -> None:
+        """The kernel writes its working memory while it needs these places: (address, bytes)."""
+        place = self.place("scratch", node.name)
+        if place.row_bytes != self.scratch[node.name] or place.offset < 0 or place.end > len(self.arena):
+            raise self.error(f"has no {self.scratch[node.name]} bytes of working memory in the arena")
+        for address, size in needed:
+            if address < place.end and place.offset < address + size:
+                raise self.error(
+                    f"keeps its working memory at {place.offset} to {place.end - 1} over {size} bytes at {address} "
+                    "that it needs"
+                )
+        self.arena[place.offset : place.end] = NOTHING
 
     def compute(self, node: Node, action: Action, read: list[list[tuple[int, int]]]) -> None:
         """What an executor does between reading and writing a row; read: for each input, (row, address)."""

@@ -1,0 +1,79 @@
+"""The kernel calls with which a step fires, and the working memory that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from millijoule import ops
+from millijoule.errors import ModelError
+from millijoule.graph import Node
+from millijoule.model import Model
+from millijoule.ops.base import Call
+from millijoule.plan.streaming.rows import ROW_BY_ROW, WINDOWS, Rows, Step
+from millijoule.plan.streaming.rows import rows as rows_of
+from millijoule.target import Target
+
+
+@dataclass(frozen=True)
+class Firing:
+    """What a step calls when it fires.
+
+    kind: `window`: each call computes one row of the output from the rows under the kernel, NULL outside the map;
+    `row`: from one row of each input; `sums`: the call adds one row of the input to sums, and the last one writes the
+    output; `whole`: the first firing computes all rows from stored inputs.
+    """
+
+    kind: Literal["window", "row", "sums", "whole"]
+    calls: tuple[Call, ...]
+
+    @property
+    def scratch_bytes(self) -> int:
+        return max((call.scratch_bytes for call in self.calls), default=0)
+
+
+def firing(model: Model, rows: Rows, step: Step, target: Target) -> Firing:
+    """The calls of a step of an int8 model. Raises ModelError if it has no int8 kernel."""
+    node = model.graph.by_name[step.name]
+    try:
+        return _firing(model, rows, step, node, target)
+    except (ValueError, ModelError) as error:
+        raise ModelError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from None
+
+
+def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) -> Firing:
+    op, x = node.op, model.graph.input_shapes(node)
+    weights, quantization = model.node_weights(node), model.node_quantization(node)
+    if step.accumulator_bytes:
+        assert isinstance(op, ops.Dense | ops.GlobalAveragePool | ops.AveragePool2d)
+        count = rows.count[rows.source[node.inputs[0]]]
+        return Firing("sums", (op.call_summed(x[0], count, weights=weights, quantization=quantization),))
+    kind: Literal["window", "row", "whole"] = "whole" if step.whole else "row"
+    if kind == "row" and isinstance(op, ROW_BY_ROW):
+        x = tuple((1, *shape[1:]) if len(shape) == 3 else shape for shape in x)
+    if kind == "row" and isinstance(op, ops.Pad):
+        kind, op, x = "window", replace(op, padding=((0, 0), op.padding[1])), ((1, *x[0][1:]),)
+    if kind == "row" and isinstance(op, WINDOWS):
+        kind = "window"
+    calls = op.call(*x, weights=weights, quantization=quantization, target=target)
+    if kind == "window":
+        calls = tuple(replace(call, function=f"{call.function}_row") for call in calls)
+    return Firing(kind, calls)
+
+
+def scratch_bytes(model: Model, targets: Mapping[str, Target]) -> dict[str, int]:
+    """Step → bytes of its kernel's working memory, for the steps of an int8 model that need any."""
+    found = rows_of(model.graph)
+    needed = {step.name: firing(model, found, step, targets[step.name]).scratch_bytes for step in found.steps}
+    return {name: size for name, size in needed.items() if size}
+
+
+def with_kernels(model: Model, rows: Rows, targets: Mapping[str, Target]) -> Rows:
+    """The rows with the working memory of each step's kernel; targets: step → what its kernel is chosen for."""
+    steps = []
+    for step in rows.steps:
+        target = targets[step.name]
+        scratch = firing(model, rows, step, target).scratch_bytes
+        steps.append(replace(step, target=target, scratch_bytes=scratch))
+    return replace(rows, steps=tuple(steps))
