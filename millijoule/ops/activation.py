@@ -68,7 +68,7 @@ class Relu(Unary):
     """max(x, 0). int8: input and output may differ in quantization; equal to TFLM's RELU."""
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
-        return x.clamp_min(0.0)
+        return x.relu()
 
     def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
         # TFLM divides the scales as float32 here.

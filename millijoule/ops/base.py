@@ -205,7 +205,7 @@ def channel_axis(x: torch.Tensor) -> int:
 
 
 def torch_activation(activation: Activation, x: torch.Tensor) -> torch.Tensor:
-    return {"none": lambda: x, "relu": lambda: x.clamp_min(0.0), "relu6": lambda: x.clamp(0.0, 6.0)}[activation]()
+    return {"none": lambda: x, "relu": lambda: x.relu(), "relu6": lambda: x.clamp(0.0, 6.0)}[activation]()
 
 
 def activation_range(activation: Activation, output: Quantization) -> Pair:

@@ -19,6 +19,8 @@ from millijoule.graph import Graph
 from millijoule.model import Model
 
 FILE = "checkpoint.npz"
+MOST_HASHED = 65_536
+GROUPS = ("weights", "optimizer", "average", "best")
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,31 @@ class Best:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Training after `epochs_done` epochs. velocity: SGD's momentum buffers, by the names of the weights."""
+    """Training after `epochs_done` epochs.
+
+    optimizer: what it keeps of each array, by kind and name: `momentum_buffer/c1.weight`. average: the averaged
+    weights, empty if there are none.
+    """
 
     epochs_done: int
     weights: Mapping[str, np.ndarray]
-    velocity: Mapping[str, np.ndarray]
+    optimizer: Mapping[str, np.ndarray]
+    average: Mapping[str, np.ndarray]
     best: Best
 
 
 def fingerprint(graph: Graph, images: np.ndarray, labels: np.ndarray, settings: Any) -> dict[str, Any]:
-    """What must be equal for a training to be the same one."""
-    digest = hashlib.sha256(images.tobytes())
+    """What must be equal for a training to be the same one; when it stops early may change.
+
+    Of more than 65,536 images, evenly spaced ones stand for all.
+    """
+    digest = hashlib.sha256(np.array(images.shape).tobytes())
+    for index in range(0, len(images), -(-len(images) // MOST_HASHED)):
+        digest.update(images[index].tobytes())
     digest.update(labels.tobytes())
     network = hashlib.sha256(repr(graph).encode()).hexdigest()
-    return {"network": network, "data": digest.hexdigest(), **asdict(settings)}
+    same = {name: value for name, value in asdict(settings).items() if name not in ("until", "patience")}
+    return {"network": network, "data": digest.hexdigest(), **same}
 
 
 def save_checkpoint(folder: Path, state: Checkpoint, identity: dict[str, Any], model: Model) -> None:
@@ -62,13 +75,15 @@ def save_checkpoint(folder: Path, state: Checkpoint, identity: dict[str, Any], m
         "preprocess": dict(model.preprocess),
     }
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
-    for group, values in (("weights", state.weights), ("velocity", state.velocity), ("best", state.best.weights)):
+    for group, values in zip(GROUPS, (state.weights, state.optimizer, state.average, state.best.weights), strict=True):
         arrays |= {f"{group}/{name}": array for name, array in values.items()}
     folder.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".checkpoint-", suffix=".npz", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, folder / FILE)
     except BaseException:
         os.unlink(temporary)
@@ -91,7 +106,7 @@ def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None
                 "choose another folder, remove it, or train as before"
             )
     best = Best(weights=groups["best"], **header["best"])
-    return Checkpoint(header["epochs_done"], groups["weights"], groups["velocity"], best)
+    return Checkpoint(header["epochs_done"], groups["weights"], groups["optimizer"], groups["average"], best)
 
 
 def load_checkpoint(folder: Path | str, graph: Graph) -> Model:
@@ -102,7 +117,7 @@ def load_checkpoint(folder: Path | str, graph: Graph) -> Model:
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
     path = folder / FILE
-    groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "velocity": {}, "best": {}}
+    groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in GROUPS}
     try:
         # numpy leaves a broken archive open when it opens the file itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:

@@ -58,17 +58,19 @@ def normalise(images: np.ndarray, preprocess: Mapping[str, Any]) -> np.ndarray:
     return (images.astype(np.float32) / np.float32(255) - mean) / std
 
 
-def measure_preprocess(images: np.ndarray) -> dict[str, list[float]]:
-    """Mean and standard deviation of fitted training images, the same for every channel.
+def measure_preprocess(images: np.ndarray, shape: Shape) -> dict[str, list[float]]:
+    """Mean and standard deviation of training images, fitted to `shape`, the same for every channel.
 
     The mean is rounded to whole pixel steps: with one mean and one standard deviation, an int8 input is then exactly
     pixel - 128, and a camera's bytes need no arithmetic before they enter the network.
     """
-    channels = images.shape[3]
-    histogram = np.bincount(images.reshape(-1), minlength=256)
-    pixels = np.arange(256)
-    mean = float(histogram @ pixels) / images.size
-    std = float(np.sqrt(histogram @ (pixels - mean) ** 2 / images.size))
+    channels = shape[2] if len(shape) == 3 else images.shape[3]
+    histogram = np.zeros(256, np.int64)
+    for start in range(0, len(images), 1024):
+        histogram += np.bincount(fit(images[start : start + 1024], shape).reshape(-1), minlength=256)
+    pixels, size = np.arange(256), histogram.sum()
+    mean = float(histogram @ pixels) / size
+    std = float(np.sqrt(histogram @ (pixels - mean) ** 2 / size))
     return {"mean": [round(mean) / 255] * channels, "std": [max(std, 1.0) / 255] * channels}
 
 

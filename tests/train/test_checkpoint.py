@@ -25,7 +25,8 @@ IDENTITY = {"network": "a", "data": "b", "epochs": 3}
 
 def state(epochs_done: int = 2) -> Checkpoint:
     now, best = (initial_weights(GRAPH, seed) for seed in (epochs_done, 7))
-    return Checkpoint(epochs_done, now, {"n1.weight": now["n1.weight"] * 2}, Best(1, 0.75, 0.5, best))
+    momenta = {"momentum_buffer/n1.weight": now["n1.weight"] * 2}
+    return Checkpoint(epochs_done, now, momenta, {"n1.bias": now["n1.bias"] + 3}, Best(1, 0.75, 0.5, best))
 
 
 def save(folder, epochs_done: int = 2, **changes) -> None:
@@ -43,7 +44,8 @@ def test_what_was_written_is_read(tmp_path):
     found = read_checkpoint(tmp_path / "new" / "folder", IDENTITY)
     assert found.epochs_done == 2
     assert_equal(found.weights, state().weights)
-    assert_equal(found.velocity, state().velocity)
+    assert_equal(found.optimizer, state().optimizer)
+    assert_equal(found.average, state().average)
     assert_equal(found.best.weights, state().best.weights)
     assert (found.best.epoch, found.best.accuracy, found.best.loss) == (1, 0.75, 0.5)
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == [FILE]

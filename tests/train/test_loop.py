@@ -14,7 +14,7 @@ from millijoule.ops import BatchNorm, Conv2d, Dense, Flatten
 from millijoule.train import Dataset, accuracy, load_checkpoint, prepare, train
 from millijoule.train.checkpoint import FILE
 from millijoule.train.initial import initial_weights
-from millijoule.train.loop import Settings, _Trainer, defaults, shifted
+from millijoule.train.loop import RECIPES, Settings, Trainer, choose, defaults
 from tests.train.cases import everything_random, graph_of, linear, stripes
 
 SETTINGS = Settings(
@@ -54,6 +54,104 @@ def test_steps_are_those_of_momentum_sgd_worked_out_by_hand():
     assert np.abs(weight - start["n1.weight"]).max() > 0.01
 
 
+def test_nesterov_looks_ahead():
+    """w ← w - r · (g + m·v) after v ← m·v + g (Sutskever et al. 2013, in torch's form)."""
+    dataset, rate, momentum = stripes(), 0.002, 0.8
+    start = initial_weights(linear(), seed=0)
+    model = whole_batch(dataset, 2, learning_rate=rate, momentum=momentum, weight_decay=0, nesterov=True)
+    x = prepare(dataset.x_train, (6, 6, 1), model.preprocess).reshape(-1, 36).astype(np.float64)
+    weight, bias = start["n1.weight"].astype(np.float64), start["n1.bias"].astype(np.float64)
+    velocities = [np.zeros_like(weight), np.zeros_like(bias)]
+    for _ in range(2):
+        error = (x @ weight.T + bias - np.eye(2)[dataset.y_train]) / len(x)
+        gradients = [error.T @ x, error.sum(axis=0)]
+        velocities = [momentum * v + g for v, g in zip(velocities, gradients, strict=True)]
+        weight, bias = (
+            w - rate * (g + momentum * v) for w, g, v in zip((weight, bias), gradients, velocities, strict=True)
+        )
+    np.testing.assert_allclose(model.weights["n1.weight"], weight, rtol=0, atol=1e-6)
+
+
+def test_adamw_moves_by_the_rate_and_decays_apart_from_the_gradient():
+    """The first step of Adam is rate · sign(g); the decay of AdamW multiplies by 1 - rate · d."""
+    dataset, rate, decay = stripes(), 0.01, 0.5
+    start = initial_weights(linear(), seed=0)["n1.weight"].astype(np.float64)
+    model = whole_batch(dataset, 1, optimizer="adamw", learning_rate=rate, weight_decay=decay)
+    x = prepare(dataset.x_train, (6, 6, 1), model.preprocess).reshape(-1, 36)
+    gradient = (x @ start.T - np.eye(2)[dataset.y_train]).T @ x
+    expected = start * (1 - rate * decay) - rate * np.sign(gradient)
+    np.testing.assert_allclose(model.weights["n1.weight"], expected, rtol=0, atol=1e-6)
+
+
+def test_gradients_are_scaled_to_the_clip():
+    dataset, rate = stripes(), 1.0
+    start = initial_weights(linear(), seed=0)
+    model = whole_batch(dataset, 1, learning_rate=rate, weight_decay=0, clip=0.01)
+    moved = [model.weights[name].astype(np.float64) - start[name] for name in start]
+    assert math.sqrt(sum(np.square(each).sum() for each in moved)) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_averaged_weights_follow_the_trained_ones_and_are_what_is_kept():
+    settings = replace(SETTINGS, average=0.9)
+    trainer = trainer_of(everything_random(), settings)
+    expected = trainer.weights()
+    for step, _ in enumerate(trainer.steps_of(0)):
+        keep = min(0.9, (1 + step) / (10 + step))
+        expected = {name: keep * expected[name] + (1 - keep) * now for name, now in trainer.weights().items()}
+    kept = trainer.kept_weights()
+    for name, array in expected.items():
+        np.testing.assert_allclose(kept[name], array, rtol=0, atol=1e-6)
+    assert not np.array_equal(kept["n5.weight"], trainer.weights()["n5.weight"])
+    score = trainer.evaluate()
+    before = trainer.weights()
+    trainer.arrays["n5.weight"].data.zero_()
+    assert trainer.evaluate() == score, "the averaged weights are evaluated"
+    assert before.keys() == trainer.weights().keys()
+
+
+def test_mixed_up_images_train_on_both_labels(monkeypatch):
+    import torch
+
+    trainer = trainer_of(linear(), replace(SETTINGS, mixup=0.5))
+    seen = []
+    monkeypatch.setattr(trainer, "forward", lambda x, values: seen.append(x) or {"n1": trainer.network(x)["n1"]})
+    list(trainer.steps_of(0))
+    originals = trainer._prepared(trainer.images[trainer.train_set])
+    distances = torch.cdist(torch.cat(seen).flatten(1), originals.flatten(1)).min(dim=1).values
+    assert (distances > 0.1).sum() > 10
+
+
+def test_bfloat16_is_close_to_float32_but_not_equal():
+    graph = graph_of(Conv2d(channels=4, kernel=3, activation="relu"), Flatten(), Dense(features=2))
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        trainer = trainer_of(graph, replace(SETTINGS, precision=precision))
+        losses.append([loss for _, loss in trainer.steps_of(0)])
+        assert trainer.weights()["n0.weight"].dtype == np.float32
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert losses[0] != losses[1]
+
+
+def test_automatic_precision_is_float32_for_small_steps(monkeypatch):
+    from millijoule.train.loop.machine import Machine
+
+    loop = import_module("millijoule.train.loop")
+    monkeypatch.setattr(Machine, "has_bfloat16", True)
+    used = []
+    evaluate = Trainer.evaluate
+    monkeypatch.setattr(Trainer, "evaluate", lambda self: used.append(self.settings.precision) or evaluate(self))
+    for limit in (10**9, 0):
+        monkeypatch.setattr(loop, "ONE_THREAD_MACS", limit)
+        train(linear(), stripes(), epochs=1)
+    assert used == ["float32", "bfloat16"]
+
+
+def test_without_a_compiler_training_goes_on_and_says_so(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    model = train(linear(), stripes(), epochs=1, compiled=True)
+    assert model.notes == ("torch.compile needs a C++ compiler, and none was found: the network ran uncompiled",)
+
+
 def test_only_arrays_of_several_dimensions_decay():
     trainer = trainer_of(everything_random(), replace(SETTINGS, weight_decay=0.25))
     decays = {
@@ -67,14 +165,15 @@ def test_only_arrays_of_several_dimensions_decay():
     }  # fmt: skip
 
 
-def trainer_of(graph, settings=SETTINGS, dataset=None) -> _Trainer:
+def trainer_of(graph, settings=SETTINGS, dataset=None) -> Trainer:
     from millijoule.model import Model
     from millijoule.train.loss import make_loss
 
     dataset = dataset or stripes()
     preprocess = {"mean": [0.5], "std": [0.25]}
     model = Model(graph, initial_weights(graph, 0), labels=dataset.classes, preprocess=preprocess)
-    return _Trainer(model, make_loss(graph, settings.loss), dataset.x_train, dataset.y_train, settings)
+    loss = make_loss(graph, settings, dataset.y_train)
+    return Trainer(model, loss, dataset.x_train, dataset.y_train, settings)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +189,24 @@ def test_schedules(schedule, warm_up, expected):
     settings = replace(SETTINGS, schedule=schedule, warm_up=warm_up, learning_rate=0.5)
     found = {done: settings.learning_rate_at(done) for done in expected}
     assert found == pytest.approx({done: 0.5 * share for done, share in expected.items()})
+
+
+def test_one_cycle_is_that_of_torch():
+    import torch
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    steps = 101
+    reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=steps, cycle_momentum=False)
+    settings = replace(SETTINGS, schedule="one_cycle", learning_rate=0.5)
+    # torch's rise ends at step 0.3 · steps - 1 of steps - 1.
+    peak = (0.3 * steps - 1) / (steps - 1)
+    for step in range(steps):
+        done = step / (steps - 1)
+        ours = 0.3 * done / peak if done <= peak else 0.3 + 0.7 * (done - peak) / (1 - peak)
+        assert settings.learning_rate_at(ours) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        optimizer.step()
+        if step + 1 < steps:
+            reference.step()
 
 
 def test_the_schedule_reaches_the_steps():
@@ -131,8 +248,8 @@ def test_small_steps_are_taken_by_one_thread(monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     used = []
-    evaluate = _Trainer.evaluate
-    monkeypatch.setattr(_Trainer, "evaluate", lambda self: used.append(torch.get_num_threads()) or evaluate(self))
+    evaluate = Trainer.evaluate
+    monkeypatch.setattr(Trainer, "evaluate", lambda self: used.append(torch.get_num_threads()) or evaluate(self))
     for limit in (10**9, 0):
         monkeypatch.setattr(loop, "ONE_THREAD_MACS", limit)
         train(linear(), stripes(), epochs=1)
@@ -165,10 +282,28 @@ def test_the_best_epoch_is_kept(monkeypatch):
         states.append(trainer.weights())
         return next(scores)
 
-    monkeypatch.setattr(_Trainer, "evaluate", evaluate)
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
     model = train(linear(), stripes(), epochs=4)
     assert np.array_equal(model.weights["n1.weight"], states[1]["n1.weight"])
     assert not np.array_equal(states[1]["n1.weight"], states[3]["n1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("change", "epochs"),
+    [({"patience": 2}, 4), ({"until": 0.85}, 2), ({"until": 0.95}, 6), ({"patience": 3}, 5), ({}, 6)],
+)
+def test_training_stops_when_it_is_enough_and_a_resumed_one_too(tmp_path, monkeypatch, change, epochs):
+    accuracies = [0.5, 0.9, 0.4, 0.3, 0.2, 0.1]
+    seen = []
+
+    def evaluate(trainer):
+        seen.append(1)
+        return accuracies[len(seen) - 1], 1.0
+
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    for _ in range(2):
+        train(linear(), stripes(), epochs=6, checkpoint=tmp_path, **change)
+        assert len(seen) == epochs
 
 
 def test_evaluation_is_of_the_held_out_images(monkeypatch):
@@ -198,7 +333,7 @@ def test_it_learns_what_can_be_learnt():
 
 def interrupt_in_epoch(monkeypatch, number: int) -> None:
     """Ctrl-C after the first step of epoch `number`, counted from 0."""
-    steps_of = _Trainer.steps_of
+    steps_of = Trainer.steps_of
 
     def interrupted(trainer, epoch):
         steps = steps_of(trainer, epoch)
@@ -207,11 +342,20 @@ def interrupt_in_epoch(monkeypatch, number: int) -> None:
             raise KeyboardInterrupt
         yield from steps
 
-    monkeypatch.setattr(_Trainer, "steps_of", interrupted)
+    monkeypatch.setattr(Trainer, "steps_of", interrupted)
 
 
-def test_a_resumed_training_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
-    arguments = {"shift": 1, "seed": 2, **GENTLE, "epochs": 4}
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"nesterov": True, "average": 0.99, "flip": True, "mixup": 0.2, "cutout": 2, "colour": 0.2},
+        {"optimizer": "adamw", "schedule": "one_cycle", "label_smoothing": 0.1, "clip": 0.5},
+    ],
+    ids=["sgd", "everything", "adamw"],
+)
+def test_a_resumed_training_ends_like_an_uninterrupted_one(tmp_path, monkeypatch, change):
+    arguments = {"shift": 1, "seed": 2, **GENTLE, "epochs": 4, **change}
     whole = train(everything_random(), stripes(), **arguments)
     with monkeypatch.context() as patch:
         interrupt_in_epoch(patch, 2)
@@ -225,7 +369,7 @@ def test_a_resumed_training_ends_like_an_uninterrupted_one(tmp_path, monkeypatch
 
 def test_a_finished_training_is_not_repeated(tmp_path, monkeypatch):
     first = train(linear(), stripes(), checkpoint=tmp_path, **GENTLE)
-    monkeypatch.setattr(_Trainer, "steps_of", None)
+    monkeypatch.setattr(Trainer, "steps_of", None)
     assert_same(train(linear(), stripes(), checkpoint=tmp_path, **GENTLE), first)
 
 
@@ -279,6 +423,12 @@ def test_networks_that_do_not_suit_the_data():
         train(graph_of(Conv2d(channels=2, kernel=1)), stripes())
 
 
+def test_batches_larger_than_the_data():
+    with pytest.raises(OptionError, match="batch_size is 37, but there are 36 images to train on: choose 36 or less"):
+        train(linear(), stripes(), batch_size=37)
+    assert choose("sgd", 40, 6, {}).batch_size == 36
+
+
 def test_batches_of_one_cannot_be_normalised():
     graph = graph_of(Flatten(), Dense(features=2), BatchNorm())
     with pytest.raises(OptionError, match=r"batches of 1 image .* batch_size is 1 for 36 training images"):
@@ -298,7 +448,15 @@ def test_batches_of_one_cannot_be_normalised():
         ({"validation": 1}, "validation is 1; it must be 0 or more, at most 0.9"),
         ({"shift": -1}, "shift is -1"),
         ({"seed": -1}, "seed is -1"),
-        ({"schedule": "linear"}, "schedule is 'linear'; it must be one of cosine, step, constant"),
+        ({"schedule": "linear"}, "schedule is 'linear'; it must be one of cosine, step, one_cycle, constant"),
+        ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'; it must be one of sgd, adamw"),
+        ({"label_smoothing": 1}, "label_smoothing is 1"),
+        ({"average": 1}, "average is 1"),
+        ({"until": 2}, "until is 2; it must be 0 or more, at most 1"),
+        ({"nesterov": True, "momentum": 0}, "nesterov is a form of SGD's momentum"),
+        ({"loss": "squared_error", "label_smoothing": 0.1}, "are for loss cross_entropy, not squared_error"),
+        ({"weightdecay": 1}, "there is no setting 'weightdecay'; did you mean weight_decay? known are epochs, batch"),
+        ({"recipe": "fast"}, "there is no recipe 'fast'; known are auto, sgd, airbench, adamw"),
         ({"loss": "hinge"}, "loss is 'hinge'; it must be one of cross_entropy, squared_error"),
     ],
 )
@@ -313,22 +471,18 @@ def test_without_torch_it_says_what_to_install(monkeypatch):
         train(linear(), stripes())
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_can_be_overridden_setting_by_setting(recipe):
+    plain = choose(recipe, 50_000, 32, {})
+    assert plain.flip == (recipe != "auto")
+    assert choose(recipe, 50_000, 32, {"epochs": 3, "shift": None}) == replace(plain, epochs=3)
+
+
+def test_recipes_train():
+    for recipe in RECIPES:
+        model = train(everything_random(), stripes(200), recipe=recipe, epochs=15, batch_size=16, flip=False)
+        assert accuracy(model, stripes(200).x_test, stripes(200).y_test) > 0.9, recipe
+
+
 def test_defaults_go_through_small_sets_more_often():
     assert defaults(1_437)["epochs"] > defaults(60_000)["epochs"] == 10
-
-
-# Augmentation
-
-
-def test_shifted_images_move_in_every_direction_and_0_moves_in():
-    image = np.arange(1, 26, dtype=np.uint8).reshape(1, 5, 5, 1)
-    found = shifted(np.repeat(image, 400, axis=0), 1, np.random.default_rng(0))
-    assert found.dtype == np.uint8
-    padded = np.pad(image[0, :, :, 0], 1)
-    possible = {padded[row : row + 5, column : column + 5].tobytes() for row in range(3) for column in range(3)}
-    assert {moved[:, :, 0].tobytes() for moved in found} == possible
-
-
-def test_no_shift_is_no_change():
-    images = stripes().x_train
-    assert shifted(images, 0, np.random.default_rng(0)) is images

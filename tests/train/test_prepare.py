@@ -58,7 +58,7 @@ def test_normalisation_is_per_channel():
 
 def test_measured_preprocess_centres_all_channels_alike():
     x = images(20, 5, 5, 3) // 2
-    preprocess = measure_preprocess(x)
+    preprocess = measure_preprocess(x, (5, 5, 3))
     assert preprocess["mean"] == [round(x.mean()) / 255] * 3
     np.testing.assert_allclose(preprocess["std"], [x.std() / 255] * 3, rtol=1e-3)
     assert normalise(x, preprocess).std() == pytest.approx(1, abs=1e-3)
@@ -66,4 +66,4 @@ def test_measured_preprocess_centres_all_channels_alike():
 
 def test_black_images_do_not_divide_by_zero():
     black = np.zeros((1, 2, 2, 1), np.uint8)
-    assert not prepare(black, (2, 2, 1), measure_preprocess(black)).any()
+    assert not prepare(black, (2, 2, 1), measure_preprocess(black, (2, 2, 1))).any()

@@ -1,0 +1,141 @@
+"""Training: mini-batches in random order by SGD or AdamW, the best weights kept, stopped and resumed at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from millijoule.errors import MillijouleError, ModelError
+from millijoule.graph import Graph
+from millijoule.model import Model
+from millijoule.train.checkpoint import FILE, Best, fingerprint, read_checkpoint, save_checkpoint
+from millijoule.train.data import Dataset
+from millijoule.train.initial import initial_weights
+from millijoule.train.loop.machine import Machine
+from millijoule.train.loop.settings import RECIPES, Settings, choose, defaults
+from millijoule.train.loop.trainer import Trainer
+from millijoule.train.loss import make_loss
+from millijoule.train.network import import_torch
+from millijoule.train.prepare import fit, measure_preprocess
+from millijoule.train.progress import TrainingProgress
+
+__all__ = ["RECIPES", "Settings", "Trainer", "choose", "defaults", "train"]
+
+ONE_THREAD_MACS = 10**9
+"""MACs of a training step below which one thread is faster than several: they would wait for each other."""
+
+
+def train(
+    graph: Graph,
+    dataset: Dataset,
+    *,
+    recipe: str = "auto",
+    progress: bool = True,
+    checkpoint: Path | str | None = None,
+    **changes: Any,
+) -> Model:
+    """Train a classifier on the dataset's training images; return the float model that did best on held-out ones.
+
+    recipe: a name in RECIPES; `auto` chooses by the number of training images.
+    progress: show a progress bar on stderr, if that is a terminal.
+    checkpoint: a folder that keeps the state after each epoch; training that was stopped goes on from there.
+    changes: settings that differ from the recipe's, by the names of `Settings`, where each is explained.
+
+    Same seed, same machine: same model. Networks whose step takes 1 GMAC or more are trained with all of torch's
+    threads, whose number must then be the same too.
+
+    Raises ModelError if the network is no classifier of the dataset's classes, OptionError for settings that make no
+    sense or with which training fails, ToolError without torch, MillijouleError on Ctrl-C (the checkpoint stays).
+    """
+    import_torch()
+    shape = graph.inputs[0].shape
+    settings = choose(recipe, len(dataset.x_train), shape[0] if len(shape) == 3 else 0, changes)
+    loss = make_loss(graph, settings, dataset.y_train)
+    outputs = graph.shapes[graph.outputs[0]][0]
+    if outputs != len(dataset.classes):
+        raise ModelError(
+            f"network '{graph.name}' has {outputs} outputs, data set '{dataset.name}' has {len(dataset.classes)} "
+            "classes: they must be equal; most networks of the zoo take the number of classes"
+        )
+    machine = Machine()
+    if settings.precision == "auto":
+        large = step_macs(graph, settings) >= ONE_THREAD_MACS
+        settings = replace(settings, precision="bfloat16" if large and machine.has_bfloat16 else "float32")
+    # What is mapped from a file may be larger than memory: it is fitted batch by batch.
+    images = dataset.x_train if isinstance(dataset.x_train, np.memmap) else fit(dataset.x_train, shape)
+    weights = initial_weights(graph, settings.seed)
+    model = Model(graph, weights, labels=dataset.classes, preprocess=measure_preprocess(images, shape))
+    trainer = Trainer(model, loss, images, dataset.y_train, settings, machine)
+    folder = Path(checkpoint) if checkpoint else None
+    best = _run(trainer, folder, progress)
+    return replace(model, weights=best.weights, notes=(*dataset.notes, *machine.notes))
+
+
+def step_macs(graph: Graph, settings: Settings) -> int:
+    """MACs of one training step; the way back takes twice as many as the way forth."""
+    forward = sum(node.op.cost(*graph.input_shapes(node)).macs for node in graph.nodes)
+    return 3 * forward * settings.batch_size
+
+
+def _run(trainer: Trainer, folder: Path | None, progress: bool) -> Best:
+    settings = trainer.settings
+    identity = fingerprint(trainer.model.graph, trainer.images, trainer.labels, settings)
+    state = read_checkpoint(folder, identity) if folder else None
+    if state:
+        trainer.restore(state)
+    done = state.epochs_done if state else 0
+    best = state.best if state else None
+    with _threads(trainer), TrainingProgress(progress, settings.epochs, trainer.steps, done) as bar:
+        for epoch in range(done, settings.epochs):
+            if best is not None and _is_enough(best, epoch, settings):
+                break
+            try:
+                for images, loss in trainer.steps_of(epoch):
+                    bar.step(images, loss)
+                accuracy, loss = trainer.evaluate()
+                bar.epoch(accuracy)
+                if best is None or best.is_beaten_by(accuracy, loss):
+                    best = Best(epoch + 1, accuracy, loss, trainer.kept_weights())
+                if folder:
+                    save_checkpoint(folder, trainer.state(epoch + 1, best), identity, trainer.model)
+            except KeyboardInterrupt:
+                raise MillijouleError(_interrupted(epoch, settings.epochs, best, folder)) from None
+        assert best is not None
+        trainer.check_answers(best)
+    return best
+
+
+def _is_enough(best: Best, epochs_done: int, settings: Settings) -> bool:
+    """Whether training ends before its last epoch."""
+    reached = bool(settings.until) and best.accuracy >= settings.until
+    return reached or (bool(settings.patience) and epochs_done - best.epoch >= settings.patience)
+
+
+@contextmanager
+def _threads(trainer: Trainer) -> Iterator[None]:
+    """Inside, torch has one thread if a step is small."""
+    torch = import_torch()
+    threads = torch.get_num_threads()
+    if step_macs(trainer.model.graph, trainer.settings) < ONE_THREAD_MACS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _interrupted(epoch: int, epochs: int, best: Best | None, folder: Path | None) -> str:
+    text = f"training was interrupted in epoch {epoch + 1} of {epochs}"
+    if folder is None:
+        return f"{text}; nothing is kept without a checkpoint folder (--checkpoint)"
+    if best is None:
+        return f"{text}, before the first checkpoint"
+    return (
+        f"{text}; '{folder / FILE}' keeps the best so far (validation accuracy {best.accuracy:.4f}): "
+        "give the same command and checkpoint folder to resume"
+    )

@@ -1,0 +1,223 @@
+"""How to train: every setting, what it may be, and the recipes that set several at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+from millijoule.errors import OptionError
+from millijoule.train.loss import LossName
+
+Optimizer = Literal["sgd", "adamw"]
+Schedule = Literal["cosine", "step", "one_cycle", "constant"]
+Precision = Literal["auto", "float32", "bfloat16"]
+ClassWeights = Literal["none", "balanced"]
+
+ONE_CYCLE_RISE = 0.3
+ONE_CYCLE_START = 1 / 25
+ONE_CYCLE_END = 1e-4 / 25
+"""Where torch's OneCycleLR has its peak, and what it starts and ends with, as shares of the peak."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train. Raises OptionError for values that make no sense.
+
+    epochs: passes over the training images. batch_size: images of a step; the last ones are shared out among the steps.
+    learning_rate: the highest of the schedule. optimizer: `sgd`, or `adamw` (Loshchilov and Hutter 2019).
+    momentum, nesterov: of SGD. weight_decay: of arrays of several dimensions; biases and norms do not decay.
+    schedule: of the learning rate. `cosine` falls to 0; `step` divides by 10 after 1/2 and 3/4 of the steps;
+        `one_cycle` rises from 1/25 over the first 30 % and falls to almost 0, as torch's OneCycleLR with its defaults,
+        momentum constant; `constant` stays.
+    warm_up: the share of the steps over which the learning rate first rises from 0; one_cycle has its own rise.
+    loss: `cross_entropy` or `squared_error`; see `make_loss`.
+    label_smoothing: the share of the target that is spread over all classes (Szegedy et al. 2016, section 7).
+    class_weights: `balanced` weighs every class alike, however many images it has: n / (classes · n of the class).
+    clip: gradients longer than this, all of them taken together, are scaled to it; 0: none is.
+    average: each step, a second set of weights moves towards the trained one by 1 - `average` (exponential moving
+        average, in the first steps faster: (1 + step) / (10 + step)); it is what is evaluated and kept. 0: none.
+    validation: the share of the training images that is held out and decides which epoch was best (accuracy, then
+        loss); with 0, the training images decide. Test images are never looked at.
+    shift: images are moved by up to so many pixels, at random in each direction, the background filled with 0.
+    flip: every image is mirrored left to right in every second epoch, half of the images in the first (Jordan 2024,
+        "94% on CIFAR-10 in 3.29 seconds", section 3.6).
+    cutout: side of a square that is filled with the mean of the image, at a random place (DeVries and Taylor 2017).
+    mixup: alpha of the Beta distribution by which pairs of images and their labels are mixed (Zhang et al. 2018).
+    colour: brightness, contrast and saturation are changed by factors in 1 - colour … 1 + colour.
+    patience: stop after so many epochs without a better one; 0: never.
+    until: stop once the validation accuracy reaches this; 0: never.
+    precision: of convolutions and dense layers; `bfloat16` computes them in it by torch's autocast and keeps weights in
+        float32. `auto` takes it where the processor has instructions for it and a step is large, else float32.
+    compiled: run the network through torch.compile, if a C++ compiler is found.
+    seed: of weights, order and augmentation.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: Optimizer = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    schedule: Schedule = "cosine"
+    warm_up: float = 0.05
+    loss: LossName = "cross_entropy"
+    label_smoothing: float = 0.0
+    class_weights: ClassWeights = "none"
+    clip: float = 0.0
+    average: float = 0.0
+    validation: float = 0.1
+    shift: int = 0
+    flip: bool = False
+    cutout: int = 0
+    mixup: float = 0.0
+    colour: float = 0.0
+    patience: int = 0
+    until: float = 0.0
+    precision: Precision = "auto"
+    compiled: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs": (1, math.inf),
+            "batch_size": (1, math.inf),
+            "learning_rate": (1e-12, math.inf),
+            "momentum": (0, 0.999999),
+            "weight_decay": (0, math.inf),
+            "warm_up": (0, 1),
+            "label_smoothing": (0, 0.999999),
+            "clip": (0, math.inf),
+            "average": (0, 0.999999),
+            "validation": (0, 0.9),
+            "shift": (0, math.inf),
+            "cutout": (0, math.inf),
+            "mixup": (0, math.inf),
+            "colour": (0, 1),
+            "patience": (0, math.inf),
+            "until": (0, 1),
+            "seed": (0, math.inf),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise OptionError(
+                    f"{name} is {value}; it must be {low} or more" + (f", at most {high}" * (high < math.inf))
+                )
+        choices = {
+            "optimizer": Optimizer,
+            "schedule": Schedule,
+            "loss": LossName,
+            "class_weights": ClassWeights,
+            "precision": Precision,
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in get_args(allowed):
+                raise OptionError(
+                    f"{name} is '{getattr(self, name)}'; it must be one of {', '.join(get_args(allowed))}"
+                )
+        if self.nesterov and not (self.momentum and self.optimizer == "sgd"):
+            raise OptionError("nesterov is a form of SGD's momentum: it needs optimizer sgd and a momentum above 0")
+        if self.loss == "squared_error" and (self.label_smoothing or self.class_weights != "none"):
+            raise OptionError("label_smoothing and class_weights are for loss cross_entropy, not squared_error")
+
+    def learning_rate_at(self, done: float) -> float:
+        """The learning rate when the share `done` of all steps, 0…1, is behind."""
+        if self.schedule == "one_cycle":
+            return self.learning_rate * _one_cycle(done)
+        if done < self.warm_up:
+            return self.learning_rate * done / self.warm_up
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        if self.schedule == "step":
+            return self.learning_rate * 0.1 ** ((done >= 0.5) + (done >= 0.75))
+        return self.learning_rate
+
+
+def _one_cycle(done: float) -> float:
+    if done < ONE_CYCLE_RISE:
+        start, end, part = ONE_CYCLE_START, 1.0, done / ONE_CYCLE_RISE
+    else:
+        start, end, part = 1.0, ONE_CYCLE_END, (done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * part))
+
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    # By the number of images; see `defaults`.
+    "auto": {},
+    # He et al. 2016, "Deep residual learning for image recognition", section 4.2: 64,000 steps of 128 images.
+    "sgd": {
+        "epochs": 164,
+        "batch_size": 128,
+        "learning_rate": 0.1,
+        "weight_decay": 1e-4,
+        "schedule": "step",
+        "warm_up": 0.0,
+        "shift": 4,
+        "flip": True,
+    },
+    # What makes Jordan 2024 quick, as far as it does not change the network: one cycle, Nesterov's momentum, smoothed
+    # labels, alternating flips, an average of the weights.
+    "airbench": {
+        "epochs": 30,
+        "batch_size": 128,
+        "learning_rate": 0.2,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+        "schedule": "one_cycle",
+        "label_smoothing": 0.1,
+        "average": 0.999,
+        "shift": 2,
+        "flip": True,
+    },
+    "adamw": {
+        "epochs": 30,
+        "batch_size": 128,
+        "learning_rate": 2e-3,
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "label_smoothing": 0.1,
+        "average": 0.999,
+        "shift": 2,
+        "flip": True,
+    },
+}
+"""Settings that go together, by name. What a recipe leaves open is chosen by the number of images and their size."""
+
+
+def choose(recipe: str, images: int, height: int, changes: Mapping[str, Any]) -> Settings:
+    """The settings of a recipe, with `changes` over them; a change that is None changes nothing.
+
+    images: how many there are to train on. height: of the network's input, 0 for a flat one.
+    Raises OptionError for a recipe or a setting that does not exist.
+    """
+    if recipe not in RECIPES:
+        raise OptionError(f"there is no recipe '{recipe}'; known are {', '.join(RECIPES)}")
+    names = [field.name for field in fields(Settings)]
+    for name in changes:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise OptionError(f"there is no setting '{name}'; {hint}known are {', '.join(names)}")
+    wanted = {name: value for name, value in changes.items() if value is not None}
+    chosen = {**defaults(images, height), **RECIPES[recipe], **wanted}
+    if "batch_size" not in wanted:
+        trained_on = images - math.ceil(images * chosen["validation"]) if 0 <= chosen["validation"] < 1 else images
+        chosen["batch_size"] = max(1, min(chosen["batch_size"], trained_on))
+    return Settings(**chosen)
+
+
+def defaults(images: int, height: int = 0) -> dict[str, Any]:
+    """epochs, batch_size, learning_rate, weight_decay and shift for a number of training images of some height.
+
+    Small sets are gone through more often, in smaller steps and with more decay: chosen on digits, by the accuracy on
+    parts of the training images that were held out. Images are shifted by up to a sixteenth of their height.
+    """
+    common = {"validation": 0.1, "shift": height // 16}
+    if images < 5_000:
+        return {"epochs": 40, "batch_size": 32, "learning_rate": 0.015, "weight_decay": 2e-3, **common}
+    epochs = max(10, round(600_000 / images))
+    return {"epochs": epochs, "batch_size": 64, "learning_rate": 0.05, "weight_decay": 5e-4, **common}

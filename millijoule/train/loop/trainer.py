@@ -1,0 +1,253 @@
+"""The state of a training in torch's hands: network, optimizer, averaged weights; one epoch at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from millijoule.errors import OptionError
+from millijoule.model import Model
+from millijoule.ops.norm import BatchNorm
+from millijoule.train.checkpoint import Best, Checkpoint
+from millijoule.train.data import stratified_split
+from millijoule.train.loop.augment import augmented
+from millijoule.train.loop.machine import Machine
+from millijoule.train.loop.settings import Settings
+from millijoule.train.loss import Loss, mixed
+from millijoule.train.network import (
+    arrays_of,
+    build_network,
+    import_torch,
+    outputs_are_distances,
+    read_weights,
+    write_weights,
+)
+from millijoule.train.prepare import fit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+
+class Trainer:
+    """Trains `model`'s graph from the model's weights.
+
+    images: uint8 (n, height, width, channels), fitted to the graph's input or to be fitted batch by batch.
+    labels: (n,). loss: what is made small.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        loss: Loss,
+        images: np.ndarray,
+        labels: np.ndarray,
+        settings: Settings,
+        machine: Machine | None = None,
+    ) -> None:
+        self.model, self.loss, self.settings = model, loss, settings
+        self.machine = machine or Machine()
+        self.images, self.labels = images, labels
+        self.train_set, self.held_out = stratified_split(labels, settings.validation, settings.seed)
+        if not len(self.held_out):
+            self.held_out = self.train_set
+        _check_batches(model, len(self.train_set), settings)
+        self.steps = max(1, round(len(self.train_set) / settings.batch_size))
+        self.network = build_network(model.graph)
+        write_weights(model.graph, self.network, model.weights)
+        self.network.to(self.machine.device)
+        self.arrays = arrays_of(model.graph, self.network)
+        self.trained = {name: array for name, array in self.arrays.items() if array.requires_grad}
+        self.optimizer = _optimizer(list(self.trained.values()), settings)
+        self.forward = self.machine.wrapped(self.network, settings)
+        self.average: dict[str, Tensor] = {}
+        if settings.average:
+            self.average = {name: array.detach().clone() for name, array in self.arrays.items()}
+
+    def steps_of(self, epoch: int) -> Iterator[tuple[int, float]]:
+        """Train one epoch; yield (images, loss) after each step.
+
+        Everything random depends on the seed and the epoch alone, so a resumed training goes on as if uninterrupted.
+        """
+        torch = import_torch()
+        random = np.random.default_rng([self.settings.seed, epoch])
+        batches = np.array_split(random.permutation(self.train_set), self.steps)
+        self.network.train()
+        for step, batch in enumerate(batches, start=epoch * self.steps):
+            rate = self.settings.learning_rate_at((step + 0.5) / (self.settings.epochs * self.steps))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            images = fit(self.images[batch], self.model.graph.inputs[0].shape)
+            images = augmented(images, batch, epoch, self.settings, random)
+            mix = random.beta(self.settings.mixup, self.settings.mixup) if self.settings.mixup else 1.0
+            partners = random.permutation(len(batch)) if self.settings.mixup else np.arange(len(batch))
+            seed = int(random.integers(2**62))
+            part = self.machine.part(len(batch))
+            inputs = self._prepared(images[part])
+            labels = self._labels(batch[part])
+            if mix < 1.0:
+                others = partners[part]
+                inputs = mix * inputs + (1 - mix) * self._prepared(images[others])
+                loss_of = mixed(self.loss.of, self._labels(batch[others]), mix)
+            else:
+                loss_of = self.loss.of
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)  # dropout draws from torch's own stream
+                with self.machine.precision(self.settings):
+                    outputs = self.forward(inputs, values=(self.loss.value,))[self.loss.value]
+            loss = loss_of(outputs.float(), labels)
+            if not math.isfinite(value := loss.item()):
+                raise OptionError(
+                    f"the loss became {value} in epoch {epoch + 1}, step {step - epoch * self.steps + 1}, at learning "
+                    f"rate {rate:.3g}: try a smaller one, such as --learning-rate "
+                    f"{self.settings.learning_rate / 10:.3g}"
+                )
+            self.optimizer.zero_grad()
+            self.machine.share_of_mean(loss, part, len(batch)).backward()  # type: ignore[no-untyped-call]
+            if self.settings.clip:
+                torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.clip)
+            self.optimizer.step()
+            self._update_average(step)
+            yield len(batch), value
+
+    def _update_average(self, step: int) -> None:
+        if not self.average:
+            return
+        torch = import_torch()
+        keep = min(self.settings.average, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), list(self.arrays.values()), 1 - keep)
+
+    def evaluate(self) -> tuple[float, float]:
+        """(accuracy, mean loss) on the held-out images, of the averaged weights if there are any."""
+        right, total = 0, 0.0
+        with self._averaged():
+            for outputs, labels in self._answers(self.held_out[self.machine.part(len(self.held_out))]):
+                total += self.loss.plain(outputs, labels).item() * len(labels)
+                right += int((self._classes(outputs) == labels).sum())
+        right, total = self.machine.summed(right, total)
+        return right / len(self.held_out), total / len(self.held_out)
+
+    def check_answers(self, best: Best) -> None:
+        """OptionError if the best network gives every held-out image the same class."""
+        write_weights(self.model.graph, self.network, best.weights)
+        answers = np.concatenate([self._classes(outputs).cpu().numpy() for outputs, _ in self._answers(self.held_out)])
+        if np.all(answers == answers[0]) and np.any(self.labels[self.held_out] != answers[0]):
+            raise OptionError(
+                f"after {best.epoch} epochs network '{self.model.graph.name}' says "
+                f"'{self.model.labels[answers[0]]}' to every held-out image: it has not learnt; try another "
+                f"--learning-rate than {self.settings.learning_rate:.3g}, or more --epochs"
+            )
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The trained weights."""
+        return read_weights(self.model.graph, self.network)
+
+    def kept_weights(self) -> dict[str, np.ndarray]:
+        """The averaged weights if there are any, else the trained ones."""
+        with self._averaged():
+            return self.weights()
+
+    def state(self, epochs_done: int, best: Best) -> Checkpoint:
+        state = self.optimizer.state
+        return Checkpoint(
+            epochs_done,
+            weights=self.weights(),
+            optimizer={
+                f"{key}/{name}": value.cpu().numpy().copy()
+                for name, array in self.trained.items()
+                for key, value in state.get(array, {}).items()
+                if value is not None
+            },
+            average={name: array.cpu().numpy().copy() for name, array in self.average.items()},
+            best=best,
+        )
+
+    def restore(self, state: Checkpoint) -> None:
+        torch = import_torch()
+        write_weights(self.model.graph, self.network, state.weights)
+        for key_and_name, value in state.optimizer.items():
+            key, name = key_and_name.split("/", 1)
+            array = self.trained[name]
+            # AdamW counts its steps on the CPU.
+            device = "cpu" if key == "step" else self.machine.device
+            self.optimizer.state[array][key] = torch.from_numpy(value.copy()).to(device)
+        for name, value in state.average.items():
+            self.average[name].copy_(torch.from_numpy(value))
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Inside, the network has the averaged weights."""
+        torch = import_torch()
+        if not self.average:
+            yield
+            return
+        trained = [array.detach().clone() for array in self.arrays.values()]
+        with torch.no_grad():
+            torch._foreach_copy_(list(self.arrays.values()), list(self.average.values()))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(list(self.arrays.values()), trained)
+
+    def _answers(self, indices: np.ndarray, batch: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+        """(values that the loss reads, labels), batch by batch."""
+        torch = import_torch()
+        self.network.eval()
+        with torch.inference_mode():
+            for start in range(0, len(indices), batch):
+                part = indices[start : start + batch]
+                images = fit(self.images[part], self.model.graph.inputs[0].shape)
+                outputs = self.network(self._prepared(images), values=(self.loss.value,))
+                yield outputs[self.loss.value], self._labels(part)
+
+    def _classes(self, outputs: Tensor) -> Tensor:
+        # The loss may read the value in front of softmax or sigmoid, which has the same order.
+        return outputs.argmin(1) if outputs_are_distances(self.model.graph) else outputs.argmax(1)
+
+    def _labels(self, indices: np.ndarray) -> Tensor:
+        labels: Tensor = import_torch().from_numpy(self.labels[indices]).to(self.machine.device)
+        return labels
+
+    def _prepared(self, images: np.ndarray) -> Tensor:
+        torch = import_torch()
+        device = self.machine.device
+        mean = torch.tensor(self.model.preprocess["mean"], device=device)
+        std = torch.tensor(self.model.preprocess["std"], device=device)
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).float()
+        prepared: Tensor = pixels.div_(255).sub_(mean).div_(std)
+        return prepared.reshape(len(images), *self.model.graph.inputs[0].shape)
+
+
+def _check_batches(model: Model, images: int, settings: Settings) -> None:
+    """OptionError if there are no batches of that size, or none that can be normalised."""
+    if settings.batch_size > images:
+        raise OptionError(
+            f"batch_size is {settings.batch_size}, but there are {images} images to train on: choose {images} or less"
+        )
+    steps = max(1, round(images / settings.batch_size))
+    if images // steps < 2 and any(isinstance(node.op, BatchNorm) for node in model.graph.nodes):
+        raise OptionError(
+            f"batches of 1 image cannot be normalised: batch_size is {settings.batch_size} for "
+            f"{images} training images; network '{model.graph.name}' needs 2 or more"
+        )
+
+
+def _optimizer(arrays: list[Tensor], settings: Settings) -> Optimizer:
+    torch = import_torch()
+    groups = [
+        {"params": [array for array in arrays if array.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [array for array in arrays if array.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "adamw":
+        adamw: Optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+        return adamw
+    sgd: Optimizer = torch.optim.SGD(
+        groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov
+    )
+    return sgd
