@@ -17,8 +17,9 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
         "--sort", metavar="COLUMN", help="name, year, params, macs, size_bytes, eager_peak_bytes, top1 …"
     )
     parser.add_argument("--descending", action="store_true", help="the largest first")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the charts as one page that needs no network")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write the charts as one page that needs no network (.svg, .png: one)"
+        "--pictures", type=Path, metavar="FOLDER", help="write each chart as .svg and .png (needs kaleido and Chromium)"
     )
 
 
@@ -29,10 +30,13 @@ def _compare(options: argparse.Namespace) -> None:
     if options.models == ["all"]:
         names = [entry.name for entry in millijoule.zoo.entries()]
     rows = compare([network(name) for name in names], sort=options.sort, descending=options.descending)
-    if options.html:
-        from millijoule.report.survey.charts import write_charts
+    if options.html or options.pictures:
+        from millijoule.report.survey.page import write_page, write_pictures
 
-        write_charts(rows, options.html)
+        if options.html:
+            write_page(rows, options.html)
+        if options.pictures:
+            write_pictures(rows, options.pictures)
     from millijoule.report.survey import tables
 
     show(options, [row.to_json() for row in rows], tables.compare(rows))

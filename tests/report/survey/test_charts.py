@@ -1,15 +1,19 @@
-"""The charts in a real browser: no errors, every trace drawn, hover works, no label over another."""
+"""The charts in a real browser: no errors, every trace drawn, hover works, no label over another; and as pictures."""
 
 import json
 import re
+import struct
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
 from millijoule import zoo
+from millijoule.cli import main
 from millijoule.errors import ToolError
 from millijoule.report.survey import tables
 from millijoule.report.survey.labels import CHARACTER, LINE, Ball, place_labels
+from millijoule.report.survey.plotting import WIDTH
 from millijoule.survey.audit import audit_text
 from millijoule.survey.compare import compare, published
 from millijoule.survey.explain import explain
@@ -29,7 +33,8 @@ addEventListener("load", async () => {
     const drawn = plot.querySelectorAll("g.trace.scatter, g.trace.bars").length;
     traces.push([plot._fullData.filter(trace => trace.visible === true).length, drawn]);
     for (let curve = 0; curve < plot._fullData.length; curve++) {
-      Plotly.Fx.hover(plot, [{curveNumber: curve, pointNumber: 0}]);
+      const {xaxis, yaxis} = plot._fullData[curve];
+      Plotly.Fx.hover(plot, [{curveNumber: curve, pointNumber: 0}], xaxis + yaxis);
       await new Promise(done => setTimeout(done, 120));
       if (!plot.querySelector(".hoverlayer .hovertext")) found.push(`${plot.id} trace ${curve}: no hover`);
       Plotly.Fx.unhover(plot);
@@ -61,7 +66,7 @@ def everything():
 @pytest.mark.parametrize("width", [390, 1200])
 def test_the_page_works_in_a_browser(tmp_path, width):
     pytest.importorskip("plotly")
-    from millijoule.report.survey.charts import page
+    from millijoule.report.survey.page import page
 
     text = page(everything()).replace("<head>", "<head>" + CATCH, 1).replace("</body>", MEASURE + "</body>")
     seen = json.loads(measured(text, tmp_path, width))
@@ -72,7 +77,7 @@ def test_the_page_works_in_a_browser(tmp_path, width):
 
 def test_the_page_loads_nothing_and_escapes_names(tmp_path):
     pytest.importorskip("plotly")
-    from millijoule.report.survey.charts import page, write_charts
+    from millijoule.report.survey.page import page, write_page
 
     rows = compare([zoo.get("resnet152"), zoo.get("alexnet")])
     text = page([replace(rows[0], title="<b>bold</b>", weights="<script>alert(1)</script>"), rows[1]])
@@ -81,18 +86,51 @@ def test_the_page_loads_nothing_and_escapes_names(tmp_path):
     assert not re.search(r"<(script|img|link|iframe)[^>]+(src|href)=\"http", text)
     for source in ("Krizhevsky", "torchvision model metadata"):
         assert source in text
-    write_charts(rows, tmp_path / "charts.html")
+    write_page(rows, tmp_path / "charts.html")
     assert [path.name for path in tmp_path.iterdir()] == ["charts.html"]
 
 
 def test_without_plotly_the_error_says_how_to_get_it(monkeypatch):
     import sys
 
-    from millijoule.report.survey.charts import page
+    from millijoule.report.survey.page import page
 
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     with pytest.raises(ToolError, match=r"pip install 'millijoule\[charts\]'"):
         page(compare([zoo.get("resnet152")]))
+
+
+@needs_chromium
+def test_pictures_are_drawn(tmp_path, capsys):
+    pytest.importorskip("kaleido")
+    assert main(["compare", "resnet152", "alexnet", "--pictures", str(tmp_path / "new" / "folder")]) == 0
+    assert "resnet152" in capsys.readouterr().out
+    pictures = {path.name: path.read_bytes() for path in (tmp_path / "new" / "folder").iterdir()}
+    names = ("accuracy", "density", "imagenet", "size", "voc")
+    assert sorted(pictures) == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
+    for name in names:
+        drawing, pixels = ElementTree.fromstring(pictures[f"{name}.svg"]), pictures[f"{name}.png"]
+        assert pixels.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", pixels[16:24])
+        assert (drawing.get("width"), drawing.get("height")) == (str(width), str(height))
+        assert width == WIDTH
+    for words in ("ResNet-152", "published top-1 accuracy, %", "2012"):
+        assert any(words.encode() in pictures[f"{name}.svg"] for name in names)
+
+
+def test_pictures_that_cannot_be_drawn_leave_nothing(tmp_path, monkeypatch):
+    pytest.importorskip("plotly")
+    from plotly import io
+
+    from millijoule.report.survey.page import write_pictures
+
+    def fail(**arguments):
+        raise RuntimeError("no browser\nand much more")
+
+    monkeypatch.setattr(io, "write_images", fail)
+    with pytest.raises(ToolError, match=r"kaleido .*millijoule\[charts\].* Chromium; .*\(no browser\)$"):
+        write_pictures(compare([zoo.get("resnet152")]), tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_labels_lie_over_nothing():
