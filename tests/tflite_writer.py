@@ -23,16 +23,20 @@ from millijoule.ops import (
     AveragePool2d,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     DepthToSpace,
+    Elu,
     Flatten,
     GlobalAveragePool,
     GlobalMaxPool,
+    HardSwish,
     LeakyRelu,
     MaxPool2d,
     Mean,
     Multiply,
     Pad,
+    PRelu,
     Relu,
     Relu6,
     Requantize,
@@ -42,6 +46,7 @@ from millijoule.ops import (
     Slice,
     Softmax,
     SpaceToDepth,
+    Subtract,
     Tanh,
     Transpose,
 )
@@ -221,6 +226,29 @@ def _conv2d(writer: Writer, node: Node) -> None:
         writer.operator("CONV_2D", [source, *numbers], writer.value(node.name), options, version=version)
 
 
+def _conv_transpose2d(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    shape = writer.model.graph.shapes[node.name]
+    # TFLite cuts off the top and the left half of what a convolution over the output would pad.
+    top_left = [before for before, _ in op.padding]
+    sizes = list(zip(shape, op.stride, op.kernel, strict=False))
+    same = [max((-(-size // stride) - 1) * stride + kernel - size, 0) // 2 for size, stride, kernel in sizes]
+    if top_left not in ([0, 0], same):
+        raise ValueError(f"node '{node.name}': TFLite's TRANSPOSE_CONV cannot pad {op.padding}")
+    if op.groups > 1 or op.dilation != (1, 1):
+        raise ValueError(f"node '{node.name}': TFLite's TRANSPOSE_CONV has neither groups nor dilation")
+    options = schema.TransposeConvOptionsT(
+        padding=schema.Padding.SAME if any(top_left) else schema.Padding.VALID,
+        strideH=op.stride[0],
+        strideW=op.stride[1],
+        fusedActivationFunction=ACTIVATIONS[op.activation],
+    )
+    size = writer.constant(f"{node.name}/size", np.array([1, *shape], np.int32))
+    weight, *bias = writer.weights(node, writer.model.weights[f"{node.name}.weight"], 0, op.bias)
+    inputs = [size, weight, *writer.inputs(node), *bias]
+    writer.operator("TRANSPOSE_CONV", inputs, writer.value(node.name), options, version=3 if op.bias else 2)
+
+
 def _dense(writer: Writer, node: Node) -> None:
     op: Any = node.op
     weight = writer.model.weights[f"{node.name}.weight"]
@@ -259,10 +287,12 @@ def _mean(writer: Writer, node: Node) -> None:
 
 def _elementwise(writer: Writer, node: Node) -> None:
     op: Any = node.op
-    settings = {"fusedActivationFunction": ACTIVATIONS[op.activation]}
-    code, options = (
-        ("ADD", schema.AddOptionsT(**settings)) if isinstance(op, Add) else ("MUL", schema.MulOptionsT(**settings))
-    )
+    code, options = {
+        Add: ("ADD", schema.AddOptionsT),
+        Multiply: ("MUL", schema.MulOptionsT),
+        Subtract: ("SUB", schema.SubOptionsT),
+    }[type(op)]
+    options = options(fusedActivationFunction=ACTIVATIONS[op.activation])
     writer.operator(code, writer.inputs(node), writer.value(node.name), options, version=2)
 
 
@@ -284,6 +314,21 @@ def _leaky_relu(writer: Writer, node: Node) -> None:
     op: Any = node.op
     options = schema.LeakyReluOptionsT(alpha=op.slope)
     writer.operator("LEAKY_RELU", writer.inputs(node), writer.value(node.name), options, version=2)
+
+
+def _prelu(writer: Writer, node: Node) -> None:
+    slope = writer.model.weights[f"{node.name}.slope"]
+    shape = (*[1] * (len(writer.model.graph.shapes[node.name]) - 1), -1)
+    quantization = writer.model.quantization and writer.model.quantization[f"{node.name}.slope"]
+    inputs = [*writer.inputs(node), writer.constant(f"{node.name}/slope", slope.reshape(shape), quantization)]
+    writer.operator("PRELU", inputs, writer.value(node.name), version=1)
+
+
+def _elu(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    if op.alpha != 1.0:
+        raise ValueError(f"node '{node.name}': TFLite's ELU has alpha 1, not {op.alpha}")
+    _plain("ELU")(writer, node)
 
 
 def _softmax(writer: Writer, node: Node) -> None:
@@ -340,14 +385,29 @@ def _depth_to_space(writer: Writer, node: Node) -> None:
     writer.operator("DEPTH_TO_SPACE", writer.inputs(node), writer.value(node.name), options, version=2)
 
 
+def _slice(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    if op.step is None:
+        _rearrange("SLICE", lambda op: schema.SliceOptionsT(), lambda op: (0, *op.begin), lambda op: (1, *op.size))(
+            writer, node
+        )
+        return
+    ends = (begin + (size - 1) * step + 1 for begin, size, step in zip(op.begin, op.size, op.step, strict=True))
+    arrays = {"begin": (0, *op.begin), "end": (1, *ends), "strides": (1, *op.step)}
+    constants = [writer.constant(f"{node.name}/{name}", np.array(array, np.int32)) for name, array in arrays.items()]
+    options = schema.StridedSliceOptionsT()
+    writer.operator("STRIDED_SLICE", [*writer.inputs(node), *constants], writer.value(node.name), options, version=2)
+
+
 def _resize(writer: Writer, node: Node) -> None:
     op: Any = node.op
-    if (op.mode, op.align) != ("nearest", "asymmetric"):
-        raise ValueError(f"node '{node.name}': this writer knows nearest asymmetric only")
+    code, options, version = {
+        "nearest": ("RESIZE_NEAREST_NEIGHBOR", schema.ResizeNearestNeighborOptionsT, 3),
+        "bilinear": ("RESIZE_BILINEAR", schema.ResizeBilinearOptionsT, 3),
+    }[op.mode]
     size = writer.constant(f"{node.name}/size", np.array(op.size, np.int32))
-    options = schema.ResizeNearestNeighborOptionsT()
-    inputs = [*writer.inputs(node), size]
-    writer.operator("RESIZE_NEAREST_NEIGHBOR", inputs, writer.value(node.name), options, version=2)
+    settings = options(alignCorners=op.align == "corners", halfPixelCenters=op.align == "half_pixel")
+    writer.operator(code, [*writer.inputs(node), size], writer.value(node.name), settings, version=version)
 
 
 OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
@@ -355,27 +415,32 @@ OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
     AveragePool2d: _pool2d,
     Concat: _concat,
     Conv2d: _conv2d,
+    ConvTranspose2d: _conv_transpose2d,
     Dense: _dense,
     DepthToSpace: _depth_to_space,
+    Elu: _elu,
     Flatten: _reshape,
     GlobalAveragePool: _mean,
     GlobalMaxPool: _rearrange(
         "REDUCE_MAX", lambda op: schema.ReducerOptionsT(keepDims=op.keep_dims), lambda op: (1, 2)
     ),
+    HardSwish: _plain("HARD_SWISH"),
     LeakyRelu: _leaky_relu,
     MaxPool2d: _pool2d,
     Mean: _mean,
     Multiply: _elementwise,
     Pad: lambda writer, node: _pad(writer, node, node.op.padding, depth=node.op.channels),  # type: ignore[attr-defined]
+    PRelu: _prelu,
     Relu: _plain("RELU"),
     Relu6: _plain("RELU6"),
     Requantize: _requantize,
     Reshape: _reshape,
     Resize2d: _resize,
     Sigmoid: _plain("LOGISTIC"),
-    Slice: _rearrange("SLICE", lambda op: schema.SliceOptionsT(), lambda op: (0, *op.begin), lambda op: (1, *op.size)),
+    Slice: _slice,
     Softmax: _softmax,
     SpaceToDepth: _rearrange("SPACE_TO_DEPTH", lambda op: schema.SpaceToDepthOptionsT(blockSize=op.block)),
+    Subtract: _elementwise,
     Tanh: _tanh,
     Transpose: _rearrange(
         "TRANSPOSE", lambda op: schema.TransposeOptionsT(), lambda op: (0, *(1 + axis for axis in op.order))

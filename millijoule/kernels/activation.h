@@ -1,4 +1,4 @@
-/* int8 functions of one number by table, and softmax, portable. The output may lie over the input. */
+/* int8 functions of one number by table, PReLU and softmax, portable. The output may lie over the input. */
 #ifndef MJ_ACTIVATION_H
 #define MJ_ACTIVATION_H
 
@@ -13,6 +13,26 @@ MJ_INLINE void mj_look_up(const struct mj_look_up p, const int8_t *input, const 
 {
     for (int32_t i = 0; i < p.count; i++)
         output[i] = table[input[i] + 128];
+}
+
+struct mj_prelu {
+    int32_t positions, channels;
+    int32_t input_zero_point, slope_zero_point, output_zero_point;
+    int32_t positive_multiplier, positive_shift, negative_multiplier, negative_shift;
+};
+
+/* slope: (channels). */
+MJ_INLINE void mj_prelu(const struct mj_prelu p, const int8_t *input, const int8_t *slope, int8_t *output)
+{
+    for (int32_t position = 0; position < p.positions; position++)
+        for (int32_t channel = 0; channel < p.channels; channel++) {
+            const int32_t x = *input++ - p.input_zero_point;
+            const int32_t scaled =
+                x >= 0 ? mj_multiply_by_quantized_multiplier(x, p.positive_multiplier, p.positive_shift)
+                       : mj_multiply_by_quantized_multiplier(x * (slope[channel] - p.slope_zero_point),
+                                                             p.negative_multiplier, p.negative_shift);
+            *output++ = (int8_t)mj_clamp(scaled + p.output_zero_point, INT8_MIN, INT8_MAX);
+        }
 }
 
 /* x * 2^exponent, saturated. */

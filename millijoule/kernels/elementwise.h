@@ -1,4 +1,4 @@
-/* int8 addition and multiplication of two values, portable. The output may lie over an input of its size.
+/* int8 sums, differences and products of two values, portable. The output may lie over an input of its size.
  *
  * At position i, value a is read from a + i * a_step: a step of 0 repeats one position over all.
  */
@@ -9,8 +9,9 @@
 
 #define MJ_ADD_LEFT_SHIFT 20
 
+/* b_sign: 1 for a sum, -1 for a difference. */
 struct mj_add {
-    int32_t positions, channels, a_step, b_step;
+    int32_t positions, channels, a_step, b_step, b_sign;
     int32_t a_zero_point, b_zero_point, output_zero_point, output_low, output_high;
     int32_t a_multiplier, a_shift, b_multiplier, b_shift, output_multiplier, output_shift;
 };
@@ -23,7 +24,8 @@ MJ_INLINE void mj_add(const struct mj_add p, const int8_t *a, const int8_t *b, i
                                                                   p.a_multiplier, p.a_shift);
             const int32_t y = mj_multiply_by_quantized_multiplier((b[i] - p.b_zero_point) * (1 << MJ_ADD_LEFT_SHIFT),
                                                                   p.b_multiplier, p.b_shift);
-            const int32_t sum = mj_multiply_by_quantized_multiplier(x + y, p.output_multiplier, p.output_shift);
+            const int32_t sum =
+                mj_multiply_by_quantized_multiplier(x + p.b_sign * y, p.output_multiplier, p.output_shift);
             *output++ = (int8_t)mj_clamp(sum + p.output_zero_point, p.output_low, p.output_high);
         }
 }

@@ -17,7 +17,8 @@ from millijoule.ops.activation import (
     Tanh,
 )
 from millijoule.ops.constant import Constant
-from millijoule.ops.conv import Conv2d, ConvTranspose2d, TableConv2d
+from millijoule.ops.conv import Conv2d, TableConv2d
+from millijoule.ops.conv_transpose import ConvTranspose2d
 from millijoule.ops.dense import Dense, RadialBasis
 from millijoule.ops.elementwise import Add, Multiply, Subtract
 from millijoule.ops.norm import BatchNorm, Dropout, LayerNorm, LocalResponseNorm, Scale

@@ -202,14 +202,49 @@ class HardSigmoid(_RealUnary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HardSwish(_RealUnary):
-    """x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3, section 5.2)."""
+class HardSwish(Unary):
+    """x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3, section 5.2).
+
+    int8: equal to TFLM's HARD_SWISH, whose products are int16; the output's scale must be at least 1/128 of the
+    input's.
+    """
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
         return x * (x + 3.0).clamp(0.0, 6.0) / 6.0
 
-    def _real(self, x: np.ndarray) -> np.ndarray:
-        return x * np.clip(x + 3.0, 0.0, 6.0) / 6.0
+    def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
+        fine_scale = quantization.inputs[0].scale / np.float32(128)
+        to_output, exponent = _multiplier16(fine_scale / quantization.output.scale)
+        to_gate, gate_exponent = _multiplier16(fine_scale / (np.float32(3) / np.float32(2**15)))
+        if exponent > 0:
+            raise ValueError(
+                f"the output scale {quantization.output.scale:g} is too small for input scale "
+                f"{quantization.inputs[0].scale:g}; at least 1/128 of it is needed"
+            )
+        fine = x * 128
+        output = _rounding_doubling_high_mul16(fine, to_output)
+        # x / 3 in Q0.15, saturated: where the last shift saturates, the product would too.
+        gate = _saturating_shift_left16(fine, max(gate_exponent - 1, 0))
+        gate = _saturating_shift_left16(_rounding_doubling_high_mul16(gate, to_gate), int(gate_exponent > 0))
+        gate = fixedpoint.rounding_divide_by_pot(gate, max(-gate_exponent, 0))
+        product = output * ((gate + 2**15) >> 1)
+        halves = np.sign(product) * (np.abs(product) >> 15)
+        return saturate_int8(fixedpoint.rounding_divide_by_pot(halves, -exponent) + quantization.output.zero_point)
+
+
+def _multiplier16(real: np.float32) -> tuple[int, int]:
+    """quantize_multiplier with 15 bits."""
+    multiplier, shift = quantize_multiplier(float(real))
+    return min((multiplier + 2**15) >> 16, 2**15 - 1), shift
+
+
+def _rounding_doubling_high_mul16(a: np.ndarray, b: int) -> np.ndarray:
+    """round(a * b / 2**15), ties upwards, for int16 numbers of which b is not the least."""
+    return (a * b + 2**14) >> 15
+
+
+def _saturating_shift_left16(x: np.ndarray, exponent: int) -> np.ndarray:
+    return np.clip(x << exponent, -(2**15), 2**15 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,16 +259,24 @@ class Swish(_RealUnary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Elu(_RealUnary):
-    """x where it is positive, else alpha * (exp(x) - 1) (Clevert et al. 2016)."""
+class Elu(Unary):
+    """x where it is positive, else alpha * (exp(x) - 1) (Clevert et al. 2016).
+
+    int8: in float32, rounded to the nearest step of the output; with alpha 1 equal to TFLM's ELU.
+    """
 
     alpha: float = 1.0
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
         return x.clamp_min(0.0) + self.alpha * x.clamp_max(0.0).expm1()
 
-    def _real(self, x: np.ndarray) -> np.ndarray:
-        return np.maximum(x, 0.0) + self.alpha * np.expm1(np.minimum(x, 0.0))
+    def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
+        real = quantization.inputs[0].scale * x.astype(np.float32)
+        exponential = np.exp(np.minimum(real, 0).astype(np.float64)).astype(np.float32)
+        real = np.where(real < 0, np.float32(self.alpha) * (exponential - np.float32(1)), real)
+        scaled = real * (np.float32(1) / quantization.output.scale)
+        rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
+        return np.clip(rounded + quantization.output.zero_point, -128, 127).astype(np.int8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +292,12 @@ class Gelu(_RealUnary):
 
 @dataclass(frozen=True, kw_only=True)
 class PRelu(Operator):
-    """x where it is positive, else x times a trained slope for each channel (He et al. 2015). Float only."""
+    """x where it is positive, else x times a trained slope for each channel (He et al. 2015).
+
+    int8: the slopes share one scale and zero point; equal to TFLM's PRELU.
+    """
+
+    in_place = (0,)
 
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
         return x
@@ -266,6 +314,42 @@ class PRelu(Operator):
             return x.clamp_min(0.0) + x.clamp_max(0.0) * slope  # type: ignore[operator]
 
         return make_module(self.params(x), forward)
+
+    def int8(  # type: ignore[override]
+        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        positive, negative = self._multipliers(quantization)
+        centred = x.astype(np.int64) - quantization.inputs[0].zero_point
+        slope = weights["slope"].astype(np.int64) - quantization.weights["slope"].zero_point
+        scaled = np.where(
+            centred >= 0,
+            multiply_by_quantized_multiplier(centred, *positive),
+            multiply_by_quantized_multiplier(centred * slope, *negative),
+        )
+        return saturate_int8(scaled + quantization.output.zero_point)
+
+    def call(  # type: ignore[override]
+        self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
+    ) -> tuple[Call, ...]:
+        (positive, positive_shift), (negative, negative_shift) = self._multipliers(quantization)
+        parameters = {
+            "positions": prod(x[:-1]),
+            "channels": x[-1],
+            "input_zero_point": quantization.inputs[0].zero_point,
+            "slope_zero_point": quantization.weights["slope"].zero_point,
+            "output_zero_point": quantization.output.zero_point,
+            "positive_multiplier": positive,
+            "positive_shift": positive_shift,
+            "negative_multiplier": negative,
+            "negative_shift": negative_shift,
+        }
+        return (Call("mj_prelu", "activation.h", parameters, data={"slope": weights["slope"]}),)
+
+    def _multipliers(self, quantization: OperatorQuantization) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(multiplier, shift) of positive numbers, and of products of negative ones with their slopes."""
+        scale, slope = float(quantization.inputs[0].scale), float(quantization.weights["slope"].scale)
+        output = float(quantization.output.scale)
+        return quantize_multiplier(scale / output), quantize_multiplier(scale * slope / output)
 
 
 @dataclass(frozen=True, kw_only=True)

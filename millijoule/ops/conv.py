@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -24,7 +25,6 @@ from millijoule.ops.base import (
     check_choice,
     check_padding,
     check_positive,
-    check_rank,
     fold_input_zero_point,
     make_module,
     pair,
@@ -37,19 +37,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv2d(Operator):
-    """Convolution of a map with `channels` learned kernels, moved by `stride`, in `groups` of channels.
-
-    Input (height, width, in), output (height', width', channels). `groups` = in is a depthwise convolution.
-    int8: weights symmetric per output channel or per tensor (a weight zero point other than 0 comes from uint8
-    models), int32 accumulation and bias, double-rounding requantization; equal to TFLM's CONV_2D and
-    DEPTHWISE_CONV_2D.
-    """
+class Convolution(Operator):
+    """What a convolution and its transpose share."""
 
     channels: int
     kernel: int | Pair
     stride: int | Pair = 1
-    padding: Padding = "valid"
     dilation: int | Pair = 1
     groups: int = 1
     bias: bool = True
@@ -65,24 +58,70 @@ class Conv2d(Operator):
             dilation=self.dilation,
             groups=self.groups,
         )
-        check_padding(self.padding, "same", "valid")
         check_choice("activation", self.activation, Activation)
 
-    def window(self, x: Shape) -> Window:
-        return Window.over(x, pair(self.kernel), pair(self.stride), pair(self.dilation), self.padding)
-
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
-        window = self.window(x)
+    def check_groups(self, x: Shape) -> None:
         for what, count in (("input", x[2]), ("output", self.channels)):
             if count % self.groups:
                 raise ValueError(f"{count} {what} channels cannot be split into {self.groups} groups")
-        return (*window.output, self.channels)
 
     def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
         params = {"weight": Param((self.channels, *pair(self.kernel), x[2] // self.groups))}
         if self.bias:
             params["bias"] = Param((self.channels,), "bias")
         return params
+
+    def int8(  # type: ignore[override]
+        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> np.ndarray:
+        weight = weights["weight"].astype(np.int64) - quantization.weights["weight"].zero_point
+        sums = self.accumulate(x, weight, quantization.inputs[0].zero_point)
+        return self.requantize(sums + (weights["bias"] if self.bias else 0), quantization)
+
+    @abstractmethod
+    def accumulate(self, x: np.ndarray, weight: np.ndarray, zero_point: int) -> np.ndarray:
+        """int64 sums of x (batch, height, width, in) less its zero point times `weight` less its own, without bias."""
+
+    def requantize(self, sums: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
+        """int8 of the sums with bias (…, channels), as an int32 accumulator keeps them."""
+        multiplier, shift = self.multipliers(quantization)
+        scaled = multiply_by_quantized_multiplier(wrap32(sums), multiplier, shift)
+        low, high = activation_range(self.activation, quantization.output)
+        return saturate_int8(scaled + quantization.output.zero_point, low, high)
+
+    def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
+        """(multiplier int32, shift int32) for each output channel."""
+        ratios = (
+            np.float64(quantization.inputs[0].scale)
+            * quantization.weights["weight"].scales.astype(np.float64)
+            / np.float64(quantization.output.scale)
+        )
+        return channel_multipliers(ratios, self.channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv2d(Convolution):
+    """Convolution of a map with `channels` learned kernels, moved by `stride`, in `groups` of channels.
+
+    Input (height, width, in), output (height', width', channels). `groups` = in is a depthwise convolution.
+    int8: weights symmetric per output channel or per tensor (a weight zero point other than 0 comes from uint8
+    models), int32 accumulation and bias, double-rounding requantization; equal to TFLM's CONV_2D and
+    DEPTHWISE_CONV_2D.
+    """
+
+    padding: Padding = "valid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_padding(self.padding, "same", "valid")
+
+    def window(self, x: Shape) -> Window:
+        return Window.over(x, pair(self.kernel), pair(self.stride), pair(self.dilation), self.padding)
+
+    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+        window = self.window(x)
+        self.check_groups(x)
+        return (*window.output, self.channels)
 
     def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
         outputs = prod(self.shape(x))
@@ -115,15 +154,7 @@ class Conv2d(Operator):
 
         return make_module(self.params(x), forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
-        weight = weights["weight"].astype(np.int64) - quantization.weights["weight"].zero_point
-        sums = self.accumulate(x, weight, quantization.inputs[0].zero_point)
-        return self.requantize(sums + (weights["bias"] if self.bias else 0), quantization)
-
     def accumulate(self, x: np.ndarray, weight: np.ndarray, zero_point: int) -> np.ndarray:
-        """int64 sums of x (batch, height, width, in) less its zero point times `weight` less its own, without bias."""
         window = self.window(x.shape[1:])
         padded = window.padded(x, zero_point).astype(np.float64) - zero_point
         # float64 holds every sum of int8 products exactly (below 2**53), and BLAS makes it fast.
@@ -136,13 +167,6 @@ class Conv2d(Operator):
             kernels.transpose(0, 3, 2, 1).reshape(self.groups, -1, self.channels // self.groups),
         )
         return sums.transpose(1, 0, 2).reshape(batch, height, width, self.channels).astype(np.int64)
-
-    def requantize(self, sums: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
-        """int8 of the sums with bias (…, channels), as an int32 accumulator keeps them."""
-        multiplier, shift = self.multipliers(quantization)
-        scaled = multiply_by_quantized_multiplier(wrap32(sums), multiplier, shift)
-        low, high = activation_range(self.activation, quantization.output)
-        return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
@@ -186,91 +210,6 @@ class Conv2d(Operator):
         }
         function = "mj_depthwise_conv2d" if depthwise else "mj_conv2d"
         return (Call(function, "conv.h", parameters, data=data),)
-
-    def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
-        """(multiplier int32, shift int32) for each output channel."""
-        ratios = (
-            np.float64(quantization.inputs[0].scale)
-            * quantization.weights["weight"].scales.astype(np.float64)
-            / np.float64(quantization.output.scale)
-        )
-        return channel_multipliers(ratios, self.channels)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvTranspose2d(Operator):
-    """The transpose of a convolution: each input number adds its kernel to the output, `stride` apart (Zeiler 2010).
-
-    Input (height, width, in), output (height', width', channels) with
-    height' = (height - 1) * stride + (kernel - 1) * dilation + 1 - padding + output_padding: `padding` cuts rows off
-    the ends, `output_padding` adds some at the bottom and right. MACs count one for each input and kernel position.
-    Float only.
-    """
-
-    channels: int
-    kernel: int | Pair
-    stride: int | Pair = 1
-    padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
-    output_padding: Pair = (0, 0)
-    dilation: int | Pair = 1
-    groups: int = 1
-    bias: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("kernel", "stride", "dilation"):
-            object.__setattr__(self, name, pair(getattr(self, name)))
-        check_positive(channels=self.channels, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
-        check_positive(groups=self.groups)
-        if min(*self.padding[0], *self.padding[1], *self.output_padding) < 0:
-            raise ValueError(f"padding {self.padding} and output padding {self.output_padding} must be 0 or more")
-
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
-        check_rank(x, 3, "a map (height, width, channels)")
-        for what, count in (("input", x[2]), ("output", self.channels)):
-            if count % self.groups:
-                raise ValueError(f"{count} {what} channels cannot be split into {self.groups} groups")
-        height, width = (
-            (size - 1) * stride + (kernel - 1) * dilation + 1 - sum(padding) + more
-            for size, stride, kernel, dilation, padding, more in zip(
-                x[:2],
-                pair(self.stride),
-                pair(self.kernel),
-                pair(self.dilation),
-                self.padding,
-                self.output_padding,
-                strict=True,
-            )
-        )
-        if height < 1 or width < 1:
-            raise ValueError(f"padding {self.padding} leaves an output of {height} x {width}; use less padding")
-        return (height, width, self.channels)
-
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
-        params = {"weight": Param((self.channels, *pair(self.kernel), x[2] // self.groups))}
-        return params | {"bias": Param((self.channels,), "bias")} if self.bias else params
-
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
-        return OperatorCost(
-            macs=prod(x) * prod(pair(self.kernel)) * (self.channels // self.groups),
-            additions=prod(self.shape(x)) if self.bias else 0,
-        )
-
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
-        import torch.nn.functional as F
-
-        (top, bottom), (left, right) = self.padding
-        ends = (-left, self.output_padding[1] - right, -top, self.output_padding[0] - bottom)
-
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            # (groups * out, h, w, in) -> torch's (groups * in, out, h, w)
-            weight = module.weight.unflatten(0, (self.groups, -1)).permute(0, 4, 1, 2, 3)  # type: ignore[operator]
-            y = F.conv_transpose2d(
-                x, weight.flatten(0, 1), None, pair(self.stride), 0, 0, self.groups, pair(self.dilation)
-            )
-            y = F.pad(y, ends)
-            return y if module.bias is None else y + module.bias[:, None, None]  # type: ignore[index]
-
-        return make_module(self.params(x), forward)
 
 
 @dataclass(frozen=True, kw_only=True)

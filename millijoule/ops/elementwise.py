@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -71,14 +71,14 @@ class _Elementwise(Operator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Add(_Elementwise):
-    """The sum of two values.
+class _Sum(_Elementwise):
+    """What a sum and a difference share."""
 
-    int8: both inputs are brought to twice the larger scale with 20 bits more, added and rescaled; equal to TFLM's ADD.
-    """
+    sign: ClassVar[int]
+    """Of the second value."""
 
     def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
-        return self._module(lambda a, b: a + b)
+        return self._module(lambda a, b: a + self.sign * b)
 
     def int8(  # type: ignore[override]
         self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
@@ -88,7 +88,7 @@ class Add(_Elementwise):
             multiply_by_quantized_multiplier((x.astype(np.int64) - q.zero_point) << ADD_LEFT_SHIFT, *m)
             for x, q, m in zip(_aligned(a, b), quantization.inputs, (multiplier_a, multiplier_b), strict=True)
         ]
-        total = multiply_by_quantized_multiplier(scaled[0] + scaled[1], *multiplier)
+        total = multiply_by_quantized_multiplier(scaled[0] + self.sign * scaled[1], *multiplier)
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(total + quantization.output.zero_point, low, high)
 
@@ -104,7 +104,7 @@ class Add(_Elementwise):
             calls = self._dsp_call(a, quantization)
             if calls is not None:
                 return calls
-        parameters = self._parameters(a, b, quantization)
+        parameters = self._parameters(a, b, quantization) | {"b_sign": self.sign}
         for name, (multiplier, shift) in zip(("a", "b", "output"), self._multipliers(quantization), strict=True):
             parameters |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
         return (Call("mj_add", "elementwise.h", parameters, inputs=(0, 1)),)
@@ -114,8 +114,8 @@ class Add(_Elementwise):
         multiplier_a, multiplier_b, (multiplier, shift) = self._multipliers(quantization)
         every = np.arange(-128, 128, dtype=np.int64)
         tables = [
-            multiply_by_quantized_multiplier((every - q.zero_point) << ADD_LEFT_SHIFT, *m)
-            for q, m in zip(quantization.inputs, (multiplier_a, multiplier_b), strict=True)
+            sign * multiply_by_quantized_multiplier((every - q.zero_point) << ADD_LEFT_SHIFT, *m)
+            for sign, q, m in zip((1, self.sign), quantization.inputs, (multiplier_a, multiplier_b), strict=True)
         ]
         low, high = (np.array([sum(int(pick(table)) for table in tables)]) for pick in (np.min, np.max))
         scaling = dsp.scaling_table(
@@ -138,6 +138,23 @@ class Add(_Elementwise):
                 f"the output scale {quantization.output.scale:g} is too small for input scales {a:g} and {b:g}"
             )
         return tuple(quantize_multiplier(ratio) for ratio in ratios)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(_Sum):
+    """The sum of two values.
+
+    int8: both inputs are brought to twice the larger scale with 20 bits more, added and rescaled; equal to TFLM's ADD.
+    """
+
+    sign = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subtract(_Sum):
+    """The first value less the second. int8: as Add; equal to TFLM's SUB."""
+
+    sign = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,14 +188,6 @@ class Multiply(_Elementwise):
         """(multiplier, shift) of the product."""
         a, b = (float(q.scale) for q in quantization.inputs)
         return quantize_multiplier(a * b / float(quantization.output.scale))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subtract(_Elementwise):
-    """The first value less the second. Float only."""
-
-    def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
-        return self._module(lambda a, b: a - b)
 
 
 def _aligned(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,11 @@ from millijoule.model import Quantization
 from millijoule.ops.activation import Relu6, Sigmoid, Softmax, Tanh
 from millijoule.ops.pool import AveragePool2d, GlobalMaxPool, MaxPool2d
 from millijoule.ops.rearrange import Rearrangement
+from millijoule.ops.resize import Resize2d
 from millijoule.ops.shape import Concat, Flatten, Pad, Reshape
 
 # Operators whose inputs and output share one scale and zero point in TFLite.
-SAME_SCALE = (MaxPool2d, AveragePool2d, GlobalMaxPool, Relu6, Pad, Flatten, Reshape, Concat, Rearrangement)
+SAME_SCALE = (MaxPool2d, AveragePool2d, GlobalMaxPool, Relu6, Pad, Flatten, Reshape, Concat, Rearrangement, Resize2d)
 
 
 def prescribed_output(op: Operator) -> Quantization | None:

@@ -93,17 +93,22 @@ def _strides(x: Shape) -> tuple[int, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Slice(Rearrangement):
-    """A part of the input: `size` numbers along each axis from `begin` on."""
+    """A part of the input: `size` numbers along each axis from `begin` on, `step` apart (default: 1).
+
+    int8: bytes are copied; equal to TFLM's SLICE and STRIDED_SLICE.
+    """
 
     begin: Shape
     size: Shape
+    step: Shape | None = None
 
     def __post_init__(self) -> None:
-        check_positive(size=self.size)
+        check_positive(size=self.size, step=self._step)
 
     def shape(self, x: Shape) -> Shape:  # type: ignore[override]
-        fits = len(x) == len(self.begin) == len(self.size) and all(
-            begin >= 0 and begin + size <= length for begin, size, length in zip(self.begin, self.size, x, strict=True)
+        fits = len(x) == len(self.begin) == len(self.size) == len(self._step) and all(
+            begin >= 0 and begin + (size - 1) * step < length
+            for begin, size, step, length in zip(self.begin, self.size, self._step, x, strict=True)
         )
         if not fits:
             raise ValueError(f"the input has shape {x}; a slice of {self.size} from {self.begin} does not lie in it")
@@ -112,7 +117,11 @@ class Slice(Rearrangement):
     def walk(self, x: Shape) -> Walk:
         strides = _strides(x)
         offset = sum(begin * stride for begin, stride in zip(self.begin, strides, strict=True))
-        return Walk(self.size, strides, offset)
+        return Walk(self.size, tuple(a * b for a, b in zip(strides, self._step, strict=True)), offset)
+
+    @property
+    def _step(self) -> Shape:
+        return self.step or (1,) * len(self.size)
 
 
 @dataclass(frozen=True, kw_only=True)

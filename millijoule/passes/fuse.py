@@ -5,9 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from millijoule.graph import Node
-from millijoule.ops import Add, AveragePool2d, Conv2d, Dense, MaxPool2d, Multiply, Relu, Relu6
+from millijoule.ops import (
+    Add,
+    AveragePool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Dense,
+    MaxPool2d,
+    Multiply,
+    Relu,
+    Relu6,
+    Subtract,
+)
 from millijoule.ops.base import Activation
 from millijoule.passes.draft import Draft, Network, apply
+
+FUSED = (Conv2d, ConvTranspose2d, Dense, Add, Subtract, Multiply, MaxPool2d, AveragePool2d)
 
 
 def fuse_activations(network: Network) -> Network:
@@ -15,8 +28,8 @@ def fuse_activations(network: Network) -> Network:
 
         conv ─▶ relu ─▶   becomes   conv with activation ─▶
 
-    For convolutions, dense layers, additions, multiplications and pools that have no activation yet and that nothing
-    else reads. After it: a Relu or Relu6 that is left follows none of these; outputs are equal.
+    For convolutions and their transposes, dense layers, sums, differences, products and pools that have no activation
+    yet and that nothing else reads. After it: a Relu or Relu6 that is left follows none of these; outputs are equal.
     """
     return apply(network, _fuse)
 
@@ -27,7 +40,7 @@ def _fuse(draft: Draft, node: Node) -> None:
     producer = draft.producer(node)
     if (
         producer is not None
-        and isinstance(producer.op, Conv2d | Dense | Add | Multiply | MaxPool2d | AveragePool2d)
+        and isinstance(producer.op, FUSED)
         and producer.op.activation == "none"
         and draft.is_read_once(producer.name)
     ):

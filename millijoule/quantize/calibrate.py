@@ -10,7 +10,8 @@ import numpy as np
 from millijoule.errors import DataError, ModelError, OptionError
 from millijoule.graph import Graph, Operator
 from millijoule.model import Model, Quantization
-from millijoule.ops.conv import Conv2d
+from millijoule.ops import Dense, PRelu
+from millijoule.ops.conv import Convolution
 from millijoule.passes import simplify
 from millijoule.quantize.ranges import RangeChoice, observe_ranges
 from millijoule.quantize.scales import fixed_input, separate_shared_scales, value_quantization
@@ -100,12 +101,13 @@ def _integer_model(model: Model, values: dict[str, Quantization], dense_per_chan
         if not arrays:
             continue
         input_scale = float(values[node.inputs[0]].scale)
-        weight, bias = arrays["weight"], arrays.get("bias")
-        per_channel = dense_per_channel or isinstance(node.op, Conv2d)
+        name = "slope" if isinstance(node.op, PRelu) else "weight"
+        weight, bias = arrays[name], arrays.get("bias")
+        per_channel = isinstance(node.op, Convolution) or (dense_per_channel and isinstance(node.op, Dense))
         scales = _weight_scales(weight, bias, input_scale, per_channel)
-        quantization[f"{node.name}.weight"] = Quantization(scales)
+        quantization[f"{node.name}.{name}"] = Quantization(scales)
         columns = scales.astype(np.float64).reshape(-1, *(1 for _ in weight.shape[1:]))
-        weights[f"{node.name}.weight"] = np.clip(_round(weight / columns), -127, 127).astype(np.int8)
+        weights[f"{node.name}.{name}"] = np.clip(_round(weight / columns), -127, 127).astype(np.int8)
         if bias is not None:
             weights[f"{node.name}.bias"] = _round(bias / (input_scale * scales.astype(np.float64))).astype(np.int32)
     return replace(model, weights=weights, quantization=quantization)

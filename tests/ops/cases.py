@@ -318,17 +318,30 @@ CASES: dict[str, Case] = {
     "leaky_relu_steep": case(LeakyRelu(slope=1.5), (11,), output=B),
     "leaky_relu_negative": case(LeakyRelu(slope=-0.3), (11,), output=COARSE),
     "prelu": case(PRelu(), MAP),
-    "prelu_of_features": case(PRelu(), (9,)),
+    "prelu_of_features": case(PRelu(), (9,), quantization=(HIGHEST,)),
+    "prelu_zero_point": case(PRelu(), SMALL_MAP, weight_zero_point=-100, output=COARSE),
+    "prelu_shift_left": case(PRelu(), (9,), quantization=(COARSE,), output=B),
     "hard_sigmoid": case(HardSigmoid(), MAP, tflm_lacks=ROUNDED_REAL),
     "factor": case(Factor(factor=0.17), MAP, tflm_lacks=ROUNDED_REAL),
-    "hard_swish": case(HardSwish(), MAP, tflm_lacks=ROUNDED_REAL),
+    "hard_swish": case(HardSwish(), MAP),
+    "hard_swish_coarse": case(HardSwish(), (11,), quantization=(COARSE,)),
+    "hard_swish_fine": case(HardSwish(), (11,), quantization=(FINE,)),
+    "hard_swish_zero_point": case(HardSwish(), (11,), quantization=(LOWEST,), output=B),
+    "hard_swish_tie": case(
+        HardSwish(), (64,), quantization=(Quantization.of(0.10670596, 55),), output=Quantization.of(0.095511, -64)
+    ),
     "swish": case(Swish(), MAP, tflm_lacks=ROUNDED_REAL),
     "swish_coarse": case(Swish(), (11,), quantization=(COARSE,), tflm_lacks=ROUNDED_REAL),
-    "elu": case(Elu(), MAP, tflm_lacks=ROUNDED_REAL),
-    "elu_alpha": case(Elu(alpha=0.3), (11,), quantization=(LOWEST,), tflm_lacks=ROUNDED_REAL),
+    "elu": case(Elu(), MAP),
+    "elu_coarse": case(Elu(), (11,), quantization=(COARSE,), output=B),
+    "elu_alpha": case(Elu(alpha=0.3), (11,), quantization=(LOWEST,), tflm_lacks="an alpha"),
     "gelu": case(Gelu(), MAP, tflm_lacks=ROUNDED_REAL),
     "subtract": case(Subtract(), SMALL_MAP, SMALL_MAP),
     "subtract_relu": case(Subtract(activation="relu"), (9,), (9,)),
+    "subtract_relu6": case(Subtract(activation="relu6"), (9,), (9,), quantization=(A, COARSE)),
+    "subtract_saturates": case(Subtract(), (9,), (9,), output=FINE),
+    "subtract_far_scales": case(Subtract(), (9,), (9,), quantization=(COARSE, FINE)),
+    "subtract_zero_points": case(Subtract(), (9,), (9,), quantization=(LOWEST, HIGHEST)),
     "add_of_channels": case(Add(), SMALL_MAP, (4,), tflm_lacks=ALIGNED_LEFT),
     "add_of_pixel": case(Add(activation="relu"), SMALL_MAP, PIXEL),
     "multiply_of_pixel": case(Multiply(), SMALL_MAP, PIXEL),
@@ -343,6 +356,7 @@ CASES: dict[str, Case] = {
     "global_max_pool": case(GlobalMaxPool(), MAP),
     "global_max_pool_kept": case(GlobalMaxPool(keep_dims=True), MAP),
     "slice": case(Slice(begin=(1, 0, 2), size=(3, 6, 2)), MAP),
+    "slice_strided": case(Slice(begin=(0, 1, 1), size=(3, 2, 3), step=(3, 4, 1)), MAP),
     "slice_of_features": case(Slice(begin=(3,), size=(5,)), (9,)),
     "slice_of_sequence": case(Slice(begin=(2, 1), size=(1, 4)), SEQUENCE),
     "channel_shuffle": case(ChannelShuffle(groups=3), (3, 4, 12), tflm_lacks=SHUFFLE),
@@ -353,19 +367,41 @@ CASES: dict[str, Case] = {
     "transpose": case(Transpose(order=(2, 0, 1)), MAP),
     "transpose_of_sequence": case(Transpose(order=(1, 0)), SEQUENCE),
     "resize_nearest_asymmetric": case(Resize2d(size=(6, 12), align="asymmetric"), SMALL_MAP),
-    "resize_nearest_uneven": case(Resize2d(size=(5, 3), align="asymmetric"), SMALL_MAP, no_int8="no whole factor"),
-    "resize_nearest_half_pixel": case(Resize2d(size=(5, 9)), SMALL_MAP, no_int8="no whole factor"),
-    "resize_bilinear": case(Resize2d(size=(5, 9), mode="bilinear"), SMALL_MAP, no_int8="bilinear"),
-    "resize_bilinear_smaller": case(Resize2d(size=(3, 4), mode="bilinear"), MAP, no_int8="bilinear"),
-    "resize_bilinear_corners": case(
-        Resize2d(size=(5, 9), mode="bilinear", align="corners"), SMALL_MAP, no_int8="bilinear"
-    ),
+    "resize_nearest_uneven": case(Resize2d(size=(5, 3), align="asymmetric"), SMALL_MAP),
+    "resize_nearest_half_pixel": case(Resize2d(size=(5, 9)), SMALL_MAP),
+    "resize_nearest_corners": case(Resize2d(size=(5, 9), align="corners"), SMALL_MAP),
+    "resize_bilinear": case(Resize2d(size=(5, 9), mode="bilinear"), SMALL_MAP),
+    "resize_bilinear_smaller": case(Resize2d(size=(3, 4), mode="bilinear"), MAP),
+    "resize_bilinear_corners": case(Resize2d(size=(5, 9), mode="bilinear", align="corners"), SMALL_MAP),
+    "resize_bilinear_asymmetric": case(Resize2d(size=(8, 3), mode="bilinear", align="asymmetric"), SMALL_MAP),
+    "resize_bilinear_to_pixel": case(Resize2d(size=(1, 1), mode="bilinear", align="corners"), SMALL_MAP),
+    "resize_bilinear_of_pixel": case(Resize2d(size=(3, 2), mode="bilinear"), PIXEL),
     "conv_transpose2d": case(ConvTranspose2d(channels=3, kernel=3, stride=2), SMALL_MAP),
+    "conv_transpose2d_same": case(
+        ConvTranspose2d(channels=3, kernel=4, stride=2, padding=((1, 1), (1, 1)), activation="relu"), SMALL_MAP
+    ),
     "conv_transpose2d_padded": case(
-        ConvTranspose2d(channels=3, kernel=(3, 4), stride=2, padding=((1, 1), (0, 2)), output_padding=(1, 0)), SMALL_MAP
+        ConvTranspose2d(channels=3, kernel=(3, 4), stride=2, padding=((1, 1), (0, 2)), output_padding=(1, 0)),
+        SMALL_MAP,
+        tflm_lacks="more padding after than before",
+    ),
+    "conv_transpose2d_uneven": case(
+        ConvTranspose2d(channels=5, kernel=(2, 3), stride=(1, 2), padding=((0, 1), (0, 1))), MAP, weight_scale=0.004
+    ),
+    "conv_transpose2d_gaps": case(
+        ConvTranspose2d(channels=2, kernel=2, stride=3, output_padding=(1, 1), bias=False, activation="relu6"),
+        SMALL_MAP,
     ),
     "conv_transpose2d_groups": case(
-        ConvTranspose2d(channels=6, kernel=2, stride=(1, 3), groups=2, dilation=2, bias=False), SMALL_MAP
+        ConvTranspose2d(channels=6, kernel=2, stride=(1, 3), groups=2, dilation=2, bias=False),
+        SMALL_MAP,
+        tflm_lacks="groups and dilation",
+    ),
+    "conv_transpose2d_extreme": case(
+        ConvTranspose2d(channels=4, kernel=3, stride=2), MAP, quantization=(HIGHEST,), weights="extreme"
+    ),
+    "conv_transpose2d_shift_left": case(
+        ConvTranspose2d(channels=4, kernel=2), MAP, output=A, weights="few", weight_scale=3.0, largest_bias=20
     ),
     "mat_mul": case(MatMul(), (5, 3), (3, 7)),
     "mat_mul_transposed": case(MatMul(transpose_b=True), (2, 5, 3), (2, 7, 3)),
@@ -401,11 +437,12 @@ def int8_model(name: str) -> Model:
     quantization = dict(zip((f"input{i}" for i in range(len(entry.inputs))), _inputs(entry), strict=True))
     weights = {}
     params = entry.op.params(*entry.inputs)
-    if "weight" in params:
-        shape = params["weight"].shape
-        weights["weight"] = _weight(rng, shape, entry.weights)
-        scales = rng.uniform(0.002, 0.01, shape[0]) if entry.weight_scale is None else [entry.weight_scale]
-        quantization["op.weight"] = Quantization(np.array(scales, np.float32), entry.weight_zero_point)
+    for key in params.keys() & {"weight", "slope"}:
+        shape = params[key].shape
+        weights[key] = _weight(rng, shape, entry.weights)
+        per_channel = entry.weight_scale is None and key == "weight"
+        scales = rng.uniform(0.002, 0.01, shape[0]) if per_channel else [entry.weight_scale or 0.01]
+        quantization[f"op.{key}"] = Quantization(np.array(scales, np.float32), entry.weight_zero_point)
     if "bias" in params:
         largest = entry.largest_bias
         weights["bias"] = rng.integers(-largest, largest, params["bias"].shape, np.int32, endpoint=True)
@@ -438,7 +475,7 @@ def dequantized(model: Model) -> dict[str, np.ndarray]:
     node = model.graph.nodes[0]
     reals = {}
     for key, array in model.node_weights(node).items():
-        weight = model.quantization[f"{node.name}.weight"]
+        weight = model.quantization[f"{node.name}.{'weight' if key == 'bias' else key}"]
         scales, zero_point = weight.scales.astype(np.float64), weight.zero_point
         if key == "bias":
             scales, zero_point = scales * np.float64(model.quantization[node.inputs[0]].scale), 0

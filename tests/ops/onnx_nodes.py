@@ -125,7 +125,7 @@ def _conv_transpose2d(add: Writer, op: ops.ConvTranspose2d, shapes: Sequence[Sha
     # (channels, h, w, in / groups) -> (in, channels / groups, h, w)
     groups = np.split(add.weights["weight"], op.groups)
     weight = np.concatenate([group.transpose(3, 0, 1, 2) for group in groups])
-    return add(
+    y = add(
         "ConvTranspose",
         x,
         weight,
@@ -136,6 +136,7 @@ def _conv_transpose2d(add: Writer, op: ops.ConvTranspose2d, shapes: Sequence[Sha
         output_padding=op.output_padding,
         **_placed(op.padding),
     )
+    return add.activation(op, y)
 
 
 def _dense(add: Writer, op: ops.Dense, shapes: Sequence[Shape], x: str) -> str:
@@ -226,8 +227,9 @@ def _pad(add: Writer, op: ops.Pad, shapes: Sequence[Shape], x: str) -> str:
 
 
 def _slice(add: Writer, op: ops.Slice, shapes: Sequence[Shape], x: str) -> str:
-    ends = np.add(op.begin, op.size)
-    return add("Slice", x, np.array(op.begin), ends, np.arange(1, len(op.begin) + 1))
+    steps = op.step or (1,) * len(op.size)
+    ends = np.add(op.begin, np.multiply(np.subtract(op.size, 1), steps)) + 1
+    return add("Slice", x, np.array(op.begin), ends, np.arange(1, len(op.begin) + 1), np.array(steps))
 
 
 def _channel_shuffle(add: Writer, op: ops.ChannelShuffle, shapes: Sequence[Shape], x: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from math import prod
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -68,7 +69,8 @@ def slices(draw):
     shape = draw(values)
     begin = tuple(draw(st.integers(0, size - 1)) for size in shape)
     size = tuple(draw(st.integers(1, length)) for length in shape)
-    return ops.Slice(begin=begin, size=size), (shape,)
+    step = draw(st.one_of(st.none(), st.tuples(*(tiny for _ in shape))))
+    return ops.Slice(begin=begin, size=size, step=step), (shape,)
 
 
 @st.composite
@@ -98,7 +100,7 @@ def attentions(draw):
 
 @st.composite
 def resizes(draw):
-    mode, align = draw(st.sampled_from(list(ops.resize.TORCH_MODES)))
+    mode, align = (draw(st.sampled_from(get_args(choice))) for choice in (ops.resize.ResizeMode, ops.resize.Align))
     return ops.Resize2d(size=(draw(small), draw(small)), mode=mode, align=align), (draw(maps),)
 
 
@@ -121,7 +123,12 @@ OPERATORS: dict[type[Operator], st.SearchStrategy] = {
     ops.Constant: on(values, ops.Constant, output=values, learned=st.booleans()),
     ops.Conv2d: on(maps, ops.Conv2d, padding=paddings, activation=activations, **convolutions),
     ops.ConvTranspose2d: on(
-        maps, ops.ConvTranspose2d, padding=st.tuples(sides, sides), output_padding=sides, **convolutions
+        maps,
+        ops.ConvTranspose2d,
+        padding=st.tuples(sides, sides),
+        output_padding=sides,
+        activation=activations,
+        **convolutions,
     ),
     ops.Dense: on(values, ops.Dense, features=small, bias=st.booleans(), activation=activations),
     ops.DepthToSpace: on(maps, ops.DepthToSpace, block=st.integers(1, 2), order=st.sampled_from(["depth", "channel"])),
@@ -204,11 +211,7 @@ def zeros(op: Operator, shapes: tuple[Shape, ...]) -> dict[str, np.ndarray]:
 
 def lacks_int8(op: Operator, shapes: tuple[Shape, ...]) -> bool:
     """Attributes for which an operator that has an int8 form says that it has none."""
-    if isinstance(op, ops.AveragePool2d):
-        return op.count_padding and not op.window(shapes[0]).pads_nothing
-    return isinstance(op, ops.Resize2d) and (
-        (op.mode, op.align) != ("nearest", "asymmetric") or any(a % b for a, b in zip(op.size, shapes[0], strict=False))
-    )
+    return isinstance(op, ops.AveragePool2d) and op.count_padding and not op.window(shapes[0]).pads_nothing
 
 
 def int8_output(model: Model) -> np.ndarray:
@@ -218,7 +221,7 @@ def int8_output(model: Model) -> np.ndarray:
     return node.op.int8(
         *(np.zeros((2, *shape), np.int8) for shape in shapes),
         weights={name: np.zeros(p.shape, np.int32 if p.kind == "bias" else np.int8) for name, p in params},
-        quantization=OperatorQuantization((scale,) * len(shapes), {"weight": scale}, scale),
+        quantization=OperatorQuantization((scale,) * len(shapes), {"weight": scale, "slope": scale}, scale),
     )
 
 
@@ -282,7 +285,8 @@ WRONG = [
     (lambda: ops.Slice(begin=(0,), size=(0,)), r"size is \(0,\)"),
     (lambda: ops.ConvTranspose2d(channels=1, kernel=2, output_padding=(-1, 0)), r"output padding \(-1, 0\)"),
     (lambda: ops.Resize2d(size=(0, 4)), r"size is \(0, 4\)"),
-    (lambda: ops.Resize2d(size=(4, 4), mode="nearest", align="corners"), "mode nearest with align corners"),
+    (lambda: ops.Resize2d(size=(4, 4), mode="cubic"), "mode is 'cubic'"),
+    (lambda: ops.Slice(begin=(0,), size=(2,), step=(0,)), r"step is \(0,\)"),
     (lambda: ops.DepthToSpace(block=2, order="rows"), "order is 'rows'"),
     # Shapes: both numbers of the first thing that does not suit.
     (lambda: ops.Conv2d(channels=3, kernel=4).shape((3, 9, 1)), "over 4 rows of height, the padded input has 3"),

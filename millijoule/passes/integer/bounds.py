@@ -28,9 +28,8 @@ MOVES = (
     ops.DepthToSpace,
     ops.SpaceToDepth,
     ops.Transpose,
-    ops.Resize2d,
 )
-GROWING = (*MOVES, ops.Add, ops.MaxPool2d, ops.AveragePool2d, ops.GlobalMaxPool)
+GROWING = (*MOVES, ops.Resize2d, ops.Add, ops.MaxPool2d, ops.AveragePool2d, ops.GlobalMaxPool)
 """Operators whose output never decreases when an input grows."""
 
 
@@ -75,12 +74,15 @@ def bounds(model: Model) -> dict[str, Bounds]:
 
 
 def _bound(model: Model, node: Node, x: list[Bounds]) -> Bounds:
-    if isinstance(node.op, ops.Conv2d | ops.Dense):
+    if isinstance(node.op, ops.Conv2d | ops.ConvTranspose2d | ops.Dense):
         return _bound_sums(model, node, node.op, x[0])
     if isinstance(node.op, Unary):
         return _bound_table(model, node, x[0])
     if isinstance(node.op, GROWING) or _sum_stays_in_order(model, node):
         return Bounds(_run(model, node, [each.low for each in x]), _run(model, node, [each.high for each in x]))
+    if isinstance(node.op, ops.Subtract):
+        a, b = x
+        return Bounds(_run(model, node, [a.low, b.high]), _run(model, node, [a.high, b.low]))
     if isinstance(node.op, ops.Multiply) and _product_stays_in_order(model, node, node.op):
         corners = [_run(model, node, [a, b]) for a in (x[0].low, x[0].high) for b in (x[1].low, x[1].high)]
         return Bounds(np.minimum.reduce(corners), np.maximum.reduce(corners))
@@ -97,7 +99,7 @@ def _run(model: Model, node: Node, x: list[np.ndarray]) -> np.ndarray:
     return node.op.int8(*batch, weights=model.node_weights(node), quantization=model.node_quantization(node))[0]
 
 
-def _bound_sums(model: Model, node: Node, op: ops.Conv2d | ops.Dense, x: Bounds) -> Bounds:
+def _bound_sums(model: Model, node: Node, op: ops.Conv2d | ops.ConvTranspose2d | ops.Dense, x: Bounds) -> Bounds:
     """A sum is least where every input with a positive weight is least, and every other one largest."""
     quantization, weights = model.node_quantization(node), model.node_weights(node)
     zero_point = quantization.inputs[0].zero_point

@@ -15,12 +15,14 @@ from millijoule.ops.activation import Unary
 BY_CHANNEL = (
     Unary,
     ops.Add,
+    ops.Subtract,
     ops.Multiply,
     ops.MaxPool2d,
     ops.AveragePool2d,
     ops.GlobalAveragePool,
     ops.GlobalMaxPool,
     ops.Pad,
+    ops.Resize2d,
 )
 """Operators that compute channel c of the output from channel c of the inputs, each channel in the same way."""
 
