@@ -16,6 +16,7 @@ from millijoule.cost.device import Device, load_device, target_of
 from millijoule.emit import emit, identifier, layer_symbols
 from millijoule.errors import DataError, DoesNotFit, OptionError
 from millijoule.model import Model
+from millijoule.ops.opaque import check_known
 from millijoule.passes.integer import reduce
 from millijoule.plan import Plan, plan
 from millijoule.plan.verify import verify
@@ -61,6 +62,7 @@ def deploy(
     device = load_device(device) if isinstance(device, str) else device
     target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
     check_replaceable(target)
+    check_known(model.graph)
     float_model = None if model.is_int8 else model
     if float_model is not None:
         if data is None:

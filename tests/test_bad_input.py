@@ -142,7 +142,7 @@ def test_operators_and_shapes_that_cannot_be_used(here, capsys):
     file = build(case("conv2d"))
     make_custom(file)
     Path("custom.tflite").write_bytes(pack(file))
-    assert_refused(deploy(capsys, "custom.tflite"), r"^error: custom\.tflite: .*CUSTOM 'MyOp' .*supported are ADD")
+    assert_refused(deploy(capsys, "custom.tflite"), r"^error: network 'custom' .*'op' \(CUSTOM 'MyOp'\)")
     file = build(case("conv2d"))
     set_signature("input0", -1, -1, 6, 4)(file)
     Path("dynamic.tflite").write_bytes(pack(file))

@@ -15,6 +15,7 @@ from millijoule.cost.receptive import Field, Span, receptive_fields
 from millijoule.errors import OptionError
 from millijoule.graph import Graph, Node, Param
 from millijoule.model import Model
+from millijoule.ops import Opaque
 from millijoule.passes import simplify
 
 PRECISIONS = {"float32": 4, "float16": 2, "int8": 1}
@@ -33,7 +34,11 @@ KINDS = {
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One node's cost; see DEFINITIONS. operator: its class name. family: `convolution`, `dense` or `other`."""
+    """One node's cost; see DEFINITIONS.
+
+    operator: its class name, or what another tool calls it if it is not known. family: `convolution`, `dense` or
+    `other`.
+    """
 
     name: str
     operator: str
@@ -67,8 +72,8 @@ class LayerCost:
 class Cost:
     """What one inference of a network costs. See DEFINITIONS for each figure.
 
-    not_counted: the layers whose operator is not known. If there are any, params, MACs and everything that follows
-    from them are lower bounds: `at_least` is True.
+    not_counted: layer → operator, as its tool calls it, of the layers whose operator is not known. If there are any,
+    params, MACs and everything that follows from them are lower bounds: `at_least` is True.
     """
 
     name: str
@@ -95,17 +100,21 @@ class Cost:
     intensity: float | None
     params_by_family: dict[str, int]
     macs_by_family: dict[str, int]
-    not_counted: tuple[str, ...]
+    not_counted: dict[str, str]
     layers: tuple[LayerCost, ...]
 
     @property
     def at_least(self) -> bool:
         return bool(self.not_counted)
 
+    @property
+    def named_not_counted(self) -> str:
+        """`topk_3 (TopK), scan (Scan)`."""
+        return ", ".join(f"{layer} ({operator})" for layer, operator in self.not_counted.items())
+
     def to_json(self) -> dict[str, Any]:
         """The fields by name; `layers` is a list of the layers' fields by name."""
         return asdict(self) | {
-            "not_counted": list(self.not_counted),
             "layers": [_layer_json(each) for each in self.layers],
         }
 
@@ -170,7 +179,7 @@ def cost(network: Model | Graph, bytes_per_weight: int | None = None) -> Cost:
         intensity=2 * macs / moved if moved else None,
         params_by_family=_by_family(layers, "params"),
         macs_by_family=_by_family(layers, "macs"),
-        not_counted=tuple(layer.name for layer in layers if not layer.counted),
+        not_counted={layer.name: layer.operator for layer in layers if not layer.counted},
         layers=layers,
     )
 
@@ -186,7 +195,7 @@ def _layer(
     family = _family(node)
     return LayerCost(
         name=node.name,
-        operator=type(node.op).__name__,
+        operator=node.op.operator if isinstance(node.op, Opaque) else type(node.op).__name__,
         family={"conv": "convolution", "dense": "dense"}.get(family, "other"),
         output_shape=output,
         params=sum(param.count for param in params if param.trainable),

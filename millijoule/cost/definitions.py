@@ -49,8 +49,8 @@ DEFINITIONS = {
     "stride": "Rows and columns of the network's input between neighbouring positions of the output.",
     "params_by_family": "Parameters in convolutions, in dense (fully connected) layers, and in others.",
     "macs_by_family": "MACs in convolutions, in dense (fully connected) layers, and in others.",
-    "not_counted": "Layers whose operator is not known. Their work is missing from every total, which is then a lower "
-    "bound.",
+    "not_counted": "Layers whose operator is not known, each with its tool's name for the operator. Their work is "
+    "missing from every total, which is then a lower bound.",
     "read_bytes": "Bytes of a layer's inputs and arrays.",
     "written_bytes": "Bytes of a layer's output.",
     "live_bytes": "Bytes that are live while the layer runs, by the rule of peak_ram_bytes.",

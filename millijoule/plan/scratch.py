@@ -5,6 +5,7 @@ from __future__ import annotations
 from millijoule.errors import ModelError
 from millijoule.graph import Graph
 from millijoule.model import Model
+from millijoule.ops.opaque import check_known
 from millijoule.target import SCALAR, Target
 
 
@@ -16,6 +17,7 @@ def scratch_bytes(model: Model | Graph, target: Target = SCALAR) -> dict[str, in
     """
     if isinstance(model, Graph) or not model.is_int8:
         return {}
+    check_known(model.graph)
     needed = {}
     for node in model.graph.nodes:
         if node.op.alias:

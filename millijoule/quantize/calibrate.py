@@ -12,6 +12,7 @@ from millijoule.graph import Graph, Operator
 from millijoule.model import Model, Quantization
 from millijoule.ops import Dense, PRelu
 from millijoule.ops.conv import Convolution
+from millijoule.ops.opaque import check_known
 from millijoule.passes import simplify
 from millijoule.quantize.ranges import RangeChoice, observe_ranges
 from millijoule.quantize.scales import fixed_input, separate_shared_scales, value_quantization
@@ -54,6 +55,7 @@ def quantize(
         raise OptionError(f"ranges is '{ranges}'; it must be one of {', '.join(get_args(RangeChoice))}")
     if samples < 1:
         raise OptionError(f"samples is {samples}; it must be 1 or more")
+    check_known(model.graph)
     model = simplify(model)
     _check_operators(model.graph)
     model = separate_shared_scales(model)

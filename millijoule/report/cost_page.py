@@ -11,7 +11,7 @@ from string import Template
 import millijoule
 from millijoule.cost import Cost
 from millijoule.cost.definitions import DEFINITIONS
-from millijoule.report.costs import LAYER_COLUMNS, layer_cells, total_cells, totals
+from millijoule.report.costs import LAYER_COLUMNS, layer_cells, not_counted_note, total_cells, totals
 from millijoule.report.files import read_part, write_text
 from millijoule.report.layout import Column
 from millijoule.report.svg import Panel, layer_bars
@@ -29,8 +29,7 @@ def cost_page(costs: Cost, arena_bytes: int | None = None) -> str:
     rows = [layer_cells(number, layer, costs) for number, layer in enumerate(costs.layers, start=1)]
     notes = ""
     if costs.at_least:
-        names = escape(", ".join(costs.not_counted))
-        notes = f'<p class="note">Not counted: {names}. Every total is at least what stands here.</p>'
+        notes = f'<p class="note">{escape(not_counted_note(costs))}</p>'
     return Template(read_part("cost.html")).substitute(
         style=read_part("style.css"),
         title=escape(f"What {costs.name} costs"),

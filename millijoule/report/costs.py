@@ -25,9 +25,11 @@ def cost(costs: Cost, *, by_layer: bool = True, arena_bytes: int | None = None) 
 
 def not_counted(costs: Cost) -> list[RenderableType]:
     """The layers that the totals do not hold, if there are any."""
-    if not costs.at_least:
-        return []
-    return [Text(f"Not counted: {', '.join(costs.not_counted)}. Every total is at least what stands here.")]
+    return [Text(not_counted_note(costs))] if costs.at_least else []
+
+
+def not_counted_note(costs: Cost) -> str:
+    return f"Not counted: {costs.named_not_counted}. Every total is at least what stands here."
 
 
 def totals(costs: Cost, arena_bytes: int | None = None) -> list[tuple[str, str, str]]:

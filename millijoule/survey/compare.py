@@ -56,10 +56,10 @@ class Compared:
     top1_per_million: float | None
     weights: str
     source: str
-    not_counted: tuple[str, ...]
+    not_counted: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"not_counted": list(self.not_counted)}
+        return asdict(self)
 
 
 COLUMNS = (

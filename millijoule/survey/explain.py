@@ -124,7 +124,7 @@ def _sentences(graph: Graph, counted: Cost) -> list[str]:
         f"needs {least}{counted.macs:,} MACs for one input of {shape}."
     ]
     if counted.at_least:
-        sentences.append(f"Not counted, as the operators are not known: {', '.join(counted.not_counted)}.")
+        sentences.append(f"Not counted, as the operators are not known: {counted.named_not_counted}.")
     if counted.macs and counted.params:
         sentences += [*_families(counted), *_largest(counted)]
     sentences.append(

@@ -12,6 +12,7 @@ from millijoule.errors import DataError, ToolError
 from millijoule.graph import Graph, Node
 from millijoule.model import Model
 from millijoule.ops.base import channels_first, channels_last
+from millijoule.ops.opaque import check_known
 from millijoule.train.prepare import prepare, quantized_inputs
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ def build_network(graph: Graph) -> torch.nn.Module:
 
     forward(*inputs, values) takes (batch, h, w, c) or (batch, features) tensors in the order of the graph's inputs and
     returns {name: tensor} of the named `values` (default: the graph's outputs), in the same layout. Inside, maps lie
-    in torch's channels_last memory format, which is the same bytes. Raises ToolError if torch is missing.
+    in torch's channels_last memory format, which is the same bytes. Raises ToolError if torch is missing, ModelError
+    for operators that are not known.
     """
     torch = import_torch()
+    check_known(graph)
     last_use = {name: node.name for node in graph.nodes for name in node.inputs}
 
     class Network(torch.nn.Module):  # type: ignore[name-defined, misc]

@@ -36,12 +36,12 @@ def test_is_whole_at_every_width(width):
 
 def test_what_is_not_counted_is_named_and_totals_say_at_least():
     found = partly_known()
-    assert found.not_counted == ("top",)
+    assert found.not_counted == {"top": "TopK"}
     text = shown(costs.cost(found), 100)
-    assert "Not counted: top. Every total is at least what stands here." in text
+    assert "Not counted: top (TopK). Every total is at least what stands here." in text
     assert re.search(r"MACs +at least 688 ", text)
     assert ">= 688" in text
-    assert re.search(r"2 +top +Opaque .* not counted", text)
+    assert re.search(r"2 +top +TopK .* not counted", text)
     assert "Not counted" not in shown(costs.cost(cost(zoo.lenet5())), 100)
 
 
@@ -54,7 +54,7 @@ def test_the_page_holds_every_layer_and_escapes_names():
     for layer in found.layers:
         assert layer.name in words
     assert "1,234" in words
-    assert "Not counted: top" in words
+    assert "Not counted: top (TopK)" in words
     numbers = json.loads(re.search(r'id="cost">(.*?)</script>', text, re.DOTALL)[1])
     assert numbers == json.loads(json.dumps(found.to_json()))
     assert not any({"src", "onload"} & attributes.keys() for _, attributes in reader.elements)

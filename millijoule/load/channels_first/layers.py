@@ -289,6 +289,7 @@ class Layers(Layout):
         inputs: Sequence[Value],
         shape: Sequence[int],
         arrays: Sequence[tuple[str, np.ndarray]] = (),
+        reason: str = "",
     ) -> Value:
         """What is not known: `operator`, which gives a value of the framework's `shape`, and has `arrays`."""
         order = (
@@ -298,7 +299,8 @@ class Layers(Layout):
         )
         stored = tuple(shape[axis] for axis in order) or (1,)
         named = {f"array{index}": array for index, (_, array) in enumerate(arrays)}
-        op = Opaque(operator=operator, output=stored, arrays=tuple((key, array.shape) for key, array in named.items()))
+        shapes = tuple((key, array.shape) for key, array in named.items())
+        op = Opaque(operator=operator, output=stored, arrays=shapes, reason=reason)
         made = self.node(name, op, *(value.name for value in inputs), weights=named)
         return Value.of(made, stored, [order.index(axis) if axis in order else None for axis in range(len(shape))])
 

@@ -87,7 +87,7 @@ def _import(network: OnnxNetwork) -> None:
         elif known in SUPPORTED:
             SUPPORTED[known](network)
         else:
-            network.unknown("the operator is not supported")
+            network.unknown("")
     except Unknown as reason:
         network.give_opaque(str(reason))
     except ValueError as error:

@@ -164,8 +164,10 @@ class OnnxNetwork:
                 continue
             shape = self._inferred_shape(name)
             if shape is None:
-                self.fail(f"is not known ({reason}), nor is the shape of its output '{short(name)}'")
-            self.values[name] = self.build.opaque(self.name, f"{domain}{self.node.op_type}", inputs, shape, arrays)
+                because = f" ({reason})" if reason else ""
+                self.fail(f"is not known{because}, nor is the shape of its output '{short(name)}'")
+            operator = f"{domain}{self.node.op_type}"
+            self.values[name] = self.build.opaque(self.name, operator, inputs, shape, arrays, reason)
             arrays = []
 
     def _inferred_shape(self, name: str) -> tuple[int, ...] | None:

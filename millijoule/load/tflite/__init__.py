@@ -1,12 +1,12 @@
 """TFLite files as models.
 
-int8 and uint8 files become int8 models (uint8 less 128 is int8: the same reals), float32 files float models. What the
-format allows and one network of fixed structure does not is refused in one line.
+int8 and uint8 files become int8 models (uint8 less 128 is int8: the same reals), float32 files float models. An
+operator that is not known becomes Opaque: it has a name and a shape, but its cost is not counted and it cannot be run.
+What the format allows and one network of fixed structure does not is refused in one line.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from millijoule.graph import Graph, Input
 from millijoule.load.integer import check_kernels
 from millijoule.load.names import identifier, layer_path, node_names, unique
 from millijoule.load.tflite.file import Operation, TfliteFile, read_tflite
-from millijoule.load.tflite.network import Network, Refused
+from millijoule.load.tflite.network import Network, Unknown
 from millijoule.load.tflite.operators import RESHAPES, SUPPORTED
 from millijoule.model import Model, Quantization
 
@@ -25,9 +25,8 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 def load_tflite(data: bytes, file: str, name: str) -> Model:
     """The model in the bytes of a TFLite file. file: what messages call it; name: the graph's.
 
-    Raises ModelError: with the byte offset if the file is truncated or corrupted; with all operators at once that are
-    not supported; with operator and tensor for dynamic shapes, a batch other than 1, missing quantization, int8 mixed
-    with float, sparse weights, control flow.
+    Raises ModelError: with the byte offset if the file is truncated or corrupted; with operator and tensor for dynamic
+    shapes, a batch other than 1, missing quantization, int8 mixed with float, sparse weights, control flow.
     """
     contents = read_tflite(data, file)
     core = _peel(contents, _live_operations(contents))
@@ -102,34 +101,16 @@ def _peel(file: TfliteFile, operations: tuple[Operation, ...]) -> _Core:
 
 
 def _import(network: Network, operations: Sequence[Operation]) -> None:
-    """Add every operation to the network; all that cannot be added are refused in one message."""
-    refused: list[tuple[Operation, str]] = []
+    """Add every operation to the network; those that are not known, or not in their form, as opaque ones."""
     for operation in operations:
         network.current = operation
         try:
             if operation.code not in SUPPORTED:
-                network.fail("")
+                network.unknown("")
             SUPPORTED[operation.code](network)
-        except Refused as refusal:
-            refused.append((operation, str(refusal)))
-            if not network.assume():
-                break
+        except Unknown as reason:
+            network.add_opaque(str(reason))
     network.current = None
-    if len(refused) == 1 and refused[0][1]:
-        network.file.fail(refused[0][1], refused[0][0])
-    if refused:
-        network.file.fail(f"operators that are not supported: {_listed(refused)}; supported are {', '.join(SUPPORTED)}")
-
-
-def _listed(refused: Sequence[tuple[Operation, str]]) -> str:
-    """Each kind once: the first of its operators, how many there are, and why the first is refused."""
-    counts = Counter(operation.code for operation, _ in refused)
-    listed: dict[str, str] = {}
-    for operation, reason in refused:
-        count = counts[operation.code]
-        details = f"operator {operation.index}{f', {count} in all' if count > 1 else ''}{reason and f': {reason}'}"
-        listed.setdefault(operation.code, f"{operation.code} ({details})")
-    return ", ".join(listed.values())
 
 
 def _names(file: TfliteFile, core: _Core) -> tuple[Mapping[int, str], list[str]]:

@@ -8,12 +8,11 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from millijoule.errors import ModelError
 from millijoule.graph import Node, Operator, Shape
 from millijoule.load.names import unique
 from millijoule.load.tflite.file import Operation, Tensor, TensorQuantization, TfliteFile
 from millijoule.model import Quantization
-from millijoule.ops import Dense, Reshape
+from millijoule.ops import Dense, Opaque, Reshape
 
 SomeOperator = TypeVar("SomeOperator", bound=Operator)
 MAXIMUM_RANK = 4
@@ -22,8 +21,12 @@ INTEGER_TYPES = ("int8", "uint8")
 SMALLEST_SCALE, LARGEST_SCALE = 1e-18, 1e18
 
 
-class Refused(ModelError):
-    """An operation that cannot be imported, and why."""
+UNKNOWN_SCALE = Quantization.of(1.0)
+"""Of a value that an operator gives which is not known: it is never run, but every value of an int8 model has one."""
+
+
+class Unknown(Exception):
+    """An operator, or a form of it, that is not known: its result is opaque."""
 
 
 class Network:
@@ -48,10 +51,12 @@ class Network:
     # What the file says
 
     def fail(self, reason: str) -> NoReturn:
-        """Refuse the current operation."""
-        if self.current is None:
-            self.file.fail(reason)
-        raise Refused(reason)
+        """Refuse the file for the current operation."""
+        self.file.fail(reason, self.current)
+
+    def unknown(self, reason: str) -> NoReturn:
+        """Let the current operation be opaque."""
+        raise Unknown(reason)
 
     @property
     def operation(self) -> Operation:
@@ -86,7 +91,7 @@ class Network:
         tensor, number = self.tensor(slot), self.operation.inputs[slot]
         if number not in self.values:
             if self.is_constant(slot):
-                self.fail(f"input {slot} '{short(tensor)}' is a constant; a computed value is needed")
+                self.unknown(f"input {slot} '{short(tensor)}' is a constant; a computed value is needed")
             self.fail(f"reads '{short(tensor)}', which no earlier operator computes: the file is corrupted")
         return self.values[number]
 
@@ -102,7 +107,7 @@ class Network:
         elif tensor.stored_bytes:
             self.fail(f"'{short(tensor)}' has {tensor.stored_bytes} bytes for {tensor.type} of shape {tensor.shape}")
         else:
-            self.fail(f"input {slot} '{short(tensor)}' is computed at run time; a constant is needed")
+            self.unknown(f"input {slot} '{short(tensor)}' is computed at run time; a constant is needed")
         if array.dtype.name not in types:
             self.fail(f"'{short(tensor)}' is {array.dtype.name}; {' or '.join(types)} is needed")
         return array
@@ -115,7 +120,7 @@ class Network:
         """An enumerated option; `names` are those that are supported."""
         number = self.option(field, "b")
         if number not in names:
-            self.fail(f"has {what} number {number}; supported are {', '.join(names.values())}")
+            self.unknown(f"has {what} number {number}; supported are {', '.join(names.values())}")
         return names[number]
 
     def check_options(self, type: int) -> None:
@@ -229,19 +234,43 @@ class Network:
             self.nodes.append(Node(reshaped, Reshape(target=declared), (name,)))
             self._define(number, reshaped, declared, quantization)
 
-    def assume(self) -> bool:
-        """Take the current operation's outputs as the file declares them, so that those after it can be looked at.
+    def add_opaque(self, reason: str) -> None:
+        """Nodes for the current operation's outputs, as the file declares them: it is not known, or not in this form.
 
-        False if that is not possible.
+        Arrays that it reads count as parameters of a float model; an int8 model has a place for no numbers but int8.
         """
-        try:
-            for number in self.operation.outputs:
-                tensor = self.file.tensors[number]
-                name = unique(self.names[self.operation.outputs[0]], self.used)
-                self._define(number, name, self.value_shape(tensor), self.value_quantization(tensor))
-        except Refused:
-            return False
-        return True
+        operation, is_int8 = self.operation, bool(self.quantization)
+        inputs = [self.values[number] for number in operation.inputs if number in self.values]
+        arrays = {} if is_int8 else self._arrays()
+        for number in operation.outputs:
+            if number != operation.outputs[0] and not self._is_read(number):
+                continue
+            tensor = self.file.tensors[number]
+            name = self.names[number] if number in self.names else unique(self.names[operation.outputs[0]], self.used)
+            shape = self._opaque_shape(tensor)
+            named = tuple((key, array.shape) for key, array in arrays.items())
+            op = Opaque(operator=operation.code, output=shape, arrays=named, reason=reason)
+            self.nodes.append(Node(name, op, tuple(inputs)))
+            self.weights |= {f"{name}.{key}": array for key, array in arrays.items()}
+            scaled = is_int8 and tensor.type in INTEGER_TYPES and tensor.quantization is not None
+            known = self.value_quantization(tensor) if scaled else None
+            self._define(number, name, shape, known or (UNKNOWN_SCALE if is_int8 else None))
+            arrays = {}
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """The float constants that the current operation reads."""
+        tensors = [self.file.tensors[number] for number in self.operation.inputs if number >= 0]
+        found = [tensor.data for tensor in tensors if tensor.data is not None and tensor.data.dtype.kind == "f"]
+        return {f"array{index}": array.astype(np.float32) for index, array in enumerate(found)}
+
+    def _is_read(self, number: int) -> bool:
+        return number in self.file.outputs or any(number in operation.inputs for operation in self.file.operations)
+
+    def _opaque_shape(self, tensor: Tensor) -> Shape:
+        shape = tensor.shape[1:] if len(tensor.shape) > 1 and tensor.shape[0] == 1 else tensor.shape
+        if any(size < 1 for size in (*shape, *tensor.dynamic[1:])):
+            self.fail(f"is not known, nor is the shape of its output '{short(tensor)}', {tensor.dynamic}")
+        return shape or (1,)
 
     def alias(self, name: str) -> None:
         """The current operator's output is the value `name`; no node is needed."""

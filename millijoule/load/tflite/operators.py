@@ -7,6 +7,7 @@ of the operator's options table in the TFLite schema.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -139,12 +140,13 @@ def _fully_connected(network: Network) -> None:
     network.input_count(2, 3)
     network.check_options(8)
     if network.option(1, "b"):
-        network.fail("has shuffled weights; export the model with the default weights format")
+        network.unknown("has shuffled weights; export the model with the default weights format")
     weights = _weights(network, axis=0, order=(0, 1))
     features, inputs = weights["weight"][0].shape
     shape = network.shapes[network.value()]
-    if inputs != np.prod(shape, dtype=object):
-        network.fail(f"has weights for {inputs} inputs; the input has shape {shape} (one position is supported)")
+    if inputs != prod(shape):
+        wrong = network.unknown if shape[-1] == inputs else network.fail
+        wrong(f"has weights for {inputs} inputs; the input has shape {shape} (one position is supported)")
     op = network.make(Dense, features=features, bias="bias" in weights, activation=_activation(network, field=0))
     network.add(op, network.value(), weights=weights)
 
@@ -181,11 +183,10 @@ def _mean(network: Network) -> None:
     keep_dims = bool(network.option(0, "B"))
     if rank == 4 and axes == [1, 2]:
         network.add(GlobalAveragePool(keep_dims=keep_dims), network.value())
-    elif not axes or axes[0] < 1 or axes[-1] >= rank:
-        network.fail(f"is over axes {axes} of {rank}; axes 1 to {rank - 1} can be averaged")
+    elif not axes or axes[0] < 1 or axes[-1] >= rank or axes != list(range(axes[0], axes[-1] + 1)):
+        network.unknown(f"is over axes {axes} of {rank}; axes that follow each other, not the batch, are needed")
     else:
-        op = network.make(Mean, axes=tuple(axis - 1 for axis in axes), keep_dims=keep_dims)
-        network.add(op, network.value())
+        network.add(Mean(axes=tuple(axis - 1 for axis in axes), keep_dims=keep_dims), network.value())
 
 
 def _transpose(network: Network) -> None:
@@ -195,7 +196,7 @@ def _transpose(network: Network) -> None:
     rank = len(network.tensor(0).shape)
     order = network.constant(1, "int32").reshape(-1).tolist()
     if rank < 2 or sorted(order) != list(range(rank)) or order[0] != 0:
-        network.fail(f"puts {rank} axes into the order {order}; each of them once is needed, the batch first")
+        network.unknown(f"puts {rank} axes into the order {order}; each of them once is needed, the batch first")
     if order == sorted(order):
         network.alias(network.value())
     else:
@@ -205,19 +206,21 @@ def _transpose(network: Network) -> None:
 def _elementwise(network: Network, kind: type[Add] | type[Multiply], options: int) -> None:
     network.input_count(2, 2)
     network.check_options(options)
-    a, b = network.value(0), network.value(1)
-    if network.shapes[a] != network.shapes[b]:
-        network.fail(f"has inputs of shapes {network.shapes[a]} and {network.shapes[b]}; they must be equal")
-    network.add(kind(activation=_activation(network, field=0)), a, b)
+    op, a, b = kind(activation=_activation(network, field=0)), network.value(0), network.value(1)
+    try:
+        op.shape(network.shapes[a], network.shapes[b])
+    except ValueError as error:
+        network.unknown(str(error))
+    network.add(op, a, b)
 
 
 def _add(network: Network) -> None:
-    """Of two computed values of equal shape."""
+    """Of two computed values of equal shape, or of one and a number for each of its channels."""
     _elementwise(network, Add, options=11)
 
 
 def _mul(network: Network) -> None:
-    """Of two computed values of equal shape."""
+    """Of two computed values of equal shape, or of one and a number for each of its channels."""
     _elementwise(network, Multiply, options=21)
 
 
@@ -259,7 +262,7 @@ def _softmax(network: Network) -> None:
     options = network.operation.options
     beta = 0.0 if options is None else options.number(0, "f")
     if beta != 1.0:
-        network.fail(f"has beta {beta:g}; 1 is supported")
+        network.unknown(f"has beta {beta:g}; 1 is supported")
     _unary(network, Softmax(), Quantization.of(1 / 256, -128))
 
 
@@ -277,14 +280,14 @@ def _padv2(network: Network) -> None:
     tensor = network.tensor(2)
     zero = 0 if quantization is None else quantization.zero_point + (128 if tensor.type == "uint8" else 0)
     if number.size != 1 or number[0] != zero:
-        network.fail(f"pads with {number[:1].tolist()}; only {zero}, which stands for zero, is supported")
+        network.unknown(f"pads with {number[:1].tolist()}; only {zero}, which stands for zero, is supported")
     _pad_by(network)
 
 
 def _pad_by(network: Network) -> None:
     sizes = network.constant(1, "int32", "int64")
     if sizes.shape != (4, 2) or sizes[[0, 3]].any():
-        network.fail("does not pad height and width alone, which is all that is supported")
+        network.unknown("does not pad height and width alone, which is all that is supported")
     (_, height, width, _) = [(int(before), int(after)) for before, after in sizes]
     network.add(network.make(Pad, padding=(height, width)), network.value())
 
@@ -294,10 +297,10 @@ def _concatenation(network: Network) -> None:
     network.input_count(1)
     network.check_options(10)
     if _activation(network, field=1) != "none":
-        network.fail("has a fused activation; make it an operator of its own")
+        network.unknown("has a fused activation; make it an operator of its own")
     rank, axis = len(network.tensor(0).shape), network.option(0, "i")
     if axis % max(rank, 1) != rank - 1 or not -rank <= axis < rank:
-        network.fail(f"is along axis {axis} of {rank}; only along the last, the channels")
+        network.unknown(f"is along axis {axis} of {rank}; only along the last, the channels")
     values = [network.value(slot) for slot in range(len(network.operation.inputs))]
     if len(values) == 1:
         network.alias(values[0])
@@ -317,7 +320,7 @@ def _quantize(network: Network) -> None:
     network.input_count(1, 1)
     given, wanted = network.value(), network.value_quantization(network.output)
     if not network.is_integer() or wanted is None:
-        network.fail(f"turns {network.tensor(0).type} into {network.output.type} inside the network: {MIXED}")
+        network.unknown(f"turns {network.tensor(0).type} into {network.output.type} inside the network: {MIXED}")
     if network.quantization[given] == wanted and network.shapes[given] == network.value_shape(network.output):
         network.alias(given)
     else:
@@ -328,7 +331,7 @@ def _dequantize(network: Network) -> None:
     """Of weights stored as int8 or float16; of the network's output, where it is left out."""
     network.input_count(1, 1)
     if not network.is_constant(0):
-        network.fail(f"turns {network.tensor(0).type} into {network.output.type} inside the network: {MIXED}")
+        network.unknown(f"turns {network.tensor(0).type} into {network.output.type} inside the network: {MIXED}")
     tensor = network.tensor(0)
     array = network.constant(0, *FLOAT_TYPES, *INTEGER_TYPES)
     if array.dtype.name in INTEGER_TYPES:

@@ -110,10 +110,10 @@ def _result(network: TorchNetwork) -> Any:
         return _evaluated(network, arguments, options)
     try:
         if name not in SUPPORTED:
-            network.unknown("the operator is not supported")
+            network.unknown("")
         return SUPPORTED[name](network, *_in_order(call.target, arguments, options))
-    except Unknown:
-        return network.opaque(inputs, call.meta.get("val"))
+    except Unknown as reason:
+        return network.opaque(inputs, call.meta.get("val"), str(reason))
     except (ValueError, TypeError) as error:
         raise ModelError(f"{network.where()}: {name}: {error}") from None
 

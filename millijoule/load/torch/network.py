@@ -171,7 +171,7 @@ class TorchNetwork:
         self.build.nodes[at] = replace(node, op=replace(node.op, constant=True))
         return made
 
-    def opaque(self, inputs: Sequence[Any], result: Any) -> Any:
+    def opaque(self, inputs: Sequence[Any], result: Any, reason: str) -> Any:
         """The current call's results as opaque values, with the parameters that it reads."""
         values = [x for x in inputs if isinstance(x, Value)]
         fresh = [x for x in inputs if isinstance(x, Known) and x.origins and not x.origins <= self.used]
@@ -179,17 +179,17 @@ class TorchNetwork:
         if isinstance(result, (list, tuple)):
             made = []
             for each in result:
-                made.append(self._opaque(values, each, arrays) if hasattr(each, "shape") else None)
+                made.append(self._opaque(values, each, arrays, reason) if hasattr(each, "shape") else None)
                 arrays = []
             return made
-        return self._opaque(values, result, arrays)
+        return self._opaque(values, result, arrays, reason)
 
-    def _opaque(self, values: list[Value], result: Any, arrays: list[tuple[str, np.ndarray]]) -> Value:
+    def _opaque(self, values: list[Value], result: Any, arrays: list[tuple[str, np.ndarray]], reason: str) -> Value:
         if not hasattr(result, "shape") or any(not isinstance(size, int) for size in result.shape):
             raise ModelError(
                 f"{self.where()}: the size of the result of {self.operator} depends on numbers; fixed sizes are needed"
             )
-        return self.build.opaque(self.name, self.operator, values, tuple(result.shape), arrays)
+        return self.build.opaque(self.name, self.operator, values, tuple(result.shape), arrays, reason)
 
     def where(self) -> str:
         """`model.py:12`: the line of the user's that made the current call; else the module's path."""

@@ -11,6 +11,7 @@ import numpy as np
 from millijoule import ops
 from millijoule.errors import ModelError
 from millijoule.model import Model
+from millijoule.ops.opaque import check_known
 from millijoule.passes.integer.bounds import Bounds, bounds
 from millijoule.passes.integer.channels import Masks, needed_channels
 from millijoule.passes.integer.identities import identities, without
@@ -35,6 +36,7 @@ def reduce(model: Model) -> Reduction:
     """
     if not model.is_int8:
         raise ModelError(f"model '{model.graph.name}' is float; constant channels are found in int8 models")
+    check_known(model.graph)
     bound = bounds(model)
     returned = identities(model, bound)
     smaller = without(model, returned)
