@@ -7,24 +7,24 @@ from millijoule.plan.streaming.schedule import Network
 
 
 def floor_bytes(network: Network) -> int:
-    """Bytes below which the network cannot be executed row by row without computing anything twice.
+    """Bytes below which the network cannot be executed, by rows or by pixels, without computing anything twice.
 
     When a step fires, the rows that this firing or a later one reads must be there, up to the last one that this one
     reads, the working memory of its kernel, and the row it writes, unless that replaces one of its size. A stored
     input is all there when the first step fires; one that is kept is always there. All outputs are there at the end.
     """
-    rows = network.rows
+    rows, grains = network.rows, (network, network.pixels)
     inputs = sum(rows.size(value) for value in rows.inputs)
     floor = sum(rows.size(value) for value in rows.outputs)
-    for step in rows.steps:
+    written = []
+    for index, step in enumerate(rows.steps):
         kept = 0
         if network.contract == "keep":
             kept = sum(rows.size(value) for value in rows.inputs if all(value != read.value for read in step.reads))
-        floor = max(floor, kept + _most_at_once(network, step))
-    if network.contract != "push":
-        first = [step for step in rows.steps if all(read.value in rows.inputs for read in step.reads)]
-        floor = max(floor, inputs + min((_written(network, step) for step in first), default=0))
-    return floor
+        floor = max(floor, kept + min(_most_at_once(each, each.rows.steps[index]) for each in grains))
+        if all(read.value in rows.inputs for read in step.reads):
+            written.append(min(_written(each, each.rows.steps[index]) for each in grains))
+    return floor if network.contract == "push" else max(floor, inputs + min(written, default=0))
 
 
 def _most_at_once(network: Network, step: Step) -> int:

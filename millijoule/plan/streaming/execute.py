@@ -10,9 +10,10 @@ from millijoule import ops
 from millijoule.errors import ModelError
 from millijoule.graph import Node
 from millijoule.model import Model
+from millijoule.ops.base import Window
 from millijoule.plan.streaming.plan import StreamPlan
 from millijoule.plan.streaming.timeline import Action
-from millijoule.plan.streaming.verify import Replay, lines_of, lines_read
+from millijoule.plan.streaming.verify import NOTHING, Replay
 
 RUBBISH = 0x55
 """What kernels leave in their working memory."""
@@ -47,39 +48,36 @@ class _Execution(Replay):
             found[name] = self.memory[buffer.offset : buffer.offset + buffer.bytes].reshape(self.graph.shapes[name])
         return found
 
-    def write(self, value: str, row: int, fresh: bool) -> None:
-        size, old = self.row_bytes[value], self.address.get((value, row))
-        if old is not None:
-            data = self.memory[old : old + size].copy()
+    def write(self, value: str, at: int, size: int, fresh: bool) -> None:
+        old = self.address[value][at * size : (at + 1) * size].copy()
+        if old[0] != NOTHING:
+            data = self.memory[old].copy()
         elif value in self.given:
-            data = self.given[value][row * size : (row + 1) * size]
+            data = self.given[value][at * size : (at + 1) * size]
         else:
             data = self.result
-        super().write(value, row, fresh)
-        self.memory[self.address[value, row] : self.address[value, row] + size] = data
+        super().write(value, at, size, fresh)
+        self.memory[self.address[value][at * size : (at + 1) * size]] = data
 
-    def use_scratch(self, node: Node, needed: list[tuple[int, int]]) -> None:
+    def use_scratch(self, node: Node, needed: np.ndarray) -> None:
         super().use_scratch(node, needed)
         place = self.place("scratch", node.name)
         self.memory[place.offset : place.end] = RUBBISH
 
-    def compute(self, node: Node, action: Action, read: list[list[tuple[int, int]]]) -> None:
+    def compute(self, node: Node, action: Action, read: list[np.ndarray]) -> None:
         shapes = self.graph.input_shapes(node)
         arrays = []
-        for index, (shape, rows) in enumerate(zip(shapes, read, strict=True)):
-            lines = lines_read(node.op, shapes, index, action.row)
-            size = self.row_bytes.get(self.source[node.inputs[index]], 1)
-            data = [self.memory[address : address + size] for _, address in rows]
-            flat = np.concatenate(data) if data else np.zeros(0, np.int8)
-            arrays.append(flat.reshape((1, len(lines), *shape[1:]) if len(shape) == 3 else (1, *shape)))
-        self.result = _row(self.model, node, action.row, arrays).reshape(-1)
+        for index, (shape, addresses) in enumerate(zip(shapes, read, strict=True)):
+            lines, columns = self.area(node, index, action.row)
+            area = (1, len(lines), len(columns), shape[2]) if len(shape) == 3 else (1, *shape)
+            arrays.append(self.memory[addresses].reshape(area))
+        self.result = self._result(node, action.row, arrays).reshape(-1)
 
-    def accumulate(self, node: Node, action: Action, address: int, last: bool) -> None:
-        source = self.source[node.inputs[0]]
-        size, op = self.row_bytes[source], node.op
+    def accumulate(self, node: Node, action: Action, addresses: np.ndarray, last: bool) -> None:
+        op = node.op
         quantization, weights = self.model.node_quantization(node), self.model.node_weights(node)
         (shape,) = self.graph.input_shapes(node)
-        row = self.memory[address : address + size]
+        row, size = self.memory[addresses], len(addresses)
         sums = self.place("sums", node.name)
         place = self.memory[sums.offset : sums.offset + sums.bytes].view(np.int32)
         total = place.astype(np.int64) if action.row else np.zeros(len(place), np.int64)
@@ -96,22 +94,30 @@ class _Execution(Replay):
             assert isinstance(op, ops.GlobalAveragePool | ops.AveragePool2d)
             self.result = op.mean(total, shape[0] * shape[1], quantization)
 
+    def _result(self, node: Node, at: int, x: list[np.ndarray]) -> np.ndarray:
+        """Row or pixel `at` of a node's result from what it reads."""
+        op, (shape, *_) = node.op, self.graph.input_shapes(node)
+        height, width, channels = self.map[node.name]
+        by_pixel = self.grain[node.name] == "pixel"
+        row, column = divmod(at, width) if by_pixel else (at, None)
+        quantization = self.model.node_quantization(node)
+        if isinstance(op, ops.Conv2d | ops.MaxPool2d | ops.AveragePool2d):
+            window = op.window(shape)
+            across = window.padding[1] if column is None else _padding(window, 1, column)
+            op = replace(op, padding=(_padding(window, 0, row), across))
+        elif isinstance(op, ops.Pad):
+            if not x[0].size:
+                return np.full(channels * (1 if by_pixel else width), quantization.output.zero_point, np.int8)
+            op = replace(op, padding=((0, 0), (0, 0) if by_pixel else op.padding[1]))
+        result = op.int8(*x, weights=self.model.node_weights(node), quantization=quantization)[0]
+        if result.size == height * width * channels:
+            result = result.reshape(height, -1)[row]
+            return result.reshape(width, channels)[column] if by_pixel else result
+        return result
 
-def _row(model: Model, node: Node, row: int, x: list[np.ndarray]) -> np.ndarray:
-    """Row `row` of a node's result from the lines that it reads."""
-    op, (shape, *_) = node.op, model.graph.input_shapes(node)
-    output = model.graph.shapes[node.name]
-    quantization = model.node_quantization(node)
-    if isinstance(op, ops.Conv2d | ops.MaxPool2d | ops.AveragePool2d):
-        window = op.window(shape)
-        top = row * window.stride[0] - window.padding[0][0]
-        reach = (window.kernel[0] - 1) * window.dilation[0] + 1
-        above, below = max(-top, 0), max(top + reach - shape[0], 0)
-        op = replace(op, padding=((above, below), window.padding[1]))
-    elif isinstance(op, ops.Pad):
-        if not x[0].size:
-            return np.full(output[1:], quantization.output.zero_point, np.int8)
-        op = replace(op, padding=((0, 0), op.padding[1]))
-    result = op.int8(*x, weights=model.node_weights(node), quantization=quantization)[0]
-    whole = lines_of(output) > 1 and len(result) == lines_of(output) and len(output) == 3
-    return result[row] if whole else result
+
+def _padding(window: Window, axis: int, at: int) -> tuple[int, int]:
+    """The padding under one position of the window, before and after the map."""
+    begin = at * window.stride[axis] - window.padding[axis][0]
+    reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1
+    return max(-begin, 0), max(begin + reach - window.input[axis], 0)

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from millijoule import ops
 from millijoule.errors import ModelError
-from millijoule.graph import Node
-from millijoule.model import Model
+from millijoule.graph import Node, Shape
+from millijoule.model import Model, OperatorQuantization
 from millijoule.ops.base import Call
-from millijoule.plan.streaming.rows import ROW_BY_ROW, WINDOWS, Rows, Step
+from millijoule.plan.streaming.rows import ROW_BY_ROW, WINDOWS, Grain, Rows, Step, columns_under
 from millijoule.plan.streaming.rows import rows as rows_of
 from millijoule.target import Target
 
@@ -21,16 +23,19 @@ class Firing:
     """What a step calls when it fires.
 
     kind: `window`: each call computes one row of the output from the rows under the kernel, NULL outside the map;
-    `row`: from one row of each input; `sums`: the call adds one row of the input to sums, and the last one writes the
-    output; `whole`: the first firing computes all rows from stored inputs.
+    `row`: from one row of each input; `pixel`: the same for one pixel, a window being a map as wide as it is, or
+    narrower by what lies outside of the map; a line of it that the end of a ring divides is copied into the last
+    `copied_bytes` of the working memory; `sums`: the call adds one row of the input to sums, and the last one writes
+    the output; `whole`: the first firing computes all rows from stored inputs.
     """
 
-    kind: Literal["window", "row", "sums", "whole"]
+    kind: Literal["window", "row", "pixel", "sums", "whole"]
     calls: tuple[Call, ...]
+    copied_bytes: int = 0
 
     @property
     def scratch_bytes(self) -> int:
-        return max((call.scratch_bytes for call in self.calls), default=0)
+        return max((call.scratch_bytes for call in self.calls), default=0) + self.copied_bytes
 
 
 def firing(model: Model, rows: Rows, step: Step, target: Target) -> Firing:
@@ -50,6 +55,8 @@ def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) ->
         count = rows.count[rows.source[node.inputs[0]]]
         return Firing("sums", (op.call_summed(x[0], count, weights=weights, quantization=quantization),))
     kind: Literal["window", "row", "whole"] = "whole" if step.whole else "row"
+    if kind == "row" and rows.grain == "pixel":
+        return _pixel(node, x, weights, quantization, target)
     if kind == "row" and isinstance(op, ROW_BY_ROW):
         x = tuple((1, *shape[1:]) if len(shape) == 3 else shape for shape in x)
     if kind == "row" and isinstance(op, ops.Pad):
@@ -62,10 +69,36 @@ def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) ->
     return Firing(kind, calls)
 
 
-def scratch_bytes(model: Model, targets: Mapping[str, Target]) -> dict[str, int]:
+def _pixel(
+    node: Node,
+    x: tuple[Shape, ...],
+    weights: Mapping[str, np.ndarray],
+    quantization: OperatorQuantization,
+    target: Target,
+) -> Firing:
+    op, copied, suffix = node.op, 0, ""
+    if isinstance(op, WINDOWS):
+        window, (height, _, channels) = op.window(x[0]), x[0]
+        columns, suffix = columns_under(window), "_row"
+        op = replace(op, padding=(window.padding[0], (0, 0)))
+        x = ((height, columns, channels),)
+        copied = columns * channels if columns > 1 else 0
+    elif isinstance(op, ops.Pad):
+        op, x = replace(op, padding=((0, 0), (0, 0))), ((1, 1, x[0][2]),)
+    else:
+        x = tuple((1, 1, shape[2]) if len(shape) == 3 else shape for shape in x)
+    calls = op.call(*x, weights=weights, quantization=quantization, target=target)
+    return Firing("pixel", tuple(replace(call, function=call.function + suffix) for call in calls), copied)
+
+
+def scratch_bytes(model: Model, targets: Mapping[str, Target], grains: Mapping[str, Grain]) -> dict[str, int]:
     """Step → bytes of its kernel's working memory, for the steps of an int8 model that need any."""
-    found = rows_of(model.graph)
-    needed = {step.name: firing(model, found, step, targets[step.name]).scratch_bytes for step in found.steps}
+    needed = {}
+    for grain in set(grains.values()):
+        found = rows_of(model.graph, grain)
+        for step in found.steps:
+            if grains[step.name] == grain:
+                needed[step.name] = firing(model, found, step, targets[step.name]).scratch_bytes
     return {name: size for name, size in needed.items() if size}
 
 

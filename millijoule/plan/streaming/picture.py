@@ -40,7 +40,7 @@ def _title(plan: StreamPlan) -> Iterator[str]:
     yield f"{plan.model}: arena {plan.arena_bytes:,} bytes, streamed; {CONTRACTS[plan.input]}"
     yield f"stored layer by layer: {plan.stored_bytes:,} bytes"
     if plan.arena_bytes == plan.floor_bytes:
-        yield "no order of execution by rows needs less"
+        yield "no order of execution needs less"
     elif plan.arena_bytes == plan.lower_bound_bytes:
         yield f"the smallest for this order of execution; no order needs less than {plan.floor_bytes:,}"
     else:
@@ -49,7 +49,11 @@ def _title(plan: StreamPlan) -> Iterator[str]:
             f"{plan.floor_bytes:,}"
         )
     streamed = [f"{names[0]} … {names[-1]}" for names in plan.segments if len(names) > 1]
-    yield f"{plan.streamed_steps} steps in {len(streamed)} runs are streamed; {plan.copied_bytes:,} bytes are copied"
+    pixels = f", {plan.pixel_steps} steps of them pixel by pixel" if plan.pixel_steps else ""
+    yield (
+        f"{plan.streamed_steps} steps in {len(streamed)} runs are streamed{pixels}; {plan.copied_bytes:,} bytes are "
+        "copied"
+    )
     yield from (f"  {run}" for run in streamed)
 
 

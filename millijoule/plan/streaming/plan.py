@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from millijoule.plan.streaming.layout import Piece
+from millijoule.plan.streaming.rows import Grain
 from millijoule.plan.streaming.schedule import Contract
 from millijoule.plan.streaming.timeline import Action, Kind
 from millijoule.target import Target
@@ -17,10 +18,11 @@ from millijoule.target import Target
 class RowBuffer:
     """A range of the arena from action `first` to action `last`, both included.
 
-    kind: `stored`: row r of the value lies at offset + r * row_bytes. `ring`: at offset + (r % rows) * row_bytes.
-    `fresh`: the newest row, before it rests in the ring. `sums`: the int32 accumulators of the step that computes the
-    value, in one row. `scratch`: working memory of the step that computes the value, while it fires. pieces: which part
-    of it is in use from when to when.
+    kind: `stored`: row r of the value lies at offset + r * row_bytes. `ring`: at offset + (r % rows) * row_bytes; its
+    rows are pixels if its segment is streamed pixel by pixel: r counts them from left to right, line by line. `fresh`:
+    the newest row, before it rests in the ring. `sums`: the int32 accumulators of the step that computes the value, in
+    one row. `scratch`: working memory of the step that computes the value, while it fires. pieces: which part of it is
+    in use from when to when.
     """
 
     kind: Kind
@@ -47,13 +49,15 @@ class RowBuffer:
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """One arena for a model that is executed row by row, nothing computed twice.
+    """One arena for a model that is executed row by row or pixel by pixel, nothing computed twice.
 
     input: whether the input's rows may be overwritten once they are read, stay, or arrive one at a time.
-    segments: names of the steps of each run that is streamed; one name where a step is executed as a whole.
+    segments: names of the steps of each run that is streamed; one name where a step is executed as a whole. grains: of
+    each segment, what one firing of its steps computes. At pixel grain there are no fresh rows, and rings whose input
+    arrives by lines hold whole lines.
     arena_bytes: input, output, rings, fresh rows, accumulators and, of an int8 model, working memory of kernels.
     lower_bound_bytes: the most bytes in use at one time: no placement of this order of execution needs less.
-    floor_bytes: no order of execution, row by row and without computing anything twice, needs less.
+    floor_bytes: no order of execution, by rows or pixels and without computing anything twice, needs less.
     stored_bytes: the most that is live when the network is executed layer by layer.
     targets: step → what its kernel is chosen for.
     """
@@ -61,6 +65,7 @@ class StreamPlan:
     model: str
     input: Contract
     segments: tuple[tuple[str, ...], ...]
+    grains: tuple[Grain, ...]
     buffers: tuple[RowBuffer, ...]
     actions: tuple[Action, ...] = field(repr=False)
     arena_bytes: int
@@ -79,8 +84,13 @@ class StreamPlan:
         return sum(len(names) for names in self.segments if len(names) > 1)
 
     @property
+    def pixel_steps(self) -> int:
+        """Steps that compute one pixel at a time."""
+        return sum(len(names) for names, grain in zip(self.segments, self.grains, strict=True) if grain == "pixel")
+
+    @property
     def streamed_firings(self) -> int:
-        """How often streamed steps fire: calls of kernels that compute one row."""
+        """How often streamed steps fire: calls of kernels that compute one row, or one pixel."""
         streamed = {name for names in self.segments if len(names) > 1 for name in names}
         return sum(action.do == "fire" and action.name in streamed for action in self.actions)
 
@@ -99,8 +109,10 @@ class StreamPlan:
             "floor_bytes": self.floor_bytes,
             "stored_bytes": self.stored_bytes,
             "streamed_steps": self.streamed_steps,
+            "pixel_steps": self.pixel_steps,
             "streamed_firings": self.streamed_firings,
             "copied_bytes": self.copied_bytes,
             "segments": [list(segment) for segment in self.segments],
+            "grains": list(self.grains),
             "buffers": [buffer.to_json() for buffer in self.buffers],
         }

@@ -1,16 +1,20 @@
 """A network as a machine that streams sees it: which rows of which values each row of a result reads.
 
-A map's rows are its lines; a value without lines is one row. Reshapes are the value that they reshape.
+A map's rows are its lines; at pixel grain, its pixels from left to right, line by line. A value that is no map is one
+row. Reshapes are the value that they reshape.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import prod
+from typing import Literal
 
 from millijoule import ops
 from millijoule.graph import Graph, Node, Shape
 from millijoule.ops.activation import Unary
+from millijoule.ops.base import Window
 from millijoule.target import SCALAR, Target
 
 ROW_BY_ROW = (
@@ -28,6 +32,8 @@ ROW_BY_ROW = (
 """Operators whose output row r reads row r of each input, or the one row of an input that has one number a channel."""
 WINDOWS = (ops.Conv2d, ops.MaxPool2d, ops.AveragePool2d)
 WORD_BYTES = 4
+Grain = Literal["row", "pixel"]
+"""What one firing computes: a line of a map, or the channels of one pixel."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ class Step:
 
     A firing computes one row of `value`; where `accumulator_bytes` is not 0, it consumes one row of the input, and the
     last one writes the value. whole: every firing needs all rows of the inputs, so there is nothing to stream.
-    in_place: the values whose row the written row may replace. target, scratch_bytes: what its
-    kernel is chosen for, and the working memory of that while it fires.
+    in_place: the values whose row the written row may replace. target, scratch_bytes: what its kernel is chosen for,
+    and the working memory of that while it fires.
     """
 
     name: str
@@ -68,73 +74,91 @@ class Step:
 class Rows:
     """The steps of a network, and how many rows of how many bytes each value has.
 
-    source: every value of the graph → the value whose bytes it is, itself if it is not a reshape.
+    across: rows that make a line of a map: 1, or its width at pixel grain. widest: value → columns of the widest window
+    that reads it. source: every value of the graph → the value whose bytes it is, itself if it is not a reshape.
     """
 
+    grain: Grain
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     steps: tuple[Step, ...]
     count: dict[str, int]
     bytes: dict[str, int]
+    across: dict[str, int]
+    widest: dict[str, int]
     source: dict[str, str] = field(repr=False)
 
     def size(self, value: str) -> int:
         return self.count[value] * self.bytes[value]
 
 
-def rows(graph: Graph) -> Rows:
+def rows(graph: Graph, grain: Grain = "row") -> Rows:
     """The rows of a graph and the steps between them; int8, one byte a number."""
     source = {input.name: input.name for input in graph.inputs}
     for node in graph.nodes:
         source[node.name] = source[node.inputs[0]] if node.op.alias else node.name
-    count, size = {}, {}
+    count, size, across = {}, {}, {}
     for value in dict.fromkeys(source.values()):
         views = [graph.shapes[name] for name, base in source.items() if base == value]
-        lines = next((shape[0] for shape in views if len(shape) == 3), 1)
-        count[value], size[value] = lines, prod(views[0]) // lines
-    steps = tuple(_step(graph, node, source, count) for node in graph.nodes if not node.op.alias)
-    outputs = tuple(dict.fromkeys(source[name] for name in graph.outputs))
-    return Rows(tuple(input.name for input in graph.inputs), outputs, steps, count, size, source)
+        shape = next((shape for shape in views if len(shape) == 3), views[0])
+        count[value] = _count(shape, grain)
+        size[value] = prod(shape) // count[value]
+        across[value] = count[value] // _count(shape, "row")
+    steps = tuple(_step(graph, node, source, count, grain) for node in graph.nodes if not node.op.alias)
+    widest = dict.fromkeys(count, 1)
+    for node in graph.nodes:
+        if isinstance(node.op, WINDOWS):
+            window = node.op.window(*graph.input_shapes(node))
+            value = source[node.inputs[0]]
+            widest[value] = max(widest[value], columns_under(window))
+    inputs, outputs = (
+        tuple(dict.fromkeys(names))
+        for names in ((i.name for i in graph.inputs), (source[name] for name in graph.outputs))
+    )
+    return Rows(grain, inputs, outputs, steps, count, size, across, widest, source)
 
 
-def _step(graph: Graph, node: Node, source: dict[str, str], count: dict[str, int]) -> Step:
+def columns_under(window: Window) -> int:
+    """The columns from the first to the last under a window."""
+    return (window.kernel[1] - 1) * window.dilation[1] + 1
+
+
+def _step(graph: Graph, node: Node, source: dict[str, str], count: dict[str, int], grain: Grain) -> Step:
     op, x = node.op, graph.input_shapes(node)
     values = [source[name] for name in node.inputs]
     firings = count[node.name]
     everything = tuple(_all(value, count[value], firings) for value in dict.fromkeys(values))
     whole = Step(node.name, node.name, everything, firings, whole=True)
-    lines = [count[value] for value in values]
-    if any(_lines(shape) != n for shape, n in zip(x, lines, strict=True)) and not isinstance(op, ops.Dense):
+    counts = [count[value] for value in values]
+    if any(_count(shape, grain) != n for shape, n in zip(x, counts, strict=True)) and not isinstance(op, ops.Dense):
         return whole
-    accumulators = _accumulators(op, x[0], lines[0])
+    accumulators = _accumulators(op, x[0], counts[0])
     if accumulators:
-        return Step(node.name, node.name, (_one_by_one(values[0], lines[0]),), lines[0], accumulators)
-    if isinstance(op, ops.Dense | ops.GlobalAveragePool | ops.GlobalMaxPool) and lines[0] == 1:
+        return Step(node.name, node.name, (_one_by_one(values[0], counts[0]),), counts[0], accumulators)
+    if isinstance(op, ops.Dense | ops.GlobalAveragePool | ops.GlobalMaxPool) and counts[0] == 1:
         return Step(node.name, node.name, (_one_by_one(values[0], 1),), 1)
-    if isinstance(op, WINDOWS):
-        window = op.window(x[0])
-        reach = (window.kernel[0] - 1) * window.dilation[0]
-        first = [row * window.stride[0] - window.padding[0][0] for row in range(firings)]
-        return Step(node.name, node.name, (_read(values[0], lines[0], first, [row + reach for row in first]),), firings)
-    if isinstance(op, ops.Pad):
-        first = [row - op.padding[0][0] for row in range(firings)]
-        return Step(node.name, node.name, (_read(values[0], lines[0], first, first),), firings)
+    if isinstance(op, (*WINDOWS, ops.Pad)):
+        one = (1, 1)
+        window = op.window(x[0]) if isinstance(op, WINDOWS) else Window.over(x[0], one, one, one, op.padding)
+        return Step(node.name, node.name, (_read(values[0], window, grain),), firings)
     if isinstance(op, ROW_BY_ROW):
         reads = tuple(
             _one_by_one(value, n) if n == firings else _all(value, n, firings)
-            for value, n in dict(zip(values, lines, strict=True)).items()
+            for value, n in dict(zip(values, counts, strict=True)).items()
         )
         return Step(node.name, node.name, reads, firings, in_place=tuple(values[index] for index in op.in_place))
     return whole
 
 
-def _lines(shape: Shape) -> int:
-    return shape[0] if len(shape) == 3 else 1
+def _count(shape: Shape, grain: Grain) -> int:
+    if len(shape) != 3:
+        return 1
+    return shape[0] if grain == "row" else shape[0] * shape[1]
 
 
-def _accumulators(op: object, x: Shape, lines: int) -> int:
+def _accumulators(op: object, x: Shape, count: int) -> int:
     """Bytes of the sums of an operator that reads its input once, row by row, and keeps nothing of it; 0 for others."""
-    if lines == 1:
+    if count == 1:
         return 0
     if isinstance(op, ops.Dense):
         return WORD_BYTES * op.features
@@ -153,12 +177,22 @@ def _all(value: str, count: int, firings: int) -> Read:
     return Read(value, (count - 1,) * firings, (*(0,) * (firings - 1), count))
 
 
-def _read(value: str, count: int, first: list[int], last: list[int]) -> Read:
-    """Windows from row `first` to row `last` of a map, rows outside it left out."""
-    reached: list[int] = []
-    kept: list[int] = []
-    for row in last:
-        reached.append(max(reached[-1] if reached else 0, min(max(row, 0), count - 1)))
-    for row in first[1:]:
-        kept.append(min(max(row, 0), count))
-    return Read(value, tuple(reached), (*kept, count))
+def _read(value: str, window: Window, grain: Grain) -> Read:
+    """The rows, or pixels, under a window moved over a map, those outside of the map left out."""
+    sides = [_side(window, axis) for axis in ((0, 1) if grain == "pixel" else (0,))]
+    (first, last), width = sides[0], 1
+    if grain == "pixel":
+        (left, right), width = sides[1], window.input[1]
+        first = [min(row, window.input[0] - 1) * width + min(column, width - 1) for row in first for column in left]
+        last = [row * width + column for row in last for column in right]
+    count = window.input[0] * width
+    # What a firing still needs, a later one may need more of: windows at the right end of a line reach less far back.
+    kept = list(accumulate((count, *reversed(first[1:])), min))[::-1]
+    return Read(value, tuple(accumulate(last, max)), tuple(kept))
+
+
+def _side(window: Window, axis: int) -> tuple[list[int], list[int]]:
+    """The first and last row, or column, of the map under each position of the window along an axis."""
+    size, reach = window.input[axis], (window.kernel[axis] - 1) * window.dilation[axis]
+    first = [at * window.stride[axis] - window.padding[axis][0] for at in range(window.output[axis])]
+    return [min(max(at, 0), size) for at in first], [min(max(at + reach, 0), size - 1) for at in first]

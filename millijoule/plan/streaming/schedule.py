@@ -1,7 +1,7 @@
-"""The order in which a run of steps fires, row by row, and how much memory that takes.
+"""The order in which a run of steps fires, row by row or pixel by pixel, and how much memory that takes.
 
-Nothing is computed twice: each step fires once for each row. Of the steps that can fire, the deepest does, so rows are
-consumed as soon as they are there.
+Nothing is computed twice: each step fires once for each row, or pixel. Of the steps that can fire, the deepest does, so
+rows are consumed as soon as they are there.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from millijoule.plan.streaming.rows import Read, Rows
+from millijoule.plan.streaming.rows import Grain, Read, Rows
 
 Contract = Literal["overwrite", "keep", "push"]
 """Of the input: it lies in the arena and its rows may be overwritten once they were read; it lies there and stays; or
 its rows arrive one at a time."""
+
+Measure = Literal["moments", "kinds", "pixels"]
+"""How the bytes of a segment are counted. moments: the most in use at one time. kinds: the most of each ring, of fresh
+rows and of stored values, as where no ring may lie over another. pixels: kinds at pixel grain, estimated from rows:
+the rows at rest, and pixels as the widest window has columns."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Segment:
     """Steps `first` to `stop` - 1, streamed: between them, no value is stored whole.
 
     bytes: what it needs at most, everything that passes by included. resting: value → rows of its ring: those that stay
-    while nothing reads them. A row that is just being read may be outside of it.
+    while nothing reads them; a row that is just being read may be outside of it. At pixel grain, all its pixels.
     """
 
     first: int
@@ -48,13 +53,15 @@ class Segment:
     bytes: int
     resting: dict[str, int]
     events: tuple[Event, ...] = field(repr=False)
+    grain: Grain = "row"
 
 
 class Network:
-    """Rows with the tables that scheduling needs."""
+    """Rows with the tables that scheduling needs; pixels: the same network at pixel grain."""
 
-    def __init__(self, rows: Rows, contract: Contract) -> None:
+    def __init__(self, rows: Rows, contract: Contract, pixels: Rows | None = None) -> None:
         self.rows, self.contract = rows, contract
+        self.pixels = Network(pixels, contract) if pixels else self
         self.readers: dict[str, list[int]] = {value: [] for value in rows.count}
         self.depth: list[int] = []
         made: dict[str, int] = {}
@@ -70,6 +77,11 @@ class Network:
         self.last |= dict.fromkeys(rows.outputs, end)
         if contract == "keep":
             self.last |= dict.fromkeys(rows.inputs, end)
+
+    @cached_property
+    def fringe(self) -> dict[str, int]:
+        """Value → bytes of the pixels under one line of the widest window that reads it."""
+        return {value: columns * self.pixels.rows.bytes[value] for value, columns in self.rows.widest.items()}
 
     @cached_property
     def waiting(self) -> list[tuple[Read, ...]]:
@@ -93,16 +105,13 @@ class Network:
                     reads[i][at] = Read(mine.value, last, mine.kept)
 
 
-def stream(network: Network, first: int, stop: int, limit: int, moments: bool = False) -> Segment | None:
-    """Steps `first` to `stop` - 1 by the policy that needs least; None if each needs more than `limit` bytes.
-
-    moments: what is needed is the most at one moment; else each kind of memory counts with the most of it, as where no
-    ring may lie over another.
-    """
+def stream(network: Network, first: int, stop: int, limit: int, measure: Measure = "kinds") -> Segment | None:
+    """Steps `first` to `stop` - 1 by the policy that needs least; None if each needs more than `limit` bytes."""
     best = None
     branches = any(sum(first <= reader < stop for reader in network.readers[value]) > 1 for value in network.rows.count)
+    run = _Run if network.rows.grain == "row" else _PixelRun
     for policy in POLICIES if branches else POLICIES[:1]:
-        found = _Run(network, first, stop, policy, moments).run(limit)
+        found = run(network, first, stop, policy, measure).run(limit)
         if found is not None and (best is None or found.bytes < best.bytes):
             best, limit = found, found.bytes - 1
     return best
@@ -161,9 +170,9 @@ class Life:
 class _Run:
     """One segment being streamed under one policy."""
 
-    def __init__(self, network: Network, first: int, stop: int, policy: Policy, moments: bool) -> None:
+    def __init__(self, network: Network, first: int, stop: int, policy: Policy, measure: Measure) -> None:
         rows = network.rows
-        self.moments, self.resting_bytes = moments, 0
+        self.measure, self.resting_bytes = measure, 0
         self.network, self.first, self.stop, self.late = network, first, stop, policy.late
         self.count, self.size, self.steps = rows.count, rows.bytes, rows.steps
         self.life = Life(network, first, stop)
@@ -178,21 +187,24 @@ class _Run:
         self.held = self.most_held = sum(rows.size(value) for value in self.life.given)
         self.most_fresh = 0
         self.most = self.held
+        self.fringe = sum(network.fringe[value] for value in self.life.rings) if measure == "pixels" else 0
         sums = sum(step.accumulator_bytes for step in rows.steps[first:stop])
         self.always = sum(rows.size(value) for value in self.life.passing) + sums
         self.events: list[Event] = []
 
     def run(self, limit: int) -> Segment | None:
         number = {value: -1 - n for n, value in enumerate(self.network.rows.inputs)}
+        across = {value: self.network.rows.across[value] for value in self.life.pushed}
         arrivals = sorted(
             ((row + 1) / self.count[value], order, value)
             for order, value in enumerate((*self.life.given, *self.life.pushed))
-            for row in range(self.count[value])
+            for row in range(0, self.count[value], across.get(value, 1))
         )
         for _, _, value in arrivals:
-            if value in self.life.pushed:
-                self.events.append((number[value], self.life.arrived[value]))
-                self._write(value)
+            if value in across:
+                self.events.append((number[value], self.life.arrived[value] // across[value]))
+                for _ in range(across[value]):
+                    self._write(value)
             else:
                 self._arrive(value)
             while self.ready:
@@ -201,12 +213,14 @@ class _Run:
                     return None
         if self._bytes() > limit:
             return None
-        return Segment(self.first, self.stop, self._bytes(), self.resting, tuple(self.events))
+        events, grain = tuple(self.events), self.network.rows.grain
+        return Segment(self.first, self.stop, self._bytes(), self.resting, events, grain)
 
     def _bytes(self) -> int:
-        if self.moments:
+        if self.measure == "moments":
             return self.always + self.most
-        return self.always + self.most_held + self.ring_bytes + self.most_fresh + self.most_scratch
+        last = self.fringe if self.measure == "pixels" else self.most_fresh
+        return self.always + self.most_held + self.ring_bytes + last + self.most_scratch
 
     def _rank(self, step: int) -> tuple[int, int]:
         return self.network.depth[step], step if self.late else -step
@@ -279,3 +293,27 @@ class _Run:
             if resting > self.resting[value]:
                 self.ring_bytes += (resting - self.resting[value]) * self.size[value]
                 self.resting[value] = resting
+
+
+class _PixelRun(_Run):
+    """One segment being streamed pixel by pixel: the newest pixel lies in its ring like all others.
+
+    Inputs arrive by lines, and their rings hold whole lines, so that a line lies in one piece.
+    """
+
+    def _write(
+        self, value: str, dying: Sequence[str] = (), touched: Sequence[str] = (), scratch_bytes: int = 0
+    ) -> None:
+        if value in self.life.stored:
+            self.held += self.size[value]
+            self.most_held = max(self.most_held, self.held)
+        else:
+            alive = self.life.arrived[value] + 1 - self.life.low[value]
+            if alive > self.resting[value]:
+                more = self.network.rows.across[value] if value in self.life.pushed else 1
+                self.resting[value] += more
+                self.ring_bytes += more * self.size[value]
+        self._arrive(value)
+
+    def _settle(self, touched: Sequence[str]) -> None:
+        """There are no fresh pixels that would come to rest."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from millijoule.plan.streaming.schedule import Network, Segment, stream
+from millijoule.plan.streaming.schedule import Measure, Network, Segment, stream
 
 Cost = Callable[[int], tuple[int, int]]
 """What a segment of so many steps costs; what is first weighs most."""
@@ -22,11 +22,29 @@ def segments_used(steps: int) -> tuple[int, int]:
     return (1, steps if steps > 1 else 0)
 
 
+def refined(network: Network, segments: Sequence[Segment], measure: Measure) -> list[Segment]:
+    """The segments that need most at pixel grain, where they need less so; the others by rows, which are faster.
+
+    measure: of what they need by rows."""
+    by_rows = [stream(network, each.first, each.stop, NO_LIMIT, measure) or each for each in segments]
+    chosen, most = list(by_rows), 0
+    for index in sorted(range(len(chosen)), key=lambda index: -chosen[index].bytes):
+        segment = chosen[index]
+        if segment.bytes <= most:
+            break
+        if not any(step.whole for step in network.pixels.rows.steps[segment.first : segment.stop]):
+            found = stream(network.pixels, segment.first, segment.stop, segment.bytes - 1)
+            if found is not None:
+                chosen[index] = found
+        most = max(most, chosen[index].bytes)
+    return chosen
+
+
 class Cutter:
     """Segments of a network, computed once; a limit leaves those above it uncomputed."""
 
-    def __init__(self, network: Network, moments: bool = False) -> None:
-        self.network, self.moments = network, moments
+    def __init__(self, network: Network, measure: Measure) -> None:
+        self.network, self.measure = network, measure
         self.steps = network.rows.steps
         self.known: dict[tuple[int, int], Segment] = {}
         self.above: dict[tuple[int, int], int] = {}
@@ -95,7 +113,7 @@ class Cutter:
             return None
         if stop - first > 1 and any(step.whole for step in self.steps[first:stop]):
             return None
-        found = stream(self.network, first, stop, limit, self.moments)
+        found = stream(self.network, first, stop, limit, self.measure)
         if found is None:
             self.above[key] = limit
         else:

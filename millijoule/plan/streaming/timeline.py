@@ -16,9 +16,9 @@ Kind = Literal["stored", "ring", "fresh", "sums", "scratch"]
 class Action(NamedTuple):
     """One thing that happens.
 
-    do: `arrive`, a row of input `name` is written; `fire`, step `name` fires for the `row`-th time; `rest`, the fresh
-    row of value `name` is copied into its ring. fresh: the row that is written goes to the value's place for a fresh
-    row, not into its ring.
+    do: `arrive`, a line of input `name` is written; `fire`, step `name` fires for the `row`-th time, which computes a
+    pixel at pixel grain; `rest`, the fresh row of value `name` is copied into its ring. fresh: the row that is written
+    goes to the value's place for a fresh row, not into its ring.
     """
 
     do: Literal["arrive", "fire", "rest"]
@@ -31,19 +31,48 @@ class Action(NamedTuple):
 class Timeline:
     """actions: in order; the time of an action is its index. items: memory with its lifetimes, by (kind, value).
 
-    shared: (kind, value) → the item in whose place it lies. pieces: of each by itself. slots: value → rows of its ring.
+    shared: (kind, value) → the item in whose place it lies. pieces: of each by itself. sizes: how many rows, or pixels,
+    of how many bytes each has.
     """
 
     actions: list[Action] = field(default_factory=list)
     items: dict[tuple[Kind, str], Item] = field(default_factory=dict)
     shared: dict[tuple[Kind, str], tuple[Kind, str]] = field(default_factory=dict)
     pieces: dict[tuple[Kind, str], tuple[Piece, ...]] = field(default_factory=dict)
-    slots: dict[str, int] = field(default_factory=dict)
+    sizes: dict[tuple[Kind, str], tuple[int, int]] = field(default_factory=dict)
 
 
 def timeline(network: Network, segments: Sequence[Segment], alignment: int) -> Timeline:
     """The actions of all segments one after the other, and the memory that they need."""
     return _Recorder(network, alignment).record(segments)
+
+
+class PixelRing:
+    """A ring of pixels of one segment: from when to when each of its slots is used."""
+
+    def __init__(self, slots: int, pixel_bytes: int, across: int) -> None:
+        self.slots, self.pixel_bytes, self.across = slots, pixel_bytes, across
+        self.first = [-1] * slots
+        self.last = [-1] * slots
+
+    def write(self, pixel: int, now: int) -> None:
+        slot = pixel % self.slots
+        if self.first[slot] < 0:
+            self.first[slot] = now
+        self.last[slot] = max(self.last[slot], now)
+
+    def die(self, before: int, after: int, now: int) -> None:
+        for pixel in range(before, after):
+            self.last[pixel % self.slots] = now
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """One for each line of the map, from the birth of its first pixel to the death of the last that lies there."""
+        found = []
+        for begin in range(0, self.slots, self.across):
+            end = min(begin + self.across, self.slots)
+            life = self.first[begin], max(self.last[begin:end])
+            found.append(Piece(*life, begin * self.pixel_bytes, (end - begin) * self.pixel_bytes))
+        return _merged(found)
 
 
 class _Recorder:
@@ -59,6 +88,7 @@ class _Recorder:
         self.scratch: dict[str, list[Piece]] = {}
         self.stored: list[str] = []
         self.in_place: dict[str, list[set[str]]] = {}
+        self.pixel_rings: dict[str, PixelRing] = {}
 
     @property
     def now(self) -> int:
@@ -70,7 +100,10 @@ class _Recorder:
                 self.stored.append(value)
                 self.born |= {(value, row): 0 for row in range(self.rows.count[value])}
         for segment in segments:
-            self._segment(segment)
+            if segment.grain == "pixel":
+                self._pixels(segment)
+            else:
+                self._segment(segment)
         self._items()
         return self.result
 
@@ -87,6 +120,41 @@ class _Recorder:
             else:
                 self._fire(life, segment, waiting, index, at)
             self._rest(life, segment, waiting)
+
+    def _pixels(self, segment: Segment) -> None:
+        """A segment at pixel grain: every pixel goes into its ring, or to where its value is stored, at once."""
+        rows = self.network.pixels.rows
+        life = Life(self.network.pixels, segment.first, segment.stop)
+        for value in life.given:
+            life.arrived[value] = rows.count[value]
+        self.stored += sorted(life.stored, key=list(rows.count).index)
+        for value, slots in segment.resting.items():
+            self.pixel_rings[value] = PixelRing(slots, rows.bytes[value], rows.across[value])
+        for index, at in segment.events:
+            if index < 0:
+                value = rows.inputs[-1 - index]
+                self.result.actions.append(Action("arrive", value, at))
+                written = rows.across[value]
+            else:
+                step = rows.steps[index]
+                self.result.actions.append(Action("fire", step.name, at))
+                for read, before, after in life.read(index, at):
+                    if read in self.pixel_rings:
+                        self.pixel_rings[read].die(before, after, self.now)
+                    else:
+                        for row in range(before // rows.across[read], -(-after // rows.across[read])):
+                            self.died[read, row] = self.now
+                if step.accumulator_bytes:
+                    self.sums.setdefault(step.value, []).append(self.now)
+                if step.scratch_bytes:
+                    self._use_scratch(step)
+                value, written = step.value, int(not step.accumulator_bytes or at + 1 == step.firings)
+            for _ in range(written):
+                pixel = life.write(value)
+                if value in life.stored:
+                    self.born.setdefault((value, pixel // rows.across[value]), self.now)
+                else:
+                    self.pixel_rings[value].write(pixel, self.now)
 
     def _fire(self, life: Life, segment: Segment, waiting: dict[str, tuple[int, int]], index: int, at: int) -> None:
         step = self.rows.steps[index]
@@ -151,7 +219,6 @@ class _Recorder:
 
     def _items(self) -> None:
         end, rows = len(self.result.actions), self.rows
-        items = self.result.items
         for value in self.stored:
             size = rows.bytes[value]
             lives = [(self.born[value, row], self.died.get((value, row), end)) for row in range(rows.count[value])]
@@ -159,27 +226,33 @@ class _Recorder:
                 # The first firing computes all rows.
                 lives = [(lives[0][0], died) for _, died in lives]
             pieces = _merged([Piece(born, died, row * size, size) for row, (born, died) in enumerate(lives)])
-            items["stored", value] = Item(pieces, self.alignment)
+            self._add("stored", value, pieces, (rows.count[value], size))
         for value, times in self.rested.items():
             size, slots = rows.bytes[value], self.slots[value]
             # A slot is free between one row and the next: something else may lie there.
             slices = (
                 Piece(since, self.died.get((value, row), end), row % slots * size, size) for row, since in times.items()
             )
-            items["ring", value] = Item(tuple(slices), self.alignment)
+            self._add("ring", value, tuple(slices), (slots, size))
+        for value, ring in self.pixel_rings.items():
+            self._add("ring", value, ring.pieces(), (ring.slots, ring.pixel_bytes))
         for value, spans in self.fresh.items():
             pieces = tuple(Piece(begin, stop, 0, rows.bytes[value]) for begin, stop in spans)
-            items["fresh", value] = Item(pieces, self.alignment)
+            self._add("fresh", value, pieces, (1, rows.bytes[value]))
         for value, fired in self.sums.items():
-            step = rows.steps[self.network.maker[value]]
-            piece = Piece(fired[0], fired[-1], 0, step.accumulator_bytes)
-            items["sums", value] = Item((piece,), max(WORD_BYTES, self.alignment))
+            size = rows.steps[self.network.maker[value]].accumulator_bytes
+            self._add("sums", value, (Piece(fired[0], fired[-1], 0, size),), (1, size), WORD_BYTES)
         for value, used in self.scratch.items():
-            items["scratch", value] = Item(tuple(used), max(WORD_BYTES, self.alignment))
-        self.result.pieces = {key: item.pieces for key, item in items.items()}
-        self.result.slots = self.slots
+            self._add("scratch", value, tuple(used), (1, used[0].bytes), WORD_BYTES)
         self._share_fresh()
         self._share_stored()
+
+    def _add(
+        self, kind: Kind, value: str, pieces: tuple[Piece, ...], size: tuple[int, int], alignment: int = 1
+    ) -> None:
+        key = (kind, value)
+        self.result.items[key] = Item(pieces, max(alignment, self.alignment))
+        self.result.pieces[key], self.result.sizes[key] = pieces, size
 
     def _share_fresh(self) -> None:
         """A fresh row that replaces, every time, a fresh row of another value of its size lies in its place."""
@@ -213,9 +286,9 @@ class _Recorder:
         items[place] = Item((*items[place].pieces, *mine.pieces), max(items[place].alignment, mine.alignment))
 
 
-def _merged(pieces: list[Piece]) -> tuple[Piece, ...]:
+def _merged(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
     """Neighbours with the same lifetime as one."""
-    merged = pieces[:1]
+    merged = list(pieces[:1])
     for piece in pieces[1:]:
         last = merged[-1]
         if (last.first, last.last) == (piece.first, piece.last):

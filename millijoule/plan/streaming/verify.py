@@ -1,13 +1,12 @@
 """Proof of a plan that streams, by someone who did not make it.
 
-Knows the graph, what each operator reads for one row of its result, and what it may overwrite; nothing of how plans
-are made. Replays every action on an arena in which each byte carries the mark of what was last written there: a read
-must find, byte by byte, the row that it wants.
+Knows the graph, what each operator reads for one row or pixel of its result, and what it may overwrite; nothing of how
+plans are made. Replays every action on an arena in which each byte carries the mark of what was last written there: a
+read must find, byte by byte, the values that it wants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import prod
 
 import numpy as np
@@ -17,10 +16,13 @@ from millijoule.graph import Graph, Node, Operator, Shape
 from millijoule.model import Model
 from millijoule.plan.streaming.kernels import scratch_bytes
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
+from millijoule.plan.streaming.rows import Grain
 from millijoule.plan.streaming.timeline import Action, Kind
 from millijoule.plan.verify import PlanError
 
 NOTHING = -1
+Area = tuple[range, range]
+"""Lines and columns of a map; (0,) and (0,) of a value that is none."""
 
 
 def verify_stream(model: Model | Graph, plan: StreamPlan) -> None:
@@ -28,25 +30,33 @@ def verify_stream(model: Model | Graph, plan: StreamPlan) -> None:
     Replay(model, plan).run()
 
 
-def lines_read(op: Operator, x: tuple[Shape, ...], index: int, row: int) -> range:
-    """The lines of input `index` from the first to the last that one row of the result reads, without padding."""
-    lines = lines_of(x[index])
+def area_read(op: Operator, x: tuple[Shape, ...], index: int, row: int, column: int | None) -> Area:
+    """What of input `index` is read for one row of the result, or for one pixel: all between the first and the last
+    line and column, without padding."""
+    sides = (0, 1)[: 1 if column is None else 2]
+    found = [_side_read(op, x, index, axis, (row, column or 0)[axis]) for axis in sides]
+    return found[0], found[1] if column is not None else range(map_of(x[index])[1])
+
+
+def _side_read(op: Operator, x: tuple[Shape, ...], index: int, axis: int, at: int) -> range:
+    size = map_of(x[index])[axis]
     if isinstance(op, ops.Conv2d | ops.MaxPool2d | ops.AveragePool2d):
         window = op.window(x[0])
-        top = row * window.stride[0] - window.padding[0][0]
-        reach = (window.kernel[0] - 1) * window.dilation[0] + 1
-        return range(max(top, 0), max(min(top + reach, lines), max(top, 0)))
+        begin = at * window.stride[axis] - window.padding[axis][0]
+        reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1
+        return range(max(begin, 0), max(min(begin + reach, size), max(begin, 0)))
     if isinstance(op, ops.Pad):
-        line = row - op.padding[0][0]
-        return range(line, line + 1) if 0 <= line < lines else range(0)
-    by_line = ops.Concat | ops.ChannelShuffle | ops.BatchNorm | ops.Dropout | ops.PRelu
-    if (op.in_place or isinstance(op, by_line)) and lines_of(op.shape(*x)) == lines:
-        return range(row, row + 1)
-    return range(lines)
+        place = at - op.padding[axis][0]
+        return range(place, place + 1) if 0 <= place < size else range(0)
+    by_place = ops.Concat | ops.ChannelShuffle | ops.BatchNorm | ops.Dropout | ops.PRelu
+    if (op.in_place or isinstance(op, by_place)) and map_of(op.shape(*x))[axis] == size:
+        return range(at, at + 1)
+    return range(size)
 
 
-def lines_of(shape: Shape) -> int:
-    return shape[0] if len(shape) == 3 else 1
+def map_of(shape: Shape) -> Shape:
+    """(height, width, channels); a value that is no map is one pixel."""
+    return shape if len(shape) == 3 else (1, 1, prod(shape))
 
 
 def may_be_summed(op: Operator) -> bool:
@@ -57,9 +67,6 @@ def may_be_summed(op: Operator) -> bool:
 class Replay:
     def __init__(self, model: Model | Graph, plan: StreamPlan) -> None:
         self.graph, self.plan = model.graph if isinstance(model, Model) else model, plan
-        self.scratch: dict[str, int] = {}
-        if isinstance(model, Model) and model.is_int8:
-            self.scratch = scratch_bytes(model, plan.targets)
         graph = self.graph
         self.arena = np.full(plan.arena_bytes, NOTHING, np.int64)
         self.source = {input.name: input.name for input in graph.inputs}
@@ -67,50 +74,61 @@ class Replay:
             self.source[node.name] = self.source[node.inputs[0]] if node.op.alias else node.name
         # Byte i of a value carries the mark first_mark + i; sums carry marks of their own, one for each state.
         self.first_mark: dict[str, int] = {}
+        # Where each byte of a value lies; the lines of a value are those of the first view of it that is a map.
+        self.address: dict[str, np.ndarray] = {}
+        self.map: dict[str, Shape] = {}
         total = 0
         for value in dict.fromkeys(self.source.values()):
-            self.first_mark[value] = total
-            total += prod(graph.shapes[value])
+            size = prod(graph.shapes[value])
+            self.first_mark[value], total = total, total + size
+            self.address[value] = np.full(size, NOTHING, np.int64)
+            views = [graph.shapes[name] for name, source in self.source.items() if source == value]
+            self.map[value] = map_of(next((shape for shape in views if len(shape) == 3), views[0]))
         self.sums_mark = total
-        self.address: dict[tuple[str, int], int] = {}
-        self.row_bytes: dict[str, int] = {}
-        for buffer in plan.buffers:
-            if buffer.kind not in ("sums", "scratch"):
-                self.row_bytes[buffer.value] = buffer.row_bytes
+        grains = zip(plan.segments, plan.grains, strict=True)
+        self.grain: dict[str, Grain] = {name: grain for names, grain in grains for name in names}
+        self.scratch: dict[str, int] = {}
+        if isinstance(model, Model) and model.is_int8:
+            self.scratch = scratch_bytes(model, plan.targets, self.grain)
         self.done = dict.fromkeys(self.first_mark, 0)
         self.step = "the start"
 
     def run(self) -> None:
         if self.plan.input != "push":
             for input in self.graph.inputs:
-                for row in range(self.rows(input.name)):
-                    self.write(input.name, row, fresh=False)
+                for row in range(self.map[input.name][0]):
+                    self.write(input.name, row, self.bytes(input.name, "row"), fresh=False)
         for action in self.plan.actions:
             self.step = f"'{action.name}' ({action.do} {action.row})"
             {"arrive": self.arrive, "rest": self.rest, "fire": self.fire}[action.do](action)
         self.step = "the end"
         for node in self.graph.nodes:
-            if not node.op.alias and self.done[node.name] != self.rows(node.name):
+            if not node.op.alias and self.done[node.name] != self.firings(node.name):
                 raise self.error(
-                    f"{self.done[node.name]} of {self.rows(node.name)} rows of '{node.name}' were computed"
+                    f"{self.done[node.name]} of {self.firings(node.name)} {self.grain[node.name]}s of '{node.name}' "
+                    "were computed"
                 )
         kept = [input.name for input in self.graph.inputs] if self.plan.input == "keep" else []
         for name in (*self.graph.outputs, *kept):
             value = self.source[name]
-            start = self.place("stored", value).offset
-            for row in range(self.rows(value)):
-                if self.find(value, row) != start + row * self.row_bytes[value]:
-                    raise self.error(f"row {row} of '{value}' does not lie where it is stored")
+            start, size = self.place("stored", value).offset, prod(self.map[value])
+            if not np.array_equal(self.find(value, 0, size), np.arange(start, start + size)):
+                raise self.error(f"'{value}' does not lie where it is stored")
 
     def arrive(self, action: Action) -> None:
         if self.plan.input != "push" or action.row != self.done[action.name]:
             raise self.error("this row cannot arrive now")
         self.done[action.name] += 1
-        self.write(action.name, action.row, action.fresh)
+        size = self.bytes(action.name, "row")
+        place = self.plan.places.get(("ring", action.name))
+        parts = size // place.row_bytes if place and not action.fresh else 1
+        for part in range(parts):
+            self.write(action.name, action.row * parts + part, size // parts, action.fresh)
 
     def rest(self, action: Action) -> None:
-        self.find(action.name, action.row)
-        self.write(action.name, action.row, fresh=False)
+        size = self.bytes(action.name, "row")
+        self.find(action.name, action.row * size, (action.row + 1) * size)
+        self.write(action.name, action.row, size, fresh=False)
 
     def fire(self, action: Action) -> None:
         node = self.graph.by_name.get(action.name)
@@ -120,25 +138,22 @@ class Replay:
             self.add(node, action)
             return
         if action.row != self.done[node.name]:
-            raise self.error(f"row {action.row} is computed after {self.done[node.name]} rows")
+            raise self.error(f"{self.grain[node.name]} {action.row} is computed after {self.done[node.name]}")
         self.done[node.name] += 1
-        read = [list(self.read(node, index, action.row)) for index in range(len(node.inputs))]
-        start, size = self.target(node.name, action.row, action.fresh), self.row_bytes[node.name]
-        needed = [(start, size)]
+        read = [self.read(node, index, action.row) for index in range(len(node.inputs))]
+        size = self.bytes(node.name, self.grain[node.name])
+        start = self.target(node.name, action.row, size, action.fresh)
         for index, addresses in enumerate(read):
-            length = self.row_bytes[self.source[node.inputs[index]]]
-            for _, address in addresses:
-                needed.append((address, length))
-                in_place = index in node.op.in_place and address == start and length == size
-                if address < start + size and start < address + length and not in_place:
-                    raise self.error(
-                        f"writes addresses {start} to {start + size - 1} over a row of '{node.inputs[index]}' at "
-                        f"{address} while it reads it"
-                    )
+            in_place = index in node.op.in_place and np.array_equal(addresses, np.arange(start, start + size))
+            if np.any((addresses >= start) & (addresses < start + size)) and not in_place:
+                raise self.error(
+                    f"writes addresses {start} to {start + size - 1} over a row of '{node.inputs[index]}' while it "
+                    "reads it"
+                )
         if node.name in self.scratch:
-            self.use_scratch(node, needed)
+            self.use_scratch(node, np.concatenate([*read, np.arange(start, start + size)]))
         self.compute(node, action, read)
-        self.write(node.name, action.row, action.fresh)
+        self.write(node.name, action.row, size, action.fresh)
 
     def add(self, node: Node, action: Action) -> None:
         """A row of the input goes into the sums of `node`; the last one gives the result."""
@@ -147,85 +162,93 @@ class Replay:
         whole = slice(sums.offset, sums.offset + sums.bytes)
         if not may_be_summed(node.op) or sums.offset < 0 or sums.offset + sums.bytes > len(self.arena):
             raise self.error("its sums have no place in the arena")
-        address = self.find(source, action.row)
+        size, result = self.bytes(source, self.grain[node.name]), prod(self.map[node.name])
+        addresses = self.find(source, action.row * size, (action.row + 1) * size)
         if action.row and np.any(self.arena[whole] != self.sums_mark + action.row - 1):
             raise self.error(f"finds its sums at {sums.offset} overwritten")
-        if address < whole.stop and whole.start < address + self.row_bytes[source]:
-            raise self.error(f"keeps its sums at {sums.offset} over the row at {address} that it reads")
+        if np.any((addresses >= whole.start) & (addresses < whole.stop)):
+            raise self.error(f"keeps its sums at {sums.offset} over the row at {addresses[0]} that it reads")
         self.arena[whole] = self.sums_mark + action.row
-        last = action.row + 1 == self.rows(source)
+        last = (action.row + 1) * size == prod(self.map[source])
         if last:
-            start = self.target(node.name, 0, action.fresh)
-            if start < whole.stop and whole.start < start + self.row_bytes[node.name]:
+            start = self.target(node.name, 0, result, action.fresh)
+            if start < whole.stop and whole.start < start + result:
                 raise self.error(f"writes its result at {start} over its sums")
             self.done[node.name] += 1
-        self.accumulate(node, action, address, last)
+        self.accumulate(node, action, addresses, last)
         if last:
-            self.write(node.name, 0, action.fresh)
+            self.write(node.name, 0, result, action.fresh)
 
-    def use_scratch(self, node: Node, needed: list[tuple[int, int]]) -> None:
-        """The kernel writes its working memory while it needs these places: (address, bytes)."""
+    def use_scratch(self, node: Node, needed: np.ndarray) -> None:
+        """The kernel writes its working memory while it needs what lies at these addresses."""
         place = self.place("scratch", node.name)
         if place.row_bytes != self.scratch[node.name] or place.offset < 0 or place.end > len(self.arena):
             raise self.error(f"has no {self.scratch[node.name]} bytes of working memory in the arena")
-        for address, size in needed:
-            if address < place.end and place.offset < address + size:
-                raise self.error(
-                    f"keeps its working memory at {place.offset} to {place.end - 1} over {size} bytes at {address} "
-                    "that it needs"
-                )
+        hit = needed[(needed >= place.offset) & (needed < place.end)]
+        if hit.size:
+            raise self.error(
+                f"keeps its working memory at {place.offset} to {place.end - 1} over address {hit[0]}, which it needs"
+            )
         self.arena[place.offset : place.end] = NOTHING
 
-    def compute(self, node: Node, action: Action, read: list[list[tuple[int, int]]]) -> None:
-        """What an executor does between reading and writing a row; read: for each input, (row, address)."""
+    def compute(self, node: Node, action: Action, read: list[np.ndarray]) -> None:
+        """What an executor does between reading and writing a row; read: for each input, the addresses."""
 
-    def accumulate(self, node: Node, action: Action, address: int, last: bool) -> None:
+    def accumulate(self, node: Node, action: Action, addresses: np.ndarray, last: bool) -> None:
         """What an executor does with a row that goes into sums."""
 
-    def read(self, node: Node, index: int, row: int) -> Iterator[tuple[int, int]]:
-        """(row, address) of all rows of input `index` that hold lines which the node reads for `row`."""
-        shapes = self.graph.input_shapes(node)
-        lines = lines_read(node.op, shapes, index, row)
+    def area(self, node: Node, index: int, at: int) -> Area:
+        """What firing `at` reads of input `index`."""
+        width = self.map[node.name][1]
+        row, column = (at, None) if self.grain[node.name] == "row" else divmod(at, width)
+        return area_read(node.op, self.graph.input_shapes(node), index, row, column)
+
+    def read(self, node: Node, index: int, at: int) -> np.ndarray:
+        """The addresses of all that firing `at` reads of input `index`, line by line."""
+        lines, columns = self.area(node, index, at)
+        _, width, channels = map_of(self.graph.input_shapes(node)[index])
         source = self.source[node.inputs[index]]
-        line_bytes = prod(shapes[index]) // lines_of(shapes[index])
-        begin, end = lines.start * line_bytes, lines.stop * line_bytes
-        size = self.row_bytes.get(source, 1)
-        for wanted in range(begin // size, -(-end // size)):
-            yield wanted, self.find(source, wanted)
+        if len(columns) == width:
+            return self.find(source, lines.start * width * channels, lines.stop * width * channels)
+        begin, end = columns.start * channels, columns.stop * channels
+        parts = [self.find(source, line * width * channels + begin, line * width * channels + end) for line in lines]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-    def find(self, value: str, row: int) -> int:
-        """The address of a row that must be there, byte by byte."""
-        if (value, row) not in self.address:
-            raise self.error(f"reads row {row} of '{value}', which is not there yet")
-        address, size = self.address[value, row], self.row_bytes[value]
-        wanted = np.arange(size) + self.first_mark[value] + row * size
-        wrong = np.flatnonzero(self.arena[address : address + size] != wanted)
+    def find(self, value: str, begin: int, end: int) -> np.ndarray:
+        """The addresses of bytes `begin` to `end` - 1 of a value, which must be there."""
+        addresses = self.address[value][begin:end]
+        wrong = np.flatnonzero(self.arena[addresses] != np.arange(begin, end) + self.first_mark[value])
         if wrong.size:
-            raise self.error(f"reads row {row} of '{value}' at address {address} and finds it overwritten")
-        return address
+            at = addresses[wrong[0]]
+            what = "is not there yet" if at == NOTHING else f"is overwritten at address {at}"
+            raise self.error(f"reads byte {begin + wrong[0]} of '{value}', which {what}")
+        return addresses
 
-    def target(self, value: str, row: int, fresh: bool) -> int:
-        """The address at which a row is written, in the arena."""
-        if fresh:
-            address = self.place("fresh", value).offset
-        elif ("ring", value) in self.plan.places:
-            ring = self.place("ring", value)
-            address = ring.offset + row % ring.rows * ring.row_bytes
-        else:
-            address = self.place("stored", value).offset + row * self.row_bytes[value]
-        if address < 0 or address + self.row_bytes[value] > len(self.arena):
+    def target(self, value: str, at: int, size: int, fresh: bool) -> int:
+        """The address at which a row or pixel is written, in the arena."""
+        kind: Kind = "fresh" if fresh else "ring" if ("ring", value) in self.plan.places else "stored"
+        place = self.place(kind, value)
+        if kind != "stored" and place.row_bytes != size:
+            raise self.error(f"writes {size} bytes of '{value}' where {place.row_bytes} have their place")
+        address = place.offset + (0 if fresh else at % place.rows if kind == "ring" else at) * size
+        if address < 0 or address + size > len(self.arena):
             raise self.error(f"uses address {address} for '{value}', outside the arena of {len(self.arena)} bytes")
         return address
 
-    def write(self, value: str, row: int, fresh: bool) -> None:
-        address, size = self.target(value, row, fresh), self.row_bytes[value]
-        self.arena[address : address + size] = np.arange(size) + self.first_mark[value] + row * size
-        self.address[value, row] = address
+    def write(self, value: str, at: int, size: int, fresh: bool) -> None:
+        address, begin = self.target(value, at, size, fresh), at * size
+        self.arena[address : address + size] = np.arange(begin, begin + size) + self.first_mark[value]
+        self.address[value][begin : begin + size] = np.arange(address, address + size)
 
-    def rows(self, value: str) -> int:
-        if value not in self.row_bytes:
-            raise self.error(f"uses '{value}', which has no place in the arena")
-        return prod(self.graph.shapes[value]) // self.row_bytes[value]
+    def bytes(self, value: str, grain: Grain) -> int:
+        """Bytes of a row, or a pixel, of a value."""
+        _, width, channels = self.map[value]
+        return channels if grain == "pixel" else width * channels
+
+    def firings(self, name: str) -> int:
+        if ("sums", name) in self.plan.places:
+            return 1
+        return prod(self.map[name]) // self.bytes(name, self.grain[name])
 
     def place(self, kind: Kind, value: str) -> RowBuffer:
         if (kind, value) not in self.plan.places:

@@ -1,0 +1,127 @@
+"""The planner: runs of layers, the grain and order in which each is streamed, and addresses for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from millijoule.errors import OptionError
+from millijoule.graph import Graph
+from millijoule.model import Model
+from millijoule.plan.lifetimes import lifetimes
+from millijoule.plan.placement import most_live
+from millijoule.plan.streaming.bound import floor_bytes
+from millijoule.plan.streaming.kernels import with_kernels
+from millijoule.plan.streaming.layout import lay_out
+from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
+from millijoule.plan.streaming.rows import Grain, rows
+from millijoule.plan.streaming.schedule import Contract, Network, Segment
+from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
+from millijoule.plan.streaming.timeline import timeline
+from millijoule.target import SCALAR, Target
+
+CONTRACTS: tuple[Contract, ...] = ("overwrite", "keep", "push")
+
+
+def stream_plan(
+    model: Model | Graph,
+    input: str = "overwrite",
+    *,
+    target: Target = SCALAR,
+    alignment: int = 1,
+    grain: Grain = "pixel",
+) -> StreamPlan:
+    """The plan that needs least RAM when any run of layers may be streamed through rings.
+
+    A run is streamed row by row, or pixel by pixel where that needs less: between two layers, then only a few pixels
+    are kept beyond the rows that are still read, but kernels compute one pixel at a time.
+
+    Nothing is computed twice. Segments are cut so that the largest needs least, for the order of firing that is used:
+    the deepest step that can fire, does. Addresses are then searched for all memory at once; of several cuts the one
+    whose arena is smallest is taken.
+
+    input: `overwrite`: the input lies in the arena and its rows may be overwritten once they are read; `keep`: it lies
+    there and stays; `push`: its rows arrive one at a time, and there is no frame buffer. target: what the kernels are
+    chosen for; of an int8 model, the working memory that they need is planned too. alignment: of every buffer.
+    grain: `row` leaves pixels out. Raises OptionError for any other `input`; ModelError if a node of an int8 model has
+    no kernel.
+    """
+    return _smallest(model, network_of(model, input, target), alignment, grain)
+
+
+def frontier(
+    model: Model | Graph, input: str = "overwrite", *, target: Target = SCALAR, alignment: int = 1, points: int = 8
+) -> tuple[StreamPlan, ...]:
+    """Plans from the least RAM to every layer by itself: first one with pixels, if that needs less than rows alone.
+
+    Each has more RAM and streams fewer steps than the one before, or as many without pixels.
+    """
+    network = network_of(model, input, target)
+    cutter = Cutter(network, "moments")
+    found = [_smallest(model, network, alignment, "row")]
+    finest = _smallest(model, network, alignment, "pixel")
+    if finest.arena_bytes < found[0].arena_bytes:
+        found.insert(0, finest)
+    least, most = cutter.least, max(segment.bytes for segment in cutter.stored)
+    for point in range(points + 1):
+        limit = round(least * (most / least) ** (point / points))
+        planned = assemble(model, network, cutter.within(limit, streamed_steps), alignment)
+        if planned.streamed_steps < found[-1].streamed_steps and planned.arena_bytes > found[-1].arena_bytes:
+            found.append(planned)
+    return tuple(found)
+
+
+def _smallest(model: Model | Graph, network: Network, alignment: int, grain: Grain) -> StreamPlan:
+    """The best of some ways to cut: each suits the search for addresses where the others do not."""
+    few, short, fine = Cutter(network, "moments"), Cutter(network, "kinds"), Cutter(network, "pixels")
+    cuts = [few.within(few.least, streamed_steps), short.within(short.least, segments_used)]
+    if grain == "pixel":
+        finest = fine.within(fine.least, segments_used)
+        cuts += [refined(network, finest, "moments"), refined(network, finest, "kinds")]
+    different = {tuple((each.first, each.stop, each.grain, each.events) for each in cut): cut for cut in cuts}
+    plans = [assemble(model, network, segments, alignment) for segments in different.values()]
+    return min(plans, key=lambda planned: (planned.arena_bytes, planned.streamed_steps))
+
+
+def network_of(model: Model | Graph, input: str, target: Target) -> Network:
+    """A network as rows and as pixels, with the working memory of its kernels."""
+    graph = model.graph if isinstance(model, Model) else model
+    found, pixels = rows(graph), rows(graph, "pixel")
+    if isinstance(model, Model) and model.is_int8:
+        by_row = replace(target, by_row=True, frugal=True)
+        found, pixels = (
+            with_kernels(model, each, {step.name: by_row for step in each.steps}) for each in (found, pixels)
+        )
+    for contract in CONTRACTS:
+        if contract == input:
+            return Network(found, contract, pixels)
+    raise OptionError(f"input is {input!r}; it must be one of {', '.join(map(repr, CONTRACTS))}")
+
+
+def assemble(model: Model | Graph, network: Network, segments: Sequence[Segment], alignment: int) -> StreamPlan:
+    """The plan that executes these segments one after the other, with addresses for all that they need."""
+    graph = model.graph if isinstance(model, Model) else model
+    happens = timeline(network, segments, alignment)
+    layout = lay_out(list(happens.items.values()))
+    offsets = dict(zip(happens.items, layout.offsets, strict=True))
+    buffers = []
+    for key in (*happens.items, *happens.shared):
+        kind, value = key
+        pieces = happens.pieces[key]
+        first, last = min(piece.first for piece in pieces), max(piece.last for piece in pieces)
+        count, size = happens.sizes[key]
+        buffers.append(RowBuffer(kind, value, count, size, first, last, offsets[happens.shared.get(key, key)], pieces))
+    names = network.rows
+    return StreamPlan(
+        model=graph.name,
+        input=network.contract,
+        segments=tuple(tuple(step.name for step in names.steps[each.first : each.stop]) for each in segments),
+        grains=tuple(each.grain for each in segments),
+        buffers=tuple(buffers),
+        actions=tuple(happens.actions),
+        arena_bytes=layout.total,
+        lower_bound_bytes=layout.lower_bound,
+        floor_bytes=floor_bytes(network),
+        stored_bytes=most_live([(memory.first, memory.last, memory.bytes) for memory in lifetimes(graph)]),
+        targets={step.name: step.target for step in names.steps},
+    )
