@@ -14,6 +14,7 @@ from millijoule.errors import OptionError
 if TYPE_CHECKING:
     from millijoule.graph import Graph
     from millijoule.model import Model
+    from millijoule.plan import Plan
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +24,18 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--by", choices=("total", "layer"), default="layer", help="totals only, or every layer too (default)"
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write everything, layer by layer, as one page")
-    parser.add_argument("--arena", action="store_true", help="plan the arena of the deployed network, too")
     parser.add_argument(
-        "--define", nargs="?", const="", metavar="FIGURE", help="what a figure means: macs, …; alone: all of them"
+        "--arena",
+        action="store_true",
+        help="plan the int8 arena of the deployed network, too, beside the peaks of memory that are always counted: "
+        "layer by layer, eager (PyTorch), in place (batch-norm folded)",
+    )
+    parser.add_argument(
+        "--define",
+        nargs="?",
+        const="",
+        metavar="FIGURE",
+        help="what a figure means and by which rule it is counted: macs, eager_peak_bytes, …; alone: all of them",
     )
 
 
@@ -37,29 +47,30 @@ def _run(options: argparse.Namespace) -> None:
         raise OptionError("cost needs a network of the zoo or a model file; `millijoule zoo` lists the networks")
     network = graph_or_model(options)
     costs = millijoule.cost(network)
-    arena = _arena_bytes(network) if options.arena else None
+    arena = _arena(network) if options.arena else None
     if options.html:
         from millijoule.report.cost_page import write_cost_page
 
-        write_cost_page(costs, options.html, arena_bytes=arena)
+        write_cost_page(costs, options.html, arena)
     if options.json:
-        print(json.dumps(costs.to_json() | ({} if arena is None else {"arena_bytes": arena}), indent=2))
+        planned = {"arena_bytes": arena.arena_bytes, "arena_layer": arena.fullest_step} if arena else {}
+        print(json.dumps(costs.to_json() | planned, indent=2))
         return
     from millijoule.report.costs import cost
     from millijoule.report.layout import print_tables
 
-    print_tables(cost(costs, by_layer=options.by == "layer", arena_bytes=arena))
+    print_tables(cost(costs, by_layer=options.by == "layer", arena=arena))
 
 
-def _arena_bytes(network: Graph | Model) -> int:
+def _arena(network: Graph | Model) -> Plan:
     """The planned arena of the network as it is deployed."""
     from millijoule.model import Model
     from millijoule.passes import simplify
     from millijoule.plan import plan
 
     if isinstance(network, Model):
-        return plan(network if network.is_int8 else simplify(network.graph)).arena_bytes
-    return plan(simplify(network)).arena_bytes
+        return plan(network if network.is_int8 else simplify(network.graph))
+    return plan(simplify(network))
 
 
 def _define(options: argparse.Namespace) -> None:

@@ -14,7 +14,9 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
         "models", nargs="*", metavar="MODEL", help=f"{NETWORK}; none: the ten that the lecture compares; all: the zoo"
     )
     parser.add_argument(
-        "--sort", metavar="COLUMN", help="name, year, params, macs, size_bytes, eager_peak_bytes, top1 …"
+        "--sort",
+        metavar="COLUMN",
+        help="name, year, params, macs, size_bytes, eager_peak_bytes, top1, top5, top1_per_million or weights",
     )
     parser.add_argument("--descending", action="store_true", help="the largest first")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the charts as one page that needs no network")

@@ -40,7 +40,8 @@ DEFINITIONS = {
     "activations fused, element-wise results written over an input that dies.",
     "in_place_peak_layer": "The layer during which in_place_peak_bytes are live.",
     "arena_bytes": "The one block of memory that holds every value at the planned addresses (`millijoule plan`), "
-    "int8, of the network as it is deployed.",
+    "int8, of the network as it is deployed; counted on request (`millijoule cost --arena`).",
+    "arena_layer": "The layer during which most of the planned arena is live.",
     "moved_bytes": "Bytes that layers read (inputs and arrays) and write (outputs), each once; a reshape moves none. "
     "Caches and tiling are not modelled.",
     "intensity": "Arithmetic intensity: FLOPs / bytes moved.",

@@ -68,6 +68,11 @@ class Plan:
             for step in range(len(self.steps))
         )
 
+    @property
+    def fullest_step(self) -> str:
+        """The first step at which most is live."""
+        return self.steps[self.live_bytes.index(max(self.live_bytes))]
+
     def to_json(self) -> dict[str, Any]:
         """The fields by name; `steps`, `buffers` and `notes` are lists."""
         return {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 import millijoule
 from millijoule.cost import Cost
@@ -16,15 +17,18 @@ from millijoule.report.files import read_part, write_text
 from millijoule.report.layout import Column
 from millijoule.report.svg import Panel, layer_bars
 
+if TYPE_CHECKING:
+    from millijoule.plan import Plan
+
 TOTAL_COLUMNS = (Column("total", text=True), Column("count"), Column("what to know", text=True))
 
 
-def write_cost_page(costs: Cost, path: Path, arena_bytes: int | None = None) -> None:
+def write_cost_page(costs: Cost, path: Path, arena: Plan | None = None) -> None:
     """Write the page to `path`, whole or not at all. Raises OSError if that cannot be done."""
-    write_text(path, cost_page(costs, arena_bytes))
+    write_text(path, cost_page(costs, arena))
 
 
-def cost_page(costs: Cost, arena_bytes: int | None = None) -> str:
+def cost_page(costs: Cost, arena: Plan | None = None) -> str:
     """The page as text."""
     rows = [layer_cells(number, layer, costs) for number, layer in enumerate(costs.layers, start=1)]
     notes = ""
@@ -34,7 +38,7 @@ def cost_page(costs: Cost, arena_bytes: int | None = None) -> str:
         style=read_part("style.css"),
         title=escape(f"What {costs.name} costs"),
         notes=notes,
-        totals=html_table(TOTAL_COLUMNS, totals(costs, arena_bytes)),
+        totals=html_table(TOTAL_COLUMNS, totals(costs, arena)),
         bars=_bars(costs),
         layers=html_table(LAYER_COLUMNS, rows, total_cells(costs)),
         words="<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in DEFINITIONS.items()) + "</dl>",

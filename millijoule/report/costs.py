@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -11,12 +12,15 @@ from millijoule.cost import Cost, LayerCost
 from millijoule.report import format as fmt
 from millijoule.report.layout import Column, make_table
 
+if TYPE_CHECKING:
+    from millijoule.plan import Plan
 
-def cost(costs: Cost, *, by_layer: bool = True, arena_bytes: int | None = None) -> list[RenderableType]:
-    """Totals, then layer by layer. arena_bytes: of the planned arena, if it was planned."""
+
+def cost(costs: Cost, *, by_layer: bool = True, arena: Plan | None = None) -> list[RenderableType]:
+    """Totals, then layer by layer. arena: the planned one, if it was planned."""
     columns = (Column("", text=True), Column("count"), Column("", text=True))
     parts: list[RenderableType] = [Text(costs.name, style="bold"), *not_counted(costs)]
-    parts.append(make_table(columns, totals(costs, arena_bytes)))
+    parts.append(make_table(columns, totals(costs, arena)))
     if by_layer:
         rows = [layer_cells(number, layer, costs) for number, layer in enumerate(costs.layers, start=1)]
         parts.append(make_table(LAYER_COLUMNS, [*rows, total_cells(costs)], total=True))
@@ -32,7 +36,7 @@ def not_counted_note(costs: Cost) -> str:
     return f"Not counted: {costs.named_not_counted}. Every total is at least what stands here."
 
 
-def totals(costs: Cost, arena_bytes: int | None = None) -> list[tuple[str, str, str]]:
+def totals(costs: Cost, arena: Plan | None = None) -> list[tuple[str, str, str]]:
     """(what, how much, what to know) for every total."""
     at_least = "at least " if costs.at_least else ""
 
@@ -55,8 +59,8 @@ def totals(costs: Cost, arena_bytes: int | None = None) -> list[tuple[str, str, 
         row("peak RAM eager", costs.eager_peak_bytes, f"PyTorch's tensors; in {costs.eager_peak_layer}"),
         row("peak RAM in place", costs.in_place_peak_bytes, f"batch-norm folded; in {costs.in_place_peak_layer}"),
     ]
-    if arena_bytes is not None:
-        rows.append(row("planned arena, bytes", arena_bytes, "int8, as deployed; see `millijoule plan`"))
+    if arena is not None:
+        rows.append(row("planned arena, bytes", arena.arena_bytes, f"int8, as deployed; in {arena.fullest_step}"))
     intensity = "" if costs.intensity is None else f"{costs.intensity:.3g} FLOPs per byte"
     return [*rows, row("bytes moved", costs.moved_bytes, intensity)]
 

@@ -1,6 +1,6 @@
 """Tables as wide as the terminal allows, plain text where there is none.
 
-Columns of numbers never wrap; names give way.
+Columns of numbers never wrap; names are folded over lines where there is no room.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def print_tables(tables: Sequence[RenderableType], console: Console | None = Non
 
 @dataclass(frozen=True)
 class Column:
-    """header: may have a second line for unit or origin. text: flush left and cut where there is no room. wide_only:
+    """header: may have a second line for unit or origin. text: flush left and folded where there is no room. wide_only:
     left out below WIDE. rank: where the rest does not fit, the column of the highest rank goes first; 0 always stays.
     """
 
@@ -67,7 +67,7 @@ def make_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], total: 
                 Text(rows[-1][index], style="bold") if total else "",
                 justify=justify,
                 no_wrap=not column.text,
-                overflow="ellipsis",
+                overflow="fold",
                 header_style="bold",
                 min_width=6 if column.text else None,
             )

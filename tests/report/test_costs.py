@@ -10,6 +10,7 @@ from millijoule.cli import main
 from millijoule.cost import cost
 from millijoule.graph import Builder
 from millijoule.ops import Conv2d, Dense, Opaque
+from millijoule.plan import Buffer, Plan
 from millijoule.report import costs
 from millijoule.report.cost_page import cost_page
 from tests.report.test_page import HOSTILE, Reader
@@ -47,13 +48,13 @@ def test_what_is_not_counted_is_named_and_totals_say_at_least():
 
 def test_the_page_holds_every_layer_and_escapes_names():
     found = partly_known(HOSTILE)
-    text = cost_page(found, arena_bytes=1234)
+    text = cost_page(found, Plan("partly", ("input", "conv"), (Buffer(("conv",), 1234, 1, 1, 0),), 1234, 1234))
     reader = Reader(text)
     assert "<script>alert" not in text
     words = " ".join(words for _, words in reader.texts)
     for layer in found.layers:
         assert layer.name in words
-    assert "1,234" in words
+    assert "1,234 int8, as deployed; in conv" in words
     assert "Not counted: top (TopK)" in words
     numbers = json.loads(re.search(r'id="cost">(.*?)</script>', text, re.DOTALL)[1])
     assert numbers == json.loads(json.dumps(found.to_json()))
@@ -84,4 +85,6 @@ def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, arguments, words):
 
 def test_the_arena_is_planned_on_request(capsys):
     assert main(["cost", "resnet8", "--arena", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["arena_bytes"] > 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["arena_bytes"] == 3 * 32 * 32 * 16  # the block's input, its first map and its second
+    assert found["arena_layer"] == "stack1_b"

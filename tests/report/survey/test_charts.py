@@ -153,10 +153,14 @@ def test_labels_lie_over_nothing():
 
 @pytest.mark.parametrize("width", [40, 80, 130])
 def test_tables_are_whole_at_every_width(width):
-    rows = compare([zoo.get(name) for name in ("resnet152", "lenet5")])
-    findings = audit_text("network,quantity,claimed,unit,note\nlenet5,size,0.5,MB,twice as much\n")
-    for made in (tables.compare(rows), tables.explain(explain(zoo.get("lenet5"))), tables.audit(findings)):
+    rows = compare([zoo.get(name) for name in ("resnet152", "inception_resnet_v2")])
+    findings = audit_text(
+        "network,quantity,claimed,unit,note\nlenet5,size,0.5,MB,twice as much\ninception_resnet_v2,hidden_layers,1,1,\n"
+    )
+    explained = tables.explain(explain(zoo.get("inception_resnet_v2")))
+    for made in (tables.compare(rows), explained, tables.audit(findings)):
         text = shown(made, width)
         assert max(map(len, text.splitlines())) <= width
         assert "…" not in text
+        assert width == 40 or "inception_resnet_v2" in text
     assert "wrong by x2.03, too much" in " ".join(shown(tables.audit(findings), 130).split())
