@@ -16,10 +16,11 @@ from millijoule.passes.integer.bounds import Bounds, bounds
 from millijoule.passes.integer.channels import Masks, needed_channels
 from millijoule.passes.integer.identities import identities, without
 from millijoule.passes.integer.narrow import narrow
+from millijoule.passes.integer.padding import fold_pads
 from millijoule.passes.integer.reduction import Reduction, RemovedChannel
 from millijoule.passes.integer.twins import twins
 
-__all__ = ["Reduction", "RemovedChannel", "reduce"]
+__all__ = ["Reduction", "RemovedChannel", "fold_pads", "reduce"]
 
 
 def reduce(model: Model) -> Reduction:
@@ -30,6 +31,7 @@ def reduce(model: Model) -> Reduction:
     - channels that equal another channel: the next layer's weights are added up, where the sum fits.
     - channels that nothing reads any more, and so on backwards.
     - functions of one number that change none, and sums and products with a constant that changes nothing.
+    - padding, where only convolutions read it: they pad for themselves.
 
     Channels go through depthwise convolutions, pools, additions and concatenations; one that is needed on any path
     stays on all. Raises ModelError if the model is float or a node has no int8 form.
@@ -37,9 +39,10 @@ def reduce(model: Model) -> Reduction:
     if not model.is_int8:
         raise ModelError(f"model '{model.graph.name}' is float; constant channels are found in int8 models")
     check_known(model.graph)
-    bound = bounds(model)
-    returned = identities(model, bound)
-    smaller = without(model, returned)
+    padded = fold_pads(model)
+    bound = bounds(padded)
+    returned = identities(padded, bound)
+    smaller = without(padded, returned)
     same = twins(smaller)
     needed = needed_channels(smaller, bound, same)
     gone = {node.name: returned.get(node.name, "") for node in model.graph.nodes}

@@ -9,8 +9,8 @@ from millijoule import zoo
 from millijoule.errors import ModelError
 from millijoule.graph import Builder
 from millijoule.model import Model, Quantization
-from millijoule.ops import Add, Conv2d, Dense, Flatten, MaxPool2d, Multiply, Relu, Requantize, Softmax
-from millijoule.passes.integer import reduce
+from millijoule.ops import Add, Conv2d, Dense, Flatten, MaxPool2d, Multiply, Pad, Relu, Requantize, Softmax
+from millijoule.passes.integer import fold_pads, reduce
 from millijoule.passes.integer.bounds import bounds
 from tests.networks import random_int8
 from tests.passes.integer.networks import extreme_inputs, random_model
@@ -247,3 +247,34 @@ def test_float_models_are_refused():
     params = {name: np.zeros(param.shape, np.float32) for name, param in graph.params().items()}
     with pytest.raises(ModelError, match="is float; constant channels are found in int8 models"):
         reduce(Model(graph, params))
+
+
+def padded_chain(*, also_read: bool = False, zero_point: int = -10) -> Model:
+    """pad ─▶ two convolutions, one of which pads too, ─▶ sum; or the pad is read by something else as well."""
+    build = Builder("padded", (6, 5, 2))
+    pad = build("pad", Pad(padding=((1, 2), (0, 1))))
+    one = build("one", Conv2d(channels=3, kernel=3, padding=((0, 1), (1, 0))), pad)
+    two = build("two", Conv2d(channels=3, kernel=(3, 2), padding=((1, 0), (0, 0))), pad)
+    build("sum", Add(), one, two)
+    if also_read:
+        build("pool", MaxPool2d(kernel=2, stride=2), pad)
+    model = random_int8(build.graph("sum", "pool") if also_read else build.graph())
+    quantization = dict(model.quantization)
+    quantization["input"] = quantization["pad"] = Quantization.of(0.05, zero_point)
+    quantization |= {"pool": quantization["pad"]} if also_read else {}
+    return replace(model, quantization=quantization)
+
+
+def test_pads_go_into_the_convolutions_that_read_them():
+    model = padded_chain()
+    folded = fold_pads(model)
+    assert [node.name for node in folded.graph.nodes] == ["one", "two", "sum"]
+    assert folded.graph.by_name["one"].op.padding == ((1, 3), (1, 1))
+    assert folded.graph.by_name["two"].op.padding == ((2, 2), (0, 1))
+    assert_equal_outputs(model, folded)
+    assert reduce(model).nodes.keys() == {"pad"}
+
+
+def test_a_pad_that_a_pool_reads_stays():
+    model = padded_chain(also_read=True)
+    assert fold_pads(model) is model
