@@ -177,10 +177,9 @@ def test_plan_streams(capsys, model_file):
     ("arguments", "words"),
     [
         (["--input", "push"], ["--input push", "--optimize ram"]),
-        (["--optimize", "ram", "--input", "push", "--input", "keep"], ["twice"]),
-        (["--optimize", "ram", "--input", "1x12x12x1"], ["--input"]),
+        (["--optimize", "ram", "--shape", "1x12x12x1"], ["--shape"]),
     ],
-    ids=["no streaming", "two contracts", "a shape that the file states"],
+    ids=["no streaming", "a shape that the file states"],
 )
 def test_plan_refuses_inputs_that_make_no_sense(capsys, model_file, arguments, words):
     assert_one_line_error(run(capsys, "plan", model_file, *arguments), *words)

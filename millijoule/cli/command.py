@@ -69,10 +69,12 @@ def input_shape(text: str) -> tuple[int, ...]:
     return tuple(positive(size) for size in text.split("x"))
 
 
-def add_input(parser: argparse.ArgumentParser) -> None:
-    """The options --input, for what leaves sizes open, and --trust."""
+def add_input(parser: argparse.ArgumentParser, *names: str) -> None:
+    """The options --shape, also called `names`, for what leaves sizes open, and --trust."""
     parser.add_argument(
-        "--input",
+        "--shape",
+        *names,
+        dest="shape",
         type=input_shape,
         metavar="SHAPE",
         help="the input's shape, as 1x3x224x224, of a PyTorch module or where an .onnx file leaves sizes open",
@@ -89,7 +91,7 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 def graph_or_model(options: argparse.Namespace) -> Graph | Model:
     """The network that `options.model` names."""
-    return network(options.model, options.input, options.trust)
+    return network(options.model, options.shape, options.trust)
 
 
 def network(name: str, input: tuple[int, ...] | None = None, trust: bool = False) -> Graph | Model:
@@ -99,7 +101,7 @@ def network(name: str, input: tuple[int, ...] | None = None, trust: bool = False
 
         return load_structure(name, input, trust=trust)
     if input is not None:
-        raise OptionError(f"'{name}' is a network of the zoo, whose input is known; leave --input out")
+        raise OptionError(f"'{name}' is a network of the zoo, whose input is known; leave --shape out")
     return millijoule.zoo.get(name)
 
 

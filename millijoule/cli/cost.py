@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", metavar="MODEL", help=NETWORK)
-    add_input(parser)
+    add_input(parser, "--input")
     parser.add_argument(
         "--by", choices=("total", "layer"), default="layer", help="totals only, or every layer too (default)"
     )

@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.data:
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
     if is_file(options.model):
-        model = millijoule.load(options.model, options.input, trust=options.trust)
+        model = millijoule.load(options.model, options.shape, trust=options.trust)
     elif data is None:
         raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
     else:

@@ -46,7 +46,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _explain_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help=NETWORK)
-    add_input(parser)
+    add_input(parser, "--input")
 
 
 def _explain(options: argparse.Namespace) -> None:

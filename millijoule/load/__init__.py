@@ -85,7 +85,7 @@ def _load_file(path: Path, input_shape: Sequence[int] | None) -> Model:
     if data[4:8] != b"TFL3":
         raise ModelError(f"{path}: {_looks_like(path, data)}; .tflite and .onnx files can be loaded")
     if input_shape is not None:
-        raise ModelError(f"{path}: a TFLite file states the shape of its input; leave --input out")
+        raise ModelError(f"{path}: a TFLite file states the shape of its input; leave --shape out")
     from millijoule.load.tflite import load_tflite
 
     return load_tflite(data, str(path), _graph_name(path))

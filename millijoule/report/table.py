@@ -162,7 +162,8 @@ def frontier(plans: Sequence[StreamPlan]) -> list[RenderableType]:
         Column("this order\nneeds"),
         Column("runs\nstreamed"),
         Column("steps\nin them"),
-        Column("rows\ncomputed"),
+        Column("by\npixels"),
+        Column("firings"),
         Column("bytes\ncopied"),
     )
     rows = [
@@ -173,6 +174,7 @@ def frontier(plans: Sequence[StreamPlan]) -> list[RenderableType]:
                 planned.lower_bound_bytes,
                 sum(len(names) > 1 for names in planned.segments),
                 planned.streamed_steps,
+                planned.pixel_steps,
                 planned.streamed_firings,
                 planned.copied_bytes,
             )

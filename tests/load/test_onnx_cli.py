@@ -28,19 +28,19 @@ def test_cost_asks_for_the_input_and_lists_what_is_not_counted(capsys, dynamic):
     assert code == 2
     assert text.err.startswith("error: ")
     assert text.err.count("\n") == 1
-    assert "--input" in text.err
-    code, text = run(capsys, "cost", dynamic, "--input", "1x3x10x12")
+    assert "--shape" in text.err
+    code, text = run(capsys, "cost", dynamic, "--shape", "1x3x10x12")
     assert code == 0
     assert "softplus_s (Softplus)" in " ".join(text.out.split())
     assert "at least" in text.out
-    code, text = run(capsys, "cost", dynamic, "--input", "1x3x10x12", "--json")
+    code, text = run(capsys, "cost", dynamic, "--shape", "1x3x10x12", "--json")
     figures = json.loads(text.out)
     assert figures["macs"] == 8 * 10 * 4 * 27
     assert figures["not_counted"] == {"softplus_s": "Softplus"}
 
 
 def test_plan_takes_the_input_too(capsys, dynamic):
-    code, text = run(capsys, "plan", dynamic, "--input", "1x3x10x12", "--json")
+    code, text = run(capsys, "plan", dynamic, "--shape", "1x3x10x12", "--json")
     assert code == 0
     assert json.loads(text.out)["arena_bytes"] >= 10 * 12 * 3
 
@@ -48,7 +48,7 @@ def test_plan_takes_the_input_too(capsys, dynamic):
 @pytest.mark.parametrize("shape", ["1x3", "1x3x0x5", "1x3x-2x5", "big", ""])
 def test_shapes_that_make_no_sense(capsys, dynamic, shape):
     try:
-        code = main(["cost", str(dynamic), f"--input={shape}"])
+        code = main(["cost", str(dynamic), f"--shape={shape}"])
     except SystemExit as stop:
         code = stop.code
     assert code == 2
@@ -56,9 +56,9 @@ def test_shapes_that_make_no_sense(capsys, dynamic, shape):
 
 
 def test_the_zoo_and_tflite_files_know_their_input(capsys):
-    code, text = run(capsys, "cost", "lenet5", "--input", "1x1x28x28")
+    code, text = run(capsys, "cost", "lenet5", "--shape", "1x1x28x28")
     assert code == 2
-    assert "leave --input out" in text.err
+    assert "leave --shape out" in text.err
 
 
 def test_deploys_a_quantized_model_bit_exactly(capsys, tmp_path):
@@ -74,7 +74,7 @@ def test_deploying_what_is_not_known_names_it(capsys, dynamic, tmp_path):
     labels = np.arange(40) % 4
     np.savez(data, x_train=images, y_train=labels, x_test=images, y_test=labels)
     code, text = run(
-        capsys, "deploy", dynamic, "--input", "1x3x10x12", "--device", "host", "--data", data, "--out", tmp_path / "out"
+        capsys, "deploy", dynamic, "--shape", "1x3x10x12", "--device", "host", "--data", data, "--out", tmp_path / "out"
     )
     assert code == 2
     assert "'softplus_s' (Softplus)" in text.err

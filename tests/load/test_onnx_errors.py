@@ -69,10 +69,10 @@ def test_no_outputs_no_nodes_no_inputs(tmp_path):
 
 def test_dynamic_axes_need_a_shape(tmp_path):
     model = onnx_model([node("GlobalAveragePool", "x", "y")], ["batch", 3, "height", None])
-    refused(model, tmp_path, "input 'x' has dynamic axes ('height', one without a name)", "--input 1x3x224x224")
+    refused(model, tmp_path, "input 'x' has dynamic axes ('height', one without a name)", "--shape 1x3x224x224")
     loaded = load(model, tmp_path, (1, 3, 10, 12))
     assert loaded.graph.inputs[0].shape == (10, 12, 3)
-    refused(model, tmp_path, "4 axes; --input gives 3", input_shape=(3, 10, 12))
+    refused(model, tmp_path, "4 axes; --shape gives 3", input_shape=(3, 10, 12))
     batch = onnx_model([node("Relu", "x", "y")], ["batch", 3, 4, 5])
     assert load(batch, tmp_path).graph.inputs[0].shape == (4, 5, 3)
 
@@ -90,7 +90,7 @@ def test_sizes_below_one(size, tmp_path):
 
 def test_a_batch(tmp_path):
     model = onnx_model([node("Relu", "x", "y")], [8, 3, 4, 5])
-    refused(model, tmp_path, "batch 8", "--input 1x3x4x5")
+    refused(model, tmp_path, "batch 8", "--shape 1x3x4x5")
     assert load(model, tmp_path, (1, 3, 4, 5)).graph.inputs[0].shape == (4, 5, 3)
 
 

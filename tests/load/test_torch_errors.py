@@ -62,7 +62,7 @@ def line(text):
     return f"nets_of_a_user.py:{SOURCE.splitlines().index(text) + 1}"
 
 
-INPUT = ("--input", "1x3x8x8")
+INPUT = ("--shape", "1x3x8x8")
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_a_module_that_looks_at_its_numbers_is_made_with_them(capsys, folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nets_of_a_user:net"], ["what shape", "--input"]),
-        (["nets_of_a_user:net", "--input", "1x3x8x9"], ["cannot be exported", "288"]),
-        (["nets_of_a_user:net", "--input", "1x4x8x8"], ["cannot be exported"]),
+        (["nets_of_a_user:net"], ["what shape", "--shape"]),
+        (["nets_of_a_user:net", "--shape", "1x3x8x9"], ["cannot be exported", "288"]),
+        (["nets_of_a_user:net", "--shape", "1x4x8x8"], ["cannot be exported"]),
         (["nets_of_a_user:Depends", *INPUT], [line("        if x.sum() > 0:"), "cannot be exported"]),
         (["nets_of_a_user:Raises", *INPUT], [line("        return x.reshape(5, 5)"), "5, 5"]),
         (["nets_of_a_user:boom", *INPUT], [line('    raise ValueError("no such luck")'), "ValueError: no such luck"]),

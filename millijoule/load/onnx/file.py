@@ -99,7 +99,7 @@ def read_onnx(data: bytes, path: Path, input_shape: Sequence[int] | None) -> Onn
     if not inputs:
         fail("the graph has no input that is not a constant")
     if input_shape is not None and len(inputs) > 1:
-        fail(f"has {len(inputs)} inputs; --input gives the shape of a single one")
+        fail(f"has {len(inputs)} inputs; --shape gives the shape of a single one")
     shapes = tuple((entry.name, _input_shape(entry, input_shape, fail)) for entry in inputs)
     nodes = tuple(model.graph.node)
     _check_order(nodes, {*constants, *(name for name, _ in shapes)}, fail)
@@ -157,21 +157,21 @@ def _input_shape(entry: ValueInfoProto, given: Sequence[int] | None, fail: Fail)
     example = "x".join(["1", *(str(size) if isinstance(size, int) else "224" for size in sizes[1:])]) or "1x3x224x224"
     if given is not None:
         if kind.HasField("shape") and len(given) != len(sizes):
-            fail(f"input '{name}' has {len(sizes)} axes; --input gives {len(given)}")
+            fail(f"input '{name}' has {len(sizes)} axes; --shape gives {len(given)}")
         shape = tuple(given)
     elif not kind.HasField("shape"):
-        fail(f"input '{name}' has no shape: give one, as --input 1x3x224x224")
+        fail(f"input '{name}' has no shape: give one, as --shape 1x3x224x224")
     else:
         if len(sizes) > 1 and not isinstance(sizes[0], int):
             sizes[0] = 1
         if open_sizes := [size for size in sizes if not isinstance(size, int)]:
             names = ", ".join(f"'{size}'" if size else "one without a name" for size in open_sizes)
-            fail(f"input '{name}' has dynamic axes ({names}): give its shape, as --input {example}")
+            fail(f"input '{name}' has dynamic axes ({names}): give its shape, as --shape {example}")
         shape = tuple(size for size in sizes if isinstance(size, int))
     if any(not 1 <= size <= LARGEST_DIMENSION for size in shape):
         fail(f"input '{name}' has shape {shape}; every size must be 1 or more")
     if len(shape) > 1 and shape[0] != 1:
-        fail(f"input '{name}' has batch {shape[0]}: export the model with batch 1, or give --input {example}")
+        fail(f"input '{name}' has batch {shape[0]}: export the model with batch 1, or give --shape {example}")
     return shape
 
 

@@ -54,7 +54,7 @@ def from_module(module: torch.nn.Module, input_shape: Sequence[int] | None = Non
     shape = tuple(input_shape or default_input(module) or ())
     if not shape:
         raise ModelError(
-            f"{name}: what shape has its input? give --input, as 1x3x224x224 (batch, channels, height, width)"
+            f"{name}: what shape has its input? give --shape, as 1x3x224x224 (batch, channels, height, width)"
         )
     if any(size < 1 for size in shape):
         raise ModelError(f"{name}: the input has shape {'x'.join(map(str, shape))}; every size must be 1 or more")

@@ -93,7 +93,7 @@ def _inputs(network: TorchNetwork, program: ExportedProgram, tensors: Any, param
             try:
                 network.results[call] = network.build.input(call.name, shape)
             except ValueError as error:
-                raise ModelError(f"{network.build.name}: {error}; give --input with a batch of 1") from None
+                raise ModelError(f"{network.build.name}: {error}; give --shape with a batch of 1") from None
 
 
 def _result(network: TorchNetwork) -> Any:
