@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millijoule.fixedpoint import multiply_by_quantized_multiplier
+from millijoule.fixedpoint import multiply_by_quantized_multiplier, wrap32
 from millijoule.graph import Shape
 from millijoule.model import OperatorQuantization
-from millijoule.ops.base import Call, activation_range
+from millijoule.ops.base import Call, Pair, activation_range, pair
+from millijoule.ops.steps import ACCUMULATOR_SCALE, dsp_lines, steps
 from millijoule.target import Target
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 INPUT_OFFSET = 127
 """What is subtracted from every second input before it is multiplied: see kernels/dsp/block.h."""
-
-PRODUCT_SCALE = 256
-"""By how much an accumulator of a block is larger than the usual one."""
 
 LARGEST_SHIFT = 22
 UNROLLED = range(1, 11)
@@ -76,27 +74,58 @@ def pack_fours(weight: np.ndarray, fours: int) -> np.ndarray | None:
     """
     padded = np.zeros((len(weight), 4 * fours), np.int64)
     padded[:, : weight.shape[1]] = weight
-    halves = padded[:, 0::2] + PRODUCT_SCALE * padded[:, 1::2]
+    halves = padded[:, 0::2] + ACCUMULATOR_SCALE * padded[:, 1::2]
     if np.any(halves < -(2**15)):
         return None
     return halves.astype("<i2").view(np.int8).reshape(len(weight), fours, 4)
+
+
+def fours_first(kernel: Pair, inputs: int) -> np.ndarray:
+    """In which order kernels/dsp/conv.h reads a window (height, width, inputs): int64 (height * width * inputs,).
+
+    As many fours of each row as there are, then what is left of every row.
+    """
+    run = kernel[1] * inputs
+    order = np.arange(kernel[0] * run).reshape(kernel[0], run)
+    return np.concatenate([order[:, : run // 4 * 4].ravel(), order[:, run // 4 * 4 :].ravel()])
 
 
 def block_bias(weight: np.ndarray, bias: np.ndarray, zero_point: int) -> np.ndarray:
     """int32 (channels,): what a block's sum starts from, for weight (channels, n) whose inputs are read as they are."""
     flat = weight.astype(np.int64)
     start = bias.astype(np.int64) - zero_point * flat.sum(axis=1) + INPUT_OFFSET * flat[:, 1::2].sum(axis=1)
-    # Only the low 32 bits count: every sum wraps, and the last one fits.
-    return (start * PRODUCT_SCALE).astype(np.uint64).astype(np.uint32).view(np.int32)
+    return wrap32(start * ACCUMULATOR_SCALE).astype(np.int32)
+
+
+def channel_table(
+    start: np.ndarray,
+    bounds: tuple[np.ndarray, np.ndarray],
+    multipliers: tuple[np.ndarray, np.ndarray],
+    zero_point: int,
+    activation: Pair,
+) -> tuple[np.ndarray, bool] | None:
+    """struct mj_dsp_channel of each channel, int32 (channels, 4), and whether it is requantized by lines.
+
+    start: (channels,) what a sum of 256 times the accumulator starts from; only the low 32 bits count, for every sum
+    wraps and the last one fits. None if no kind of requantization is proven.
+    """
+    found = steps(*bounds, multipliers, zero_point, activation)
+    lines = None if found is None else dsp_lines(found, multipliers, zero_point)
+    if lines is not None:
+        start = wrap32(start.astype(np.int64) + lines[:, 0])
+        return np.column_stack([start, lines[:, 1:], np.zeros(len(lines))]).astype(np.int32), True
+    scaling = scaling_table(*bounds, *multipliers, zero_point, 2**31 // ACCUMULATOR_SCALE)
+    return None if scaling is None else (np.column_stack([wrap32(start), scaling]).astype(np.int32), False)
 
 
 def pack_pairs(weight: np.ndarray, stride: int) -> np.ndarray:
-    """Words of weights for kernels/dsp/depthwise.h: (channels, height, width) int8 → int16 (channels, height, n, 2).
+    """Words of weights for kernels/dsp/depthwise.h: (channels, height, width) int8 → int16 (channels, height, n, 2),
+    256 times as large.
 
     A kernel of 3 by 3, moved by one or two, becomes the pairs (w0, w1), (w1, w2) for each row; any other (w0, w1),
     (w2, w3), …, filled up with zero.
     """
-    wide = weight.astype(np.int16)
+    wide = weight.astype(np.int16) * ACCUMULATOR_SCALE
     if weight.shape[1:] == (3, 3) and stride <= 2:
         return np.ascontiguousarray(np.stack([wide[:, :, 0:2], wide[:, :, 1:3]], axis=2))
     wide = np.pad(wide, ((0, 0), (0, 0), (0, weight.shape[2] % 2)))
@@ -121,28 +150,34 @@ def conv2d(
     weight = weights["weight"].reshape(op.channels, -1)
     bias = weights["bias"] if op.bias else np.zeros(op.channels, np.int32)
     depthwise = 1 < op.groups == x[2] == op.channels
-    bounds = accumulator_bounds(weight, bias, zero_point)
-    limit = 2**30 if depthwise else 2**31 // PRODUCT_SCALE
-    scaling = scaling_table(*bounds, *op.multipliers(quantization), quantization.output.zero_point, limit)
-    if scaling is None or quantization.weights["weight"].zero_point != 0:
-        return None
+    if not depthwise:
+        weight = weight[:, fours_first(pair(op.kernel), x[2] // op.groups)]
     low, high = activation_range(op.activation, quantization.output)
+    start = bias.astype(np.int64) * ACCUMULATOR_SCALE if depthwise else block_bias(weight, bias, zero_point)
+    found = channel_table(
+        start,
+        accumulator_bounds(weight, bias, zero_point),
+        op.multipliers(quantization),
+        quantization.output.zero_point,
+        (low, high),
+    )
+    if found is None or quantization.weights["weight"].zero_point != 0:
+        return None
+    table, by_line = found
     parameters = {
         **op.window(x).parameters(),
+        "by_line": int(by_line),
         "input_zero_point": zero_point,
         "output_low": low,
         "output_high": high,
     }
     if depthwise:
-        # A channel of one result needs no bias, which might be too large.
-        start = np.where(scaling[:, 0] == 0, 0, bias)
-        return _depthwise(op, x, weights["weight"], np.column_stack([start, scaling]), parameters, target)
+        return _depthwise(op, x, weights["weight"], table, parameters, target)
     unroll = fours_in_a_turn(-(-weight.shape[1] // 4))
     quads = -(-weight.shape[1] // (4 * unroll)) * unroll
     packed = pack_fours(weight, quads)
     if packed is None:
         return None
-    table = np.column_stack([block_bias(weight, bias, zero_point), scaling])
     words = [filled(part, 2) for part in np.split(packed, op.groups)]
     parameters |= {
         "input_channels": x[2],
@@ -161,7 +196,7 @@ def conv2d(
 def _depthwise(
     op: Conv2d, x: Shape, weight: np.ndarray, table: np.ndarray, parameters: dict[str, int], target: Target
 ) -> tuple[Call, ...] | None:
-    if x[2] % 4 or op.dilation != (1, 1):
+    if x[2] < 4 or op.dilation != (1, 1):
         return None
     del parameters["dilation_height"], parameters["dilation_width"]
     parameters |= {"channels": x[2]}
@@ -194,7 +229,7 @@ def dense(
         return None
     bounds = accumulator_bounds(weight, bias, zero_point)
     scaling = scaling_table(
-        *bounds, *op.multipliers(quantization), quantization.output.zero_point, 2**31 // PRODUCT_SCALE
+        *bounds, *op.multipliers(quantization), quantization.output.zero_point, 2**31 // ACCUMULATOR_SCALE
     )
     packed = pack_fours(weight, inputs // 4)
     if scaling is None or packed is None:

@@ -205,6 +205,18 @@ CASES: dict[str, Case] = {
     "conv2d_depthwise_5x5": case(Conv2d(channels=4, kernel=5, groups=4, padding="same"), (6, 9, 4)),
     "conv2d_depthwise_tall_kernel": case(Conv2d(channels=4, kernel=(2, 7), groups=4, stride=(1, 2)), (6, 12, 4)),
     "conv2d_depthwise_lowest_weights": case(Conv2d(channels=4, kernel=3, groups=4), MAP, weights="lowest"),
+    "conv2d_depthwise_relu": case(
+        Conv2d(channels=6, kernel=3, groups=6, padding="same", activation="relu"), (5, 14, 6)
+    ),
+    "conv2d_depthwise_relu_strided": case(
+        Conv2d(channels=7, kernel=3, groups=7, stride=2, padding="same", activation="relu"), (9, 12, 7)
+    ),
+    "conv2d_depthwise_relu_5x5": case(
+        Conv2d(channels=5, kernel=5, groups=5, padding="same", activation="relu"), (6, 9, 5)
+    ),
+    "conv2d_depthwise_three_channels": case(Conv2d(channels=3, kernel=3, groups=3, padding="same"), (5, 6, 3)),
+    "conv2d_relu_odd": case(Conv2d(channels=7, kernel=3, padding="same", activation="relu"), (5, 7, 5)),
+    "conv2d_relu_strided": case(Conv2d(channels=8, kernel=3, stride=2, padding="same", activation="relu"), (9, 12, 3)),
     "table_conv2d": case(TableConv2d(table=((0, 1), (2,), (0, 2, 3)), kernel=(3, 2)), MAP),
     "table_conv2d_no_bias": case(TableConv2d(table=((3,), (0, 1, 2, 3)), kernel=5, bias=False), MAP),
     "dense": case(Dense(features=5), (9,)),

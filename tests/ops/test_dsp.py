@@ -15,7 +15,7 @@ PORTABLE = {
     "conv2d_shift_left_depthwise",
     "conv2d_lowest_weights",
     "conv2d_depthwise_dilated",
-    "conv2d_depthwise_many",
+    "conv2d_depthwise_three_channels",
     "dense",
     "dense_no_bias",
     "dense_one_to_one",
@@ -61,9 +61,15 @@ def test_packed_fours_are_halves_of_two_weights():
 
 
 def test_packed_pairs():
-    three = np.arange(9, dtype=np.int8).reshape(1, 3, 3)
-    assert dsp.pack_pairs(three, 1)[0, 1].tolist() == [[3, 4], [4, 5]]
-    assert dsp.pack_pairs(three, 3)[0, 1].tolist() == [[3, 4], [5, 0]]
+    three = np.arange(-120, -111, dtype=np.int8).reshape(1, 3, 3)
+    assert (dsp.pack_pairs(three, 1)[0, 1] // 256).tolist() == [[-117, -116], [-116, -115]]
+    assert (dsp.pack_pairs(three, 3)[0, 1] // 256).tolist() == [[-117, -116], [-115, 0]]
+
+
+def test_a_window_is_read_by_fours_of_each_row_first():
+    assert dsp.fours_first((2, 3), 2).tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 4, 5, 10, 11]
+    assert dsp.fours_first((3, 1), 4).tolist() == list(range(12))
+    assert dsp.fours_first((2, 3), 1).tolist() == list(range(6))
 
 
 def test_a_loop_takes_as_many_fours_as_cost_the_least():

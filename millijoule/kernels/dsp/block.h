@@ -22,44 +22,47 @@ struct mj_dsp_block {
     int32_t channels, stride;
 };
 
-/* bias: 256 times the bias that the sum starts from. */
-struct mj_dsp_channel {
-    int32_t bias;
-    struct mj_dsp_scaling scaling;
-};
-
-/* Two words for each four inputs; the second `apart` words behind the first, the next four `step` words on. */
-MJ_INLINE uint32_t *mj_dsp_widen(const int8_t *input, uint32_t *to, int32_t quads, int32_t apart, int32_t step)
+/* Four inputs as two words, the second `apart` words behind the first. */
+MJ_INLINE void mj_dsp_widen(uint32_t four, uint32_t *to, int32_t apart)
 {
-    for (; quads >= 4; quads -= 4) {
-        for (int32_t i = 0; i < 4; i++) {
-            const uint32_t four = mj_load32(input + 4 * i);
-            const uint32_t first = mj_sxtab16_ror8(0xff81ff81u, four);
-            to[i * step] = first;
-            to[i * step + apart] = mj_ssub16(four << 8 & 0xff00ff00u, first);
-        }
-        input += 16;
-        to += 4 * step;
-    }
-    for (; quads > 0; quads--) {
-        const uint32_t four = mj_load32(input);
-        const uint32_t first = mj_sxtab16_ror8(0xff81ff81u, four);
-        to[0] = first;
-        to[apart] = mj_ssub16(four << 8 & 0xff00ff00u, first);
-        input += 4;
-        to += step;
-    }
-    return to;
+    const uint32_t first = mj_sxtab16_ror8(0xff81ff81u, four);
+    to[0] = first;
+    to[apart] = mj_ssub16(four << 8 & 0xff00ff00u, first);
 }
 
 MJ_SHARED uint32_t *mj_dsp_widen4(const int8_t *input, uint32_t *to, int32_t quads)
 {
-    return mj_dsp_widen(input, to, quads, 4, 8);
+#pragma GCC unroll 4
+    for (; quads > 0; quads--) {
+        mj_dsp_widen(mj_load32(input), to, 4);
+        input += 4;
+        to += 8;
+    }
+    return to;
 }
 
 MJ_SHARED uint32_t *mj_dsp_widen1(const int8_t *input, uint32_t *to, int32_t quads)
 {
-    return mj_dsp_widen(input, to, quads, 1, 2);
+#pragma GCC unroll 4
+    for (; quads > 0; quads--) {
+        mj_dsp_widen(mj_load32(input), to, 1);
+        input += 4;
+        to += 2;
+    }
+    return to;
+}
+
+/* `quads` fours for a block of 4 pixels, or of 1: a constant, so that a few need no loop. */
+MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t quads, int32_t pixels)
+{
+    if (quads > 4)
+        return pixels == 4 ? mj_dsp_widen4(input, to, quads) : mj_dsp_widen1(input, to, quads);
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < quads; i++) {
+        mj_dsp_widen(mj_load32(input + 4 * i), to, pixels);
+        to += 2 * pixels;
+    }
+    return to;
 }
 
 /* One statement for all the registers there are: compilers would spill accumulators to hoist loads. */
@@ -123,15 +126,16 @@ MJ_SHARED uint32_t *mj_dsp_widen1(const int8_t *input, uint32_t *to, int32_t qua
     }
 #endif
 
-#define MJ_DSP_RESULT(sum) mj_dsp_requantize((sum) >> 7, (sum) >> 31, scaling)
+#define MJ_DSP_RESULT_rounded(sum, scaling) mj_dsp_requantize((sum) >> 7, (sum) >> 31, scaling)
+#define MJ_DSP_RESULT_line(sum, scaling) mj_dsp_line(sum, scaling)
 
-/* The block functions, by how many times four inputs a turn of their loop takes. One copy serves all layers. */
-#define MJ_DSP_BLOCK(unroll) \
-    MJ_SHARED void mj_dsp_block4_##unroll(const struct mj_dsp_block *block, int8_t *output) \
+/* The block functions, by how many times four inputs a turn of their loop takes and by the kind of requantization. One
+ * copy serves all layers. */
+#define MJ_DSP_BLOCK(unroll, kind) \
+    MJ_SHARED void mj_dsp_block4_##unroll##_##kind(const struct mj_dsp_block *block, int8_t *output) \
     { \
         const uint32_t *weights = block->weights; \
         const struct mj_dsp_channel *channel = block->table; \
-        const int32_t stride = block->stride; \
         for (int32_t left = block->channels; left > 0; left -= 2) { \
             const uint32_t *columns = block->columns, *const end = block->columns_end; \
             int32_t a0 = channel[0].bias, a1 = a0, a2 = a0, a3 = a0; \
@@ -140,24 +144,15 @@ MJ_SHARED uint32_t *mj_dsp_widen1(const int8_t *input, uint32_t *to, int32_t qua
             do { \
                 MJ_DSP_MACS4(unroll); \
             } while (columns != end); \
-            struct mj_dsp_scaling scaling = channel[0].scaling; \
-            int8_t *to = output; \
-            to[0] = MJ_DSP_RESULT(a0), to += stride; \
-            to[0] = MJ_DSP_RESULT(a1), to += stride; \
-            to[0] = MJ_DSP_RESULT(a2), to += stride; \
-            to[0] = MJ_DSP_RESULT(a3); \
+            mj_dsp_store4_##kind(channel[0].scaling, a0, a1, a2, a3, output, block->stride); \
             if (left == 1) \
                 break; \
-            scaling = channel[1].scaling; \
-            to[1] = MJ_DSP_RESULT(b3), to -= stride; \
-            to[1] = MJ_DSP_RESULT(b2), to -= stride; \
-            to[1] = MJ_DSP_RESULT(b1), to -= stride; \
-            to[1] = MJ_DSP_RESULT(b0); \
+            mj_dsp_store4_##kind(channel[1].scaling, b0, b1, b2, b3, output + 1, block->stride); \
             output += 2; \
             channel += 2; \
         } \
     } \
-    MJ_SHARED void mj_dsp_block1_##unroll(const struct mj_dsp_block *block, int8_t *output) \
+    MJ_SHARED void mj_dsp_block1_##unroll##_##kind(const struct mj_dsp_block *block, int8_t *output) \
     { \
         const uint32_t *weights = block->weights; \
         const struct mj_dsp_channel *channel = block->table; \
@@ -168,37 +163,42 @@ MJ_SHARED uint32_t *mj_dsp_widen1(const int8_t *input, uint32_t *to, int32_t qua
             do { \
                 MJ_DSP_MACS1(unroll); \
             } while (columns != end); \
-            struct mj_dsp_scaling scaling = channel[0].scaling; \
-            output[0] = MJ_DSP_RESULT(a); \
+            output[0] = MJ_DSP_RESULT_##kind(a, channel[0].scaling); \
             if (left == 1) \
                 break; \
-            scaling = channel[1].scaling; \
-            output[1] = MJ_DSP_RESULT(b); \
+            output[1] = MJ_DSP_RESULT_##kind(b, channel[1].scaling); \
             output += 2; \
             channel += 2; \
         } \
     }
+#define MJ_DSP_BLOCKS(unroll) MJ_DSP_BLOCK(unroll, rounded) MJ_DSP_BLOCK(unroll, line)
 
-MJ_DSP_BLOCK(1)
-MJ_DSP_BLOCK(2)
-MJ_DSP_BLOCK(3)
-MJ_DSP_BLOCK(4)
-MJ_DSP_BLOCK(5)
-MJ_DSP_BLOCK(6)
-MJ_DSP_BLOCK(7)
-MJ_DSP_BLOCK(8)
-MJ_DSP_BLOCK(9)
-MJ_DSP_BLOCK(10)
+MJ_DSP_BLOCKS(1)
+MJ_DSP_BLOCKS(2)
+MJ_DSP_BLOCKS(3)
+MJ_DSP_BLOCKS(4)
+MJ_DSP_BLOCKS(5)
+MJ_DSP_BLOCKS(6)
+MJ_DSP_BLOCKS(7)
+MJ_DSP_BLOCKS(8)
+MJ_DSP_BLOCKS(9)
+MJ_DSP_BLOCKS(10)
 
 #define MJ_DSP_BLOCK_CASE(unroll) \
     case unroll: \
-        if (pixels == 4) \
-            mj_dsp_block4_##unroll(block, output); \
+        if (pixels == 4 && by_line) \
+            mj_dsp_block4_##unroll##_line(block, output); \
+        else if (pixels == 4) \
+            mj_dsp_block4_##unroll##_rounded(block, output); \
+        else if (by_line) \
+            mj_dsp_block1_##unroll##_line(block, output); \
         else \
-            mj_dsp_block1_##unroll(block, output); \
+            mj_dsp_block1_##unroll##_rounded(block, output); \
         break;
 
-MJ_INLINE void mj_dsp_block(int32_t pixels, int32_t unroll, const struct mj_dsp_block *block, int8_t *output)
+/* by_line: whether channels are requantized by lines. */
+MJ_INLINE void mj_dsp_block(int32_t pixels, int32_t unroll, int32_t by_line, const struct mj_dsp_block *block,
+                            int8_t *output)
 {
     switch (unroll) {
         MJ_DSP_BLOCK_CASE(1)

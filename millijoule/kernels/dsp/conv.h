@@ -9,62 +9,80 @@
 #include "../window.h"
 #include "block.h"
 
-/* quads: fours of weights of one output channel, the last of them filled up with zeros, in a multiple of `unroll`. */
+/* quads: fours of weights of one output channel, the last of them filled up with zeros, in a multiple of `unroll`.
+ * by_line: whether channels are requantized by lines. */
 struct mj_dsp_conv2d {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t groups, quads, unroll;
+    int32_t groups, quads, unroll, by_line;
     int32_t input_zero_point, output_low, output_high;
 };
 
-/* The window of output column out_x, from input channel first_input on, widened for a block of `pixels`. */
-MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *rows, int32_t out_x,
+/* The bytes under a window: row y of `run` bytes begins at rows[y] + offset, or, if rows is NULL, at copy + y * run. */
+struct mj_dsp_window {
+    const int8_t *const *rows;
+    const int8_t *copy;
+    int32_t offset, height, run;
+};
+
+MJ_INLINE const int8_t *mj_dsp_window_row(const struct mj_dsp_window window, int32_t y)
+{
+    return window.rows != NULL ? window.rows[y] + window.offset : window.copy + y * window.run;
+}
+
+/* Byte i, from the lowest bits on, of what is left of each row when its fours are taken; 0 behind the last. */
+MJ_INLINE uint32_t mj_dsp_left_over(const struct mj_dsp_window window, int32_t i)
+{
+    const int32_t rest = window.run % 4;
+    if (i >= rest * window.height)
+        return 0;
+    return (uint8_t)mj_dsp_window_row(window, i / rest)[window.run - rest + i % rest];
+}
+
+/* A window widened for a block of `pixels`: of each row as many fours as there are, then what is left of all rows, by
+ * fours; what the last four lack is multiplied by zero. */
+MJ_INLINE void mj_dsp_widen_window(const struct mj_dsp_window window, int32_t pixels, uint32_t *to)
+{
+    for (int32_t y = 0; y < window.height; y++)
+        to = mj_dsp_widen_run(mj_dsp_window_row(window, y), to, window.run / 4, pixels);
+    for (int32_t i = 0; i < window.run % 4 * window.height; i += 4) {
+        const uint32_t low = mj_dsp_left_over(window, i) | mj_dsp_left_over(window, i + 1) << 8;
+        const uint32_t high = mj_dsp_left_over(window, i + 2) | mj_dsp_left_over(window, i + 3) << 8;
+        mj_dsp_widen(low | high << 16, to, pixels);
+        to += 2 * pixels;
+    }
+}
+
+/* The window of output column out_x, from input channel first_input on, widened for a block of `pixels`. Where it is not
+ * runs of input rows that lie whole inside the map, it is copied into `patch`. complete: no row is NULL. */
+MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *rows, int32_t complete, int32_t out_x,
                              int32_t first_input, int32_t pixels, int8_t *patch, uint32_t *to)
 {
     const int32_t inputs = p.input_channels / p.groups;
-    const int32_t run = p.kernel_width * inputs;
-    const int32_t row_is_run = p.groups == 1 && p.dilation_width == 1;
     const int32_t first_x = out_x * p.stride_width - p.padding_left;
-    const int32_t inside = first_x >= 0 && first_x + (p.kernel_width - 1) * p.dilation_width < p.input_width;
-    if (row_is_run && run % 4 == 0 && inside) {
-        int32_t ky = 0;
-        while (ky < p.kernel_height && rows[ky] != NULL)
-            ky++;
-        if (ky == p.kernel_height) {
-            for (ky = 0; ky < p.kernel_height; ky++) {
-                const int8_t *from = rows[ky] + first_x * p.input_channels;
-                to = pixels == 4 ? mj_dsp_widen4(from, to, run / 4) : mj_dsp_widen1(from, to, run / 4);
-            }
-            return;
-        }
+    struct mj_dsp_window window = {
+        rows, patch, first_x * p.input_channels, p.kernel_height, p.kernel_width * inputs,
+    };
+    if (p.groups == 1 && p.dilation_width == 1 && complete && first_x >= 0 &&
+        first_x + p.kernel_width <= p.input_width) {
+        mj_dsp_widen_window(window, pixels, to);
+        return;
     }
     int8_t *at = patch;
     for (int32_t ky = 0; ky < p.kernel_height; ky++) {
-        if (rows[ky] == NULL) {
-            memset(at, p.input_zero_point, (size_t)run);
-            at += run;
-        } else if (row_is_run && inside) {
-            memcpy(at, rows[ky] + first_x * p.input_channels, (size_t)run);
-            at += run;
-        } else {
-            for (int32_t kx = 0; kx < p.kernel_width; kx++) {
-                const int32_t in_x = first_x + kx * p.dilation_width;
-                if (in_x >= 0 && in_x < p.input_width)
-                    memcpy(at, rows[ky] + in_x * p.input_channels + first_input, (size_t)inputs);
-                else
-                    memset(at, p.input_zero_point, (size_t)inputs);
-                at += inputs;
-            }
+        for (int32_t kx = 0; kx < p.kernel_width; kx++) {
+            const int32_t in_x = first_x + kx * p.dilation_width;
+            if (rows[ky] != NULL && in_x >= 0 && in_x < p.input_width)
+                memcpy(at, rows[ky] + in_x * p.input_channels + first_input, (size_t)inputs);
+            else
+                memset(at, p.input_zero_point, (size_t)inputs);
+            at += inputs;
         }
     }
-    /* What the last four lack is multiplied by zero. */
-    const int32_t quads = (p.kernel_height * run + 3) / 4;
-    if (pixels == 4)
-        mj_dsp_widen4(patch, to, quads);
-    else
-        mj_dsp_widen1(patch, to, quads);
+    window.rows = NULL;
+    mj_dsp_widen_window(window, pixels, to);
 }
 
 /* weight: (groups, output channels of a group / 2, quads, 2) words. table: (groups, output channels, filled up to two).
@@ -75,6 +93,9 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
     uint32_t *columns = (uint32_t *)(void *)scratch;
     int8_t *patch = scratch + p.quads * 32;
     const int32_t channels = p.output_channels / p.groups;
+    int32_t complete = 1;
+    for (int32_t ky = 0; ky < p.kernel_height; ky++)
+        complete = complete && rows[ky] != NULL;
     for (int32_t group = 0; group < p.groups; group++) {
         const int32_t first_input = p.input_channels / p.groups * group;
         const int32_t pairs = (channels + 1) / 2;
@@ -90,14 +111,14 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
         int32_t x = 0;
         for (; x <= p.output_width - 4; x += 4) {
             for (int32_t pixel = 0; pixel < 4; pixel++)
-                mj_dsp_gather(p, rows, x + pixel, first_input, 4, patch, columns + pixel);
-            mj_dsp_block(4, p.unroll, &block, to);
+                mj_dsp_gather(p, rows, complete, x + pixel, first_input, 4, patch, columns + pixel);
+            mj_dsp_block(4, p.unroll, p.by_line, &block, to);
             to += 4 * p.output_channels;
         }
         block.columns_end = columns + p.quads * 2;
         for (; x < p.output_width; x++) {
-            mj_dsp_gather(p, rows, x, first_input, 1, patch, columns);
-            mj_dsp_block(1, p.unroll, &block, to);
+            mj_dsp_gather(p, rows, complete, x, first_input, 1, patch, columns);
+            mj_dsp_block(1, p.unroll, p.by_line, &block, to);
             to += p.output_channels;
         }
     }

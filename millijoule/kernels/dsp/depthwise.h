@@ -11,14 +11,14 @@
 
 /* line: int16 in a spread row of one channel, padding included; an even number. …_pixel, …_row: bytes from one pixel and
  * from one row to the next. A stored map may be walked by columns instead, all heights and widths exchanged: what is
- * called a row here is then a column. */
+ * called a row here is then a column. by_line: whether channels are requantized by lines. */
 struct mj_dsp_depthwise_conv2d {
     int32_t input_height, input_width, channels;
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width;
     int32_t padding_top, padding_left;
     int32_t line, input_pixel, input_row, output_pixel, output_row;
-    int32_t input_zero_point, output_low, output_high;
+    int32_t by_line, input_zero_point, output_low, output_high;
 };
 
 /* Four channels of `width` pixels, `pixel` bytes apart, to four lines. offset: minus the zero point, in both halves. */
@@ -47,20 +47,6 @@ MJ_SHARED void mj_dsp_spread(const int8_t *input, int32_t pixel, int32_t width, 
     }
 }
 
-#define MJ_DSP_CHANNEL_RESULT(sum) mj_dsp_requantize((int32_t)((uint32_t)(sum) << 1), (sum) >> 31, scaling)
-
-/* Up to four results, `pixel` bytes apart. */
-#define MJ_DSP_STORE4(count) \
-    do { \
-        output[0] = MJ_DSP_CHANNEL_RESULT(s0), output += pixel; \
-        if ((count) > 1) \
-            output[0] = MJ_DSP_CHANNEL_RESULT(s1), output += pixel; \
-        if ((count) > 2) \
-            output[0] = MJ_DSP_CHANNEL_RESULT(s2), output += pixel; \
-        if ((count) > 3) \
-            output[0] = MJ_DSP_CHANNEL_RESULT(s3), output += pixel; \
-    } while (0)
-
 /* Three by three: four outputs, requantized and stored, in one statement. A channel's numbers are 40 bytes: for each kernel
  * row the words (w0, w1) and (w1, w2), then struct mj_dsp_channel. */
 #if MJ_DSP
@@ -77,11 +63,14 @@ MJ_SHARED void mj_dsp_spread(const int8_t *input, int32_t pixel, int32_t width, 
     "smlad %[s2], %[a], %[p], %[" s2 "]\n smlabt %[s1], %[a], %[q], %[s1]\n" \
     "ldrd %[a], %[b], [%[" x "], #-4]\n" \
     "smlad %[s3], %[a], %[p], %[s3]\n smlabt %[s2], %[a], %[q], %[s2]\n smlabt %[s3], %[b], %[q], %[s3]\n"
-#define MJ_DSP_RESULT3(sum, at) \
-    "lsl %[b], %[" sum "], #1\n add %[" sum "], %[q], %[" sum "], asr #31\n" \
+#define MJ_DSP_RESULT3_rounded(sum, at) \
+    "asr %[b], %[" sum "], #7\n add %[" sum "], %[q], %[" sum "], asr #31\n" \
     "smmlar %[" sum "], %[b], %[p], %[" sum "]\n asr %[" sum "], %[" sum "], %[a]\n" \
     "ssat %[" sum "], #8, %[" sum "]\n strb %[" sum "], [" at "]\n"
-#define MJ_DSP_OUTPUTS3(stride) \
+#define MJ_DSP_RESULT3_line(sum, at) \
+    "smmla %[" sum "], %[" sum "], %[p], %[q]\n ssat %[" sum "], #8, %[" sum "], asr #12\n" \
+    "strb %[" sum "], [" at "]\n"
+#define MJ_DSP_OUTPUTS3(stride, kind) \
     do { \
         int32_t s0, s1, s2, s3; \
         uint32_t a, b, p, q; \
@@ -90,9 +79,9 @@ MJ_SHARED void mj_dsp_spread(const int8_t *input, int32_t pixel, int32_t width, 
                        MJ_DSP_ROW3_##stride("x1", "8", "s0", "s1", "s2") \
                        MJ_DSP_ROW3_##stride("x2", "16", "s0", "s1", "s2") \
                        "ldrd %[p], %[q], [%[channel], #28]\n ldr %[a], [%[channel], #36]\n" \
-                       MJ_DSP_RESULT3("s0", "%[to]") MJ_DSP_RESULT3("s1", "%[to], %[step]") \
+                       MJ_DSP_RESULT3_##kind("s0", "%[to]") MJ_DSP_RESULT3_##kind("s1", "%[to], %[step]") \
                        "add %[to], %[to], %[step], lsl #1\n" \
-                       MJ_DSP_RESULT3("s2", "%[to]") MJ_DSP_RESULT3("s3", "%[to], %[step]") \
+                       MJ_DSP_RESULT3_##kind("s2", "%[to]") MJ_DSP_RESULT3_##kind("s3", "%[to], %[step]") \
                        "add %[to], %[to], %[step], lsl #1\n" \
                        : [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [x0] "+r"(x0), \
                          [x1] "+r"(x1), [x2] "+r"(x2), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b), [p] "=&r"(p), \
@@ -106,41 +95,50 @@ MJ_INLINE int32_t mj_dsp_row3(const int16_t *x, const uint32_t *weights, int32_t
     return mj_wrapping_add(mj_smlad(mj_load32(x), weights[0], sum), x[2] * mj_top(weights[1]));
 }
 
-#define MJ_DSP_OUTPUTS3(stride) \
+#define MJ_DSP_OUTPUTS3(stride, kind) \
     do { \
         const struct mj_dsp_channel *numbers = (const struct mj_dsp_channel *)(const void *)(channel + 6); \
         for (int32_t i = 0; i < 4; i++) { \
             int32_t sum = mj_dsp_row3(x0, channel, numbers->bias); \
             sum = mj_dsp_row3(x2, channel + 4, mj_dsp_row3(x1, channel + 2, sum)); \
-            *to = mj_dsp_requantize((int32_t)((uint32_t)sum << 1), sum >> 31, numbers->scaling); \
+            *to = MJ_DSP_RESULT_##kind(sum, numbers->scaling); \
             x0 += stride, x1 += stride, x2 += stride, to += step; \
         } \
     } while (0)
 #endif
 
-/* One output row of four channels. */
-#define MJ_DSP_DEPTHWISE3(stride) \
-    MJ_SHARED void mj_dsp_depthwise3_##stride(const int16_t *const *lines, int32_t line, const uint32_t *channel, \
-                                              int32_t width, int32_t pixel, int8_t *output) \
+/* One output row of four channels, from left to right by fours; the last four begin earlier where that keeps them at whole
+ * words, or else go through `four`. */
+#define MJ_DSP_DEPTHWISE3(stride, kind) \
+    MJ_SHARED void mj_dsp_depthwise3_##stride##_##kind(const int16_t *const *lines, int32_t line, \
+                                                       const uint32_t *channel, int32_t width, int32_t pixel, \
+                                                       int8_t *output) \
     { \
         for (int32_t index = 0; index < 4; index++) { \
             const int16_t *x0 = lines[0] + index * line, *x1 = lines[1] + index * line, *x2 = lines[2] + index * line; \
             int8_t *to = output + index; \
             int32_t step = pixel, left = width; \
             for (; left >= 4; left -= 4) \
-                MJ_DSP_OUTPUTS3(stride); \
+                MJ_DSP_OUTPUTS3(stride, kind); \
             if (left > 0) { \
+                const int32_t back = left == 4 - 2 && width > 4 ? 2 : 0; \
                 int8_t four[4], *at = to; \
-                to = four, step = 1; \
-                MJ_DSP_OUTPUTS3(stride); \
-                for (int32_t i = 0; i < left; i++, at += pixel) \
+                if (back > 0) { \
+                    x0 -= back * stride, x1 -= back * stride, x2 -= back * stride, to -= back * pixel; \
+                } else { \
+                    to = four, step = 1; \
+                } \
+                MJ_DSP_OUTPUTS3(stride, kind); \
+                for (int32_t i = 0; back == 0 && i < left; i++, at += pixel) \
                     *at = four[i]; \
             } \
             channel += 10; \
         } \
     }
-MJ_DSP_DEPTHWISE3(1)
-MJ_DSP_DEPTHWISE3(2)
+MJ_DSP_DEPTHWISE3(1, rounded)
+MJ_DSP_DEPTHWISE3(2, rounded)
+MJ_DSP_DEPTHWISE3(1, line)
+MJ_DSP_DEPTHWISE3(2, line)
 
 /* One output row of four channels, any kernel and stride: for each kernel row the words (w0, w1), (w2, w3) and so on,
  * filled up with zero; then struct mj_dsp_channel. */
@@ -151,7 +149,6 @@ MJ_INLINE void mj_dsp_depthwise_any(const struct mj_dsp_depthwise_conv2d p, cons
     for (int32_t index = 0; index < 4; index++) {
         const struct mj_dsp_channel channel =
             *(const struct mj_dsp_channel *)(const void *)(words + p.kernel_height * pairs);
-        const struct mj_dsp_scaling scaling = channel.scaling;
         int8_t *output = first + index;
         for (int32_t left = 0; left < p.output_width; left += 4) {
             int32_t s0 = channel.bias, s1 = s0, s2 = s0, s3 = s0;
@@ -167,7 +164,10 @@ MJ_INLINE void mj_dsp_depthwise_any(const struct mj_dsp_depthwise_conv2d p, cons
                     x += 2;
                 }
             }
-            MJ_DSP_STORE4(p.output_width - left);
+            const int32_t sums[4] = {s0, s1, s2, s3};
+            for (int32_t i = 0; i < 4 && left + i < p.output_width; i++, output += pixel)
+                *output = p.by_line ? mj_dsp_line(sums[i], channel.scaling)
+                                    : mj_dsp_requantize(sums[i] >> 7, sums[i] >> 31, channel.scaling);
         }
         words += p.kernel_height * pairs + 4;
     }
@@ -180,12 +180,17 @@ MJ_INLINE void mj_dsp_depthwise_four(const struct mj_dsp_depthwise_conv2d p, int
     const int32_t three = p.kernel_height == 3 && p.kernel_width == 3 && p.stride_width <= 2;
     const int32_t pairs = three ? 2 : (p.kernel_width + 1) / 2;
     const uint32_t *words = (const uint32_t *)channels + first * (p.kernel_height * pairs + 4);
-    if (three && p.stride_width == 1)
-        mj_dsp_depthwise3_1(lines, p.line, words, p.output_width, p.output_pixel, output + first);
-    else if (three)
-        mj_dsp_depthwise3_2(lines, p.line, words, p.output_width, p.output_pixel, output + first);
+    output += first;
+    if (!three)
+        mj_dsp_depthwise_any(p, lines, words, output);
+    else if (p.stride_width == 1 && p.by_line)
+        mj_dsp_depthwise3_1_line(lines, p.line, words, p.output_width, p.output_pixel, output);
+    else if (p.stride_width == 1)
+        mj_dsp_depthwise3_1_rounded(lines, p.line, words, p.output_width, p.output_pixel, output);
+    else if (p.by_line)
+        mj_dsp_depthwise3_2_line(lines, p.line, words, p.output_width, p.output_pixel, output);
     else
-        mj_dsp_depthwise_any(p, lines, words, output + first);
+        mj_dsp_depthwise3_2_rounded(lines, p.line, words, p.output_width, p.output_pixel, output);
 }
 
 /* The four channels from `first` on of an input row, NULL for one of padding, spread between the zeros at its ends. */
@@ -200,15 +205,21 @@ MJ_INLINE void mj_dsp_spread_row(const struct mj_dsp_depthwise_conv2d p, const i
                       to + p.padding_left, p.line);
 }
 
-/* table: for each channel, its weights and its struct mj_dsp_channel, the bias as it is.
- * scratch: kernel_height * 4 lines. channels: a multiple of 4. */
+/* The first of the next four channels; the last four begin earlier, so that all four exist. */
+MJ_INLINE int32_t mj_dsp_next_four(int32_t first, int32_t channels)
+{
+    return first + 4 < channels && first + 8 > channels ? channels - 4 : first + 4;
+}
+
+/* table: for each channel, its weights, 256 times as large, and its struct mj_dsp_channel. channels: 4 or more.
+ * scratch: kernel_height * 4 lines. */
 MJ_INLINE void mj_dsp_depthwise_conv2d_row(const struct mj_dsp_depthwise_conv2d p, const int8_t *const *rows,
                                            const int32_t *table, int8_t *scratch, int8_t *output)
 {
     const int16_t *lines[p.kernel_height];
     int16_t *spread = (int16_t *)(void *)scratch;
     memset(spread, 0, (size_t)(p.kernel_height * 4 * p.line) * sizeof *spread);
-    for (int32_t first = 0; first < p.channels; first += 4) {
+    for (int32_t first = 0; first < p.channels; first = mj_dsp_next_four(first, p.channels)) {
         for (int32_t ky = 0; ky < p.kernel_height; ky++) {
             lines[ky] = spread + ky * 4 * p.line;
             mj_dsp_spread_row(p, rows[ky], first, spread + ky * 4 * p.line);
@@ -225,7 +236,7 @@ MJ_INLINE void mj_dsp_depthwise_conv2d(const struct mj_dsp_depthwise_conv2d p, c
     const int16_t *lines[p.kernel_height];
     int16_t *spread = (int16_t *)(void *)scratch;
     memset(spread, 0, (size_t)(p.kernel_height * 4 * p.line) * sizeof *spread);
-    for (int32_t first = 0; first < p.channels; first += 4) {
+    for (int32_t first = 0; first < p.channels; first = mj_dsp_next_four(first, p.channels)) {
         int32_t below = 0; /* rows that are spread, counted from the top of the padding */
         for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
             const int32_t top = out_y * p.stride_height;

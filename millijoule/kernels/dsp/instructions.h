@@ -105,6 +105,11 @@ MJ_INLINE int32_t mj_smmlar_c(uint32_t x, uint32_t y, int32_t z)
     const int64_t product = (int64_t)(int32_t)x * (int32_t)y + (int64_t)0x80000000;
     return (int32_t)((uint32_t)z + (uint32_t)(product >> 32));
 }
+
+MJ_INLINE int32_t mj_smmla_c(uint32_t x, uint32_t y, int32_t z)
+{
+    return (int32_t)((uint32_t)z + (uint32_t)((int64_t)(int32_t)x * (int32_t)y >> 32));
+}
 #endif
 
 /* sxtb16: bytes 0 and 2. …_ror8: bytes 1 and 3. sxtab16: the same, added to the halves of x. */
@@ -119,6 +124,8 @@ MJ_DSP_TWO(mj_pack_tops, "pkhtb %0, %1, %2, asr #16")
 MJ_DSP_THREE(mj_smlad, "smlad %0, %1, %2, %3")
 /* z + round(x * y / 2^32). */
 MJ_DSP_THREE(mj_smmlar, "smmlar %0, %1, %2, %3")
+/* z + floor(x * y / 2^32). */
+MJ_DSP_THREE(mj_smmla, "smmla %0, %1, %2, %3")
 
 MJ_INLINE uint32_t mj_load32(const void *from)
 {
@@ -132,9 +139,15 @@ MJ_INLINE void mj_store32(void *to, uint32_t word)
     memcpy(to, &word, sizeof word);
 }
 
-/* How an accumulator becomes int8: (2 * accumulator * multiplier / 2^32 + offset) / 2^shift. */
+/* How an accumulator becomes int8, by two roundings or by a line, which has no shift. */
 struct mj_dsp_scaling {
     int32_t multiplier, offset, shift;
+};
+
+/* bias: what the sum starts from, 256 times the usual bias and, for a line, a little more. */
+struct mj_dsp_channel {
+    int32_t bias;
+    struct mj_dsp_scaling scaling;
 };
 
 /* TFLite's requantization, rounded twice, to the whole range of int8, in six instructions.
@@ -155,6 +168,52 @@ MJ_INLINE int8_t mj_dsp_requantize(int32_t doubled, int32_t sign, struct mj_dsp_
     return (int8_t)result;
 #else
     return (int8_t)mj_clamp(scaled, INT8_MIN, INT8_MAX);
+#endif
+}
+
+/* Requantization of four sums, each 256 times the usual accumulator, `step` bytes apart; by two roundings. */
+MJ_INLINE void mj_dsp_store4_rounded(struct mj_dsp_scaling scaling, int32_t a, int32_t b, int32_t c, int32_t d,
+                                     int8_t *to, int32_t step)
+{
+    *to = mj_dsp_requantize(a >> 7, a >> 31, scaling), to += step;
+    *to = mj_dsp_requantize(b >> 7, b >> 31, scaling), to += step;
+    *to = mj_dsp_requantize(c >> 7, c >> 31, scaling), to += step;
+    *to = mj_dsp_requantize(d >> 7, d >> 31, scaling);
+}
+
+/* The same by a line, (sum * multiplier / 2^32 + offset) / 2^12: ops/steps.py proves for each channel that it gives what
+ * the two roundings give. */
+MJ_INLINE int8_t mj_dsp_line(int32_t sum, struct mj_dsp_scaling scaling)
+{
+    const int32_t scaled = mj_smmla((uint32_t)sum, (uint32_t)scaling.multiplier, scaling.offset);
+#if MJ_DSP
+    int32_t result;
+    __asm("ssat %0, #8, %1, asr #12" : "=r"(result) : "r"(scaled));
+    return (int8_t)result;
+#else
+    return (int8_t)mj_clamp(scaled >> 12, INT8_MIN, INT8_MAX);
+#endif
+}
+
+#define MJ_DSP_LINE(sum, at) \
+    "smmla %[" sum "], %[" sum "], %[multiplier], %[offset]\n ssat %[" sum "], #8, %[" sum "], asr #12\n" \
+    "strb %[" sum "], [" at "]\n"
+
+MJ_INLINE void mj_dsp_store4_line(struct mj_dsp_scaling scaling, int32_t a, int32_t b, int32_t c, int32_t d,
+                                  int8_t *to, int32_t step)
+{
+#if MJ_DSP
+    __asm volatile(MJ_DSP_LINE("a", "%[to]") MJ_DSP_LINE("b", "%[to], %[step]")
+                   MJ_DSP_LINE("c", "%[to], %[step], lsl #1") "add %[a], %[to], %[step]\n"
+                   MJ_DSP_LINE("d", "%[a], %[step], lsl #1")
+                   : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d)
+                   : [multiplier] "r"(scaling.multiplier), [offset] "r"(scaling.offset), [to] "r"(to), [step] "r"(step)
+                   : "memory");
+#else
+    *to = mj_dsp_line(a, scaling), to += step;
+    *to = mj_dsp_line(b, scaling), to += step;
+    *to = mj_dsp_line(c, scaling), to += step;
+    *to = mj_dsp_line(d, scaling);
 #endif
 }
 
