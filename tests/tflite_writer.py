@@ -20,6 +20,7 @@ from millijoule.graph import Graph, Input, Node, Operator
 from millijoule.model import Model, Quantization
 from millijoule.ops import (
     Add,
+    AddNumber,
     AveragePool2d,
     Concat,
     Conv2d,
@@ -35,6 +36,7 @@ from millijoule.ops import (
     MaxPool2d,
     Mean,
     Multiply,
+    MultiplyNumber,
     Pad,
     PRelu,
     Relu,
@@ -296,6 +298,24 @@ def _elementwise(writer: Writer, node: Node) -> None:
     writer.operator(code, writer.inputs(node), writer.value(node.name), options, version=2)
 
 
+def _with_number(writer: Writer, node: Node) -> None:
+    op: Any = node.op
+    name = f"{node.name}/number"
+    if writer.model.is_int8:
+        # Steps are counted from the zero point.
+        zero_point = max(-128, min(127, -op.steps // 2))
+        array = np.array([op.steps + zero_point], np.int8)
+        number = writer.constant(name, array, Quantization.of(op.scale, zero_point))
+    else:
+        number = writer.constant(name, np.array([op.steps * op.scale], np.float32))
+    code, options = {
+        AddNumber: ("ADD", schema.AddOptionsT),
+        MultiplyNumber: ("MUL", schema.MulOptionsT),
+    }[type(op)]
+    options = options(fusedActivationFunction=ACTIVATIONS[op.activation])
+    writer.operator(code, [*writer.inputs(node), number], writer.value(node.name), options, version=2)
+
+
 def _plain(code: str) -> Callable[[Writer, Node], None]:
     def add(writer: Writer, node: Node) -> None:
         writer.operator(code, writer.inputs(node), writer.value(node.name), version=2)
@@ -412,6 +432,7 @@ def _resize(writer: Writer, node: Node) -> None:
 
 OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
     Add: _elementwise,
+    AddNumber: _with_number,
     AveragePool2d: _pool2d,
     Concat: _concat,
     Conv2d: _conv2d,
@@ -429,6 +450,7 @@ OPERATORS: dict[type[Operator], Callable[[Writer, Node], Any]] = {
     MaxPool2d: _pool2d,
     Mean: _mean,
     Multiply: _elementwise,
+    MultiplyNumber: _with_number,
     Pad: lambda writer, node: _pad(writer, node, node.op.padding, depth=node.op.channels),  # type: ignore[attr-defined]
     PRelu: _prelu,
     Relu: _plain("RELU"),

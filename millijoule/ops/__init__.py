@@ -20,7 +20,7 @@ from millijoule.ops.constant import Constant
 from millijoule.ops.conv import Conv2d, TableConv2d
 from millijoule.ops.conv_transpose import ConvTranspose2d
 from millijoule.ops.dense import Dense, RadialBasis
-from millijoule.ops.elementwise import Add, Multiply, Subtract
+from millijoule.ops.elementwise import Add, AddNumber, Multiply, MultiplyNumber, Subtract
 from millijoule.ops.norm import BatchNorm, Dropout, LayerNorm, LocalResponseNorm, Scale
 from millijoule.ops.opaque import Opaque
 from millijoule.ops.pool import AveragePool2d, GlobalAveragePool, GlobalMaxPool, MaxPool2d, Mean, Subsample2d
@@ -31,6 +31,7 @@ from millijoule.ops.shape import Concat, Flatten, Pad, Reshape
 
 __all__ = [
     "Add",
+    "AddNumber",
     "Attention",
     "AveragePool2d",
     "BatchNorm",
@@ -57,6 +58,7 @@ __all__ = [
     "MaxPool2d",
     "Mean",
     "Multiply",
+    "MultiplyNumber",
     "Opaque",
     "PRelu",
     "Pad",

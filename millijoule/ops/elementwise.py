@@ -1,9 +1,12 @@
-"""Operators on two values, element by element; one value for each channel is repeated over the other's map."""
+"""Operators on two values, element by element.
+
+One value for each channel, or one fixed number, is repeated over the other's map.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,8 +14,9 @@ import numpy as np
 
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate_int8
 from millijoule.graph import Operator, OperatorCost, Shape
-from millijoule.model import OperatorQuantization
+from millijoule.model import OperatorQuantization, Quantization
 from millijoule.ops import dsp
+from millijoule.ops.activation import Unary
 from millijoule.ops.base import Activation, Call, activation_range, check_choice, make_module, torch_activation
 from millijoule.target import SCALAR, Target
 
@@ -188,6 +192,52 @@ class Multiply(_Elementwise):
         """(multiplier, shift) of the product."""
         a, b = (float(q.scale) for q in quantization.inputs)
         return quantize_multiplier(a * b / float(quantization.output.scale))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WithNumber(Unary):
+    """A value and one fixed number for all of it, `steps` times `scale`, as int8 files keep numbers."""
+
+    operator: ClassVar[type[Add | Multiply]]
+    """Whose arithmetic it is, the second value being the number everywhere."""
+    scale: float
+    steps: int = 1
+    activation: Activation = "none"
+
+    def __post_init__(self) -> None:
+        check_choice("activation", self.activation, Activation)
+        if not 0 < self.scale < float("inf") or abs(self.steps) > 255:
+            raise ValueError(
+                f"the number is {self.steps} steps of {self.scale:g}; a positive scale and at most 255 are needed"
+            )
+
+    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+        return self.operator(activation=self.activation).cost(x, x)
+
+    def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
+        inputs = Quantization(quantization.inputs[0].scales), Quantization.of(self.scale)
+        pair = self.operator(activation=self.activation)
+        return pair.int8(x, np.full_like(x, self.steps), {}, replace(quantization, inputs=inputs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddNumber(_WithNumber):
+    """A value plus `steps` times `scale`, fixed by the architecture. int8: equal to TFLM's ADD of a constant."""
+
+    operator = Add
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return torch_activation(self.activation, x + self.steps * self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiplyNumber(_WithNumber):
+    """A value times `steps` times `scale`, fixed by the architecture. int8: equal to TFLM's MUL by a constant."""
+
+    operator = Multiply
+
+    def _float(self, x: torch.Tensor) -> torch.Tensor:
+        return torch_activation(self.activation, x * (self.steps * self.scale))
 
 
 def _aligned(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

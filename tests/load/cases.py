@@ -10,6 +10,7 @@ from millijoule.load.tflite import load_tflite
 from millijoule.model import Model, Quantization
 from millijoule.ops import (
     Add,
+    AddNumber,
     AveragePool2d,
     Concat,
     Conv2d,
@@ -19,6 +20,7 @@ from millijoule.ops import (
     MaxPool2d,
     Mean,
     Multiply,
+    MultiplyNumber,
     Pad,
     Relu,
     Relu6,
@@ -60,6 +62,8 @@ CASES: dict[str, tuple[Operator, list[Shape], Quantization, list[Quantization]]]
     "add": (Add(), [MAP, MAP], A, [A, B]),
     "add_relu": (Add(activation="relu"), [MAP, MAP], B, [B, B]),
     "multiply": (Multiply(activation="relu6"), [MAP, MAP], B, [A, B]),
+    "add_number": (AddNumber(scale=0.25, steps=12, activation="relu6"), [MAP], B, []),
+    "multiply_number": (MultiplyNumber(scale=1.125, steps=-1), [MAP], B, []),
     "relu": (Relu(), [MAP], B, []),
     "relu6": (Relu6(), [MAP], A, []),
     "sigmoid": (Sigmoid(), [MAP], PROBABILITY, []),

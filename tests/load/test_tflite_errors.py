@@ -187,7 +187,7 @@ def test_is_refused_in_one_line(name, change, words):
         ("transpose", lambda file: constant(file, "op/0", np.array([1, 0, 2, 3], np.int32)), ["[1, 0, 2, 3]", "batch"]),
         ("mean", compute_constant("op/axes"), ["op/axes", "computed at run time"]),
         ("add", set_shape("input1", 1, 7, 6, 1), ["(7, 6, 4)", "(7, 6, 1)"]),
-        ("add", add_a_constant, ["input 1 'input1' is a constant"]),
+        ("add", add_a_constant, ["'input1' is a constant of shape (1, 7, 6, 4); one number"]),
         ("softmax", set_option("beta", 0.5), ["beta 0.5"]),
         ("pad", lambda file: constant(file, "op/padding", np.ones((4, 2), np.int32)), ["height and width alone"]),
         ("concat", set_option("axis", 1), ["axis 1 of 4"]),

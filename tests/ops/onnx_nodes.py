@@ -162,6 +162,10 @@ def _elementwise(kind: str) -> Callable[..., str]:
     return nodes
 
 
+def _with_number(kind: str) -> Callable[..., str]:
+    return lambda add, op, shapes, x: add.activation(op, add(kind, x, np.array(op.steps * op.scale)))
+
+
 def _batch_norm(add: Writer, op: ops.BatchNorm, shapes: Sequence[Shape], x: str) -> str:
     arrays = [add.weights[name] for name in ("scale", "bias", "mean", "variance")]
     return add("BatchNormalization", x, *arrays, epsilon=op.epsilon)
@@ -278,6 +282,7 @@ def _tanh(add: Writer, op: ops.Tanh, shapes: Sequence[Shape], x: str) -> str:
 
 NODES: dict[type[Operator], Callable[..., str]] = {
     ops.Add: _elementwise("Add"),
+    ops.AddNumber: _with_number("Add"),
     ops.Attention: _attention,
     ops.AveragePool2d: _pool("AveragePool"),
     ops.BatchNorm: _batch_norm,
@@ -304,6 +309,7 @@ NODES: dict[type[Operator], Callable[..., str]] = {
     ops.MaxPool2d: _pool("MaxPool"),
     ops.Mean: _moved(_mean),
     ops.Multiply: _elementwise("Mul"),
+    ops.MultiplyNumber: _with_number("Mul"),
     ops.Pad: _pad,
     ops.PRelu: lambda add, op, shapes, x: add("PRelu", x, _per_channel(add.weights["slope"], shapes[0])),
     ops.RadialBasis: _radial_basis,

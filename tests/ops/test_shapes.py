@@ -115,6 +115,7 @@ convolutions = {
 
 OPERATORS: dict[type[Operator], st.SearchStrategy] = {
     ops.Add: pair_of_values(ops.Add),
+    ops.AddNumber: on(values, ops.AddNumber, scale=reals, steps=st.integers(-255, 255), activation=activations),
     ops.Attention: attentions(),
     ops.AveragePool2d: pools(ops.AveragePool2d, count_padding=st.booleans()),
     ops.BatchNorm: on(values, ops.BatchNorm),
@@ -148,6 +149,9 @@ OPERATORS: dict[type[Operator], st.SearchStrategy] = {
     ops.MaxPool2d: pools(ops.MaxPool2d),
     ops.Mean: on(values, ops.Mean, axes=st.sampled_from([(0,), (1,), (2,), (0, 1), (1, 2)]), keep_dims=st.booleans()),
     ops.Multiply: pair_of_values(ops.Multiply),
+    ops.MultiplyNumber: on(
+        values, ops.MultiplyNumber, scale=reals, steps=st.integers(-255, 255), activation=activations
+    ),
     ops.Pad: on(values, ops.Pad, padding=st.tuples(sides, sides)),
     ops.PRelu: on(values, ops.PRelu),
     ops.RadialBasis: on(values, ops.RadialBasis, classes=small),
@@ -281,6 +285,7 @@ WRONG = [
     (lambda: ops.LocalResponseNorm(size=0), "size is 0"),
     (lambda: ops.Reshape(target=(4, -1)), r"target is \(4, -1\)"),
     (lambda: ops.Attention(heads=0), "heads is 0"),
+    (lambda: ops.AddNumber(scale=-0.5), r"1 steps of -0\.5; the scale must be positive"),
     (lambda: ops.Mean(axes=(0, 2)), r"axes is \(0, 2\); they must follow each other"),
     (lambda: ops.Slice(begin=(0,), size=(0,)), r"size is \(0,\)"),
     (lambda: ops.ConvTranspose2d(channels=1, kernel=2, output_padding=(-1, 0)), r"output padding \(-1, 0\)"),

@@ -17,6 +17,7 @@ from millijoule.load.tflite.network import INTEGER_TYPES, MIXED, Network, short
 from millijoule.model import Quantization
 from millijoule.ops import (
     Add,
+    AddNumber,
     AveragePool2d,
     Concat,
     Conv2d,
@@ -26,6 +27,7 @@ from millijoule.ops import (
     MaxPool2d,
     Mean,
     Multiply,
+    MultiplyNumber,
     Pad,
     Relu,
     Relu6,
@@ -203,10 +205,22 @@ def _transpose(network: Network) -> None:
         network.add(Transpose(order=tuple(axis - 1 for axis in order[1:])), network.value())
 
 
-def _elementwise(network: Network, kind: type[Add] | type[Multiply], options: int) -> None:
+def _elementwise(
+    network: Network,
+    kind: type[Add] | type[Multiply],
+    with_number: type[AddNumber] | type[MultiplyNumber],
+    options: int,
+) -> None:
     network.input_count(2, 2)
     network.check_options(options)
-    op, a, b = kind(activation=_activation(network, field=0)), network.value(0), network.value(1)
+    activation = _activation(network, field=0)
+    for value, constant in ((0, 1), (1, 0)):
+        if network.is_constant(constant) and not network.is_constant(value):
+            scale, steps = _number(network, constant)
+            single = network.make(with_number, scale=scale, steps=steps, activation=activation)
+            network.add(single, network.value(value))
+            return
+    op, a, b = kind(activation=activation), network.value(0), network.value(1)
     try:
         op.shape(network.shapes[a], network.shapes[b])
     except ValueError as error:
@@ -214,14 +228,28 @@ def _elementwise(network: Network, kind: type[Add] | type[Multiply], options: in
     network.add(op, a, b)
 
 
+def _number(network: Network, slot: int) -> tuple[float, int]:
+    """(scale, steps) of the one number of constant input `slot`."""
+    array, tensor = network.constant(slot, "float32", *INTEGER_TYPES), network.tensor(slot)
+    if array.size != 1:
+        network.unknown(f"input {slot} '{short(tensor)}' is a constant of shape {array.shape}; one number is supported")
+    number = array.reshape(-1)[0].item()
+    if tensor.type == "float32":
+        return abs(number) or 1.0, int(np.sign(number)) if np.isfinite(number) else 0
+    quantization = network.value_quantization(tensor)
+    assert quantization is not None
+    zero_point = quantization.zero_point + (128 if tensor.type == "uint8" else 0)
+    return float(quantization.scale), number - zero_point
+
+
 def _add(network: Network) -> None:
-    """Of two computed values of equal shape, or of one and a number for each of its channels."""
-    _elementwise(network, Add, options=11)
+    """Of values of equal shape, or of a map and one number for each channel; of a value and a constant number."""
+    _elementwise(network, Add, AddNumber, options=11)
 
 
 def _mul(network: Network) -> None:
-    """Of two computed values of equal shape, or of one and a number for each of its channels."""
-    _elementwise(network, Multiply, options=21)
+    """Of values of equal shape, or of a map and one number for each channel; of a value and a constant number."""
+    _elementwise(network, Multiply, MultiplyNumber, options=21)
 
 
 def _unary(network: Network, op: Operator, output: Quantization | None = None) -> None:
