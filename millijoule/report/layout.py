@@ -5,21 +5,25 @@ Columns of numbers never wrap; names are folded over lines where there is no roo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from rich.box import Box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.table import Table
+from rich.control import strip_control_codes
+from rich.segment import Segment, Segments
+from rich.style import Style
 from rich.text import Text
 
-RULE = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
-"""A line of hyphens below the header, and above the totals."""
+GAP = "  "
+"""Between columns."""
 WIDE = 100
 """Columns from which a table shows everything."""
 TEXT_LEAST = 16
 """Characters that a column of text keeps where others could go instead."""
+TEXT_LEAST_OF_ALL = 6
+"""Characters that a column of text keeps in any case."""
 
 
 def print_tables(tables: Sequence[RenderableType], console: Console | None = None) -> None:
@@ -54,28 +58,68 @@ class Responsive:
 
 
 def make_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], total: bool = False) -> RenderableType:
-    """total: the last row is a total, below a line."""
+    """total: the last row is a total, below a line.
 
-    def make(width: int) -> RenderableType:
+    Rows are laid out here, not by rich.Table, which takes longer for a deep network's layers than counting them.
+    """
+
+    def segments(width: int) -> Iterator[Segment]:
         shown = _fitting(columns, rows, width)
-        table = Table(box=RULE, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1), show_footer=total)
-        for index in shown:
-            column = columns[index]
-            justify: Literal["left", "right"] = "left" if column.text else "right"
-            table.add_column(
-                Text(column.header),
-                Text(rows[-1][index], style="bold") if total else "",
-                justify=justify,
-                no_wrap=not column.text,
-                overflow="fold",
-                header_style="bold",
-                min_width=6 if column.text else None,
-            )
-        for row in rows[:-1] if total else rows:
-            table.add_row(*(Text(row[index]) for index in shown))
-        return table
+        header = [columns[index].header for index in shown]
+        body = [[row[index] for index in shown] for row in rows]
+        texts = [columns[index].text for index in shown]
+        widths = _widths(texts, [header, *body], width)
+        rule = "-" * (sum(widths) + len(GAP) * (len(widths) - 1))
+        yield from _lines(header, widths, texts, bold=True, bottom=True)
+        yield Segment(rule + "\n")
+        for row in body[:-1] if total else body:
+            yield from _lines(row, widths, texts)
+        if total:
+            yield Segment(rule + "\n")
+            yield from _lines(body[-1], widths, texts, bold=True)
 
-    return Responsive(make)
+    return Responsive(lambda width: Segments(segments(width)))
+
+
+def _widths(texts: Sequence[bool], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Of each column: what its widest cell needs; the widest text gives way where that is too much together."""
+    cells = list(zip(*rows, strict=True))
+    widths = [max((cell_len(line) for cell in column for line in cell.splitlines()), default=0) for column in cells]
+    widths = [max(each, TEXT_LEAST_OF_ALL) if text else each for each, text in zip(widths, texts, strict=True)]
+    giving = [index for index, text in enumerate(texts) if text]
+    for _ in range(sum(widths) + len(GAP) * (len(widths) - 1) - width):
+        widest = max(giving, key=widths.__getitem__, default=None)
+        if widest is None or widths[widest] <= TEXT_LEAST_OF_ALL:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _lines(
+    cells: Sequence[str], widths: Sequence[int], texts: Sequence[bool], bold: bool = False, bottom: bool = False
+) -> Iterator[Segment]:
+    """A row, over as many lines as its highest cell needs. bottom: cells that need fewer stand at the bottom."""
+    folded = [_fold(cell, width, text) for cell, width, text in zip(cells, widths, texts, strict=True)]
+    height = max(map(len, folded))
+    if bottom:
+        folded = [[""] * (height - len(cell)) + cell for cell in folded]
+    for number in range(height):
+        parts = []
+        for lines, width, text in zip(folded, widths, texts, strict=True):
+            line = lines[number] if number < len(lines) else ""
+            blank = " " * (width - cell_len(line))
+            parts.append(line + blank if text else blank + line)
+        yield Segment(GAP.join(parts), Style(bold=True) if bold else None)
+        yield Segment("\n")
+
+
+def _fold(cell: str, width: int, text: bool) -> list[str]:
+    lines = [line if line.isprintable() else strip_control_codes(line) for line in cell.splitlines()] or [""]
+    if not text or all(cell_len(line) <= width for line in lines):
+        return lines
+    # rich folds between words, and within those that are too long, and knows characters of double width.
+    console = Console(file=io.StringIO(), width=width)
+    return [part.plain.rstrip() for line in lines for part in Text(line).wrap(console, width, overflow="fold")]
 
 
 def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
@@ -83,7 +127,7 @@ def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: in
 
     def needed(index: int) -> int:
         texts = (*columns[index].header.splitlines(), *(row[index] for row in rows))
-        widest = max(map(len, texts), default=0)
+        widest = max(map(cell_len, texts), default=0)
         return min(widest, TEXT_LEAST) if columns[index].text else widest
 
     shown = [index for index, column in enumerate(columns) if width >= WIDE or not column.wide_only]
