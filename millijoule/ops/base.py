@@ -220,10 +220,11 @@ def activation_range(activation: Activation, output: Quantization) -> Pair:
     return low, high
 
 
-def channel_multipliers(ratios: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """(multiplier int32, shift int32) per channel from the real ratios, one per channel or one for all."""
-    pairs = [quantize_multiplier(float(ratio)) for ratio in np.broadcast_to(ratios, (channels,))]
-    multiplier, shift = zip(*pairs, strict=True)
+def weight_multipliers(quantization: OperatorQuantization, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """(multiplier int32, shift int32) for each output channel, of sums of products of inputs with `weight`."""
+    product = np.float64(quantization.inputs[0].scale) * quantization.weights["weight"].scales.astype(np.float64)
+    ratios = np.broadcast_to(product / np.float64(quantization.output.scale), (channels,))
+    multiplier, shift = zip(*map(quantize_multiplier, ratios.tolist()), strict=True)
     return np.array(multiplier, np.int32), np.array(shift, np.int32)
 
 

@@ -21,7 +21,6 @@ from millijoule.ops.base import (
     Pair,
     Window,
     activation_range,
-    channel_multipliers,
     check_choice,
     check_padding,
     check_positive,
@@ -29,6 +28,7 @@ from millijoule.ops.base import (
     make_module,
     pair,
     torch_activation,
+    weight_multipliers,
 )
 from millijoule.target import SCALAR, Target
 
@@ -91,12 +91,7 @@ class Convolution(Operator):
 
     def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
         """(multiplier int32, shift int32) for each output channel."""
-        ratios = (
-            np.float64(quantization.inputs[0].scale)
-            * quantization.weights["weight"].scales.astype(np.float64)
-            / np.float64(quantization.output.scale)
-        )
-        return channel_multipliers(ratios, self.channels)
+        return weight_multipliers(quantization, self.channels)
 
 
 @dataclass(frozen=True, kw_only=True)

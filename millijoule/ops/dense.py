@@ -17,13 +17,13 @@ from millijoule.ops.base import (
     Activation,
     Call,
     activation_range,
-    channel_multipliers,
     channels_last,
     check_choice,
     check_positive,
     fold_input_zero_point,
     make_module,
     torch_activation,
+    weight_multipliers,
 )
 from millijoule.target import SCALAR, Target
 
@@ -134,14 +134,7 @@ class Dense(Operator):
 
     def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
         """(multiplier int32, shift int32) for each output."""
-        # TFLM multiplies the two scales as float32 for a per-tensor weight, as float64 per channel.
-        scales = quantization.weights["weight"].scales
-        product = (
-            (quantization.inputs[0].scale * scales).astype(np.float64)
-            if scales.size == 1
-            else np.float64(quantization.inputs[0].scale) * scales.astype(np.float64)
-        )
-        return channel_multipliers(product / np.float64(quantization.output.scale), self.features)
+        return weight_multipliers(quantization, self.features)
 
 
 @dataclass(frozen=True, kw_only=True)

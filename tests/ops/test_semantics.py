@@ -9,12 +9,24 @@ from millijoule import ops
 from millijoule.errors import ModelError
 from millijoule.graph import Operator
 from millijoule.model import OperatorQuantization, Quantization
-from millijoule.ops import Concat, Flatten, GlobalMaxPool, MaxPool2d, Opaque, Pad, Relu6, Reshape, Resize2d, Softmax
+from millijoule.ops import (
+    Concat,
+    Dense,
+    Flatten,
+    GlobalMaxPool,
+    MaxPool2d,
+    Opaque,
+    Pad,
+    Relu6,
+    Reshape,
+    Resize2d,
+    Softmax,
+)
 from millijoule.ops.rearrange import Rearrangement
 from tests.load.cases import A, run_tflm
 from tests.ops.cases import CASES, INT8_CASES, dequantized, float_model, has_int8, int8_inputs, int8_model, real_inputs
 from tests.ops.torch_run import run_module
-from tests.tflite_writer import OPERATORS, write
+from tests.tflite_writer import OPERATORS, one_node, write
 
 # How far, in steps of the output, the integer result may lie from the real one: half a step for the rounding to int8;
 # a quarter for the rounding before it, which is at least one bit finer; and a hundredth for the rest, which is far
@@ -45,6 +57,23 @@ def test_int8_is_the_float_semantics_within_its_steps(name):
     steps = np.clip(reals / np.float64(output.scale) + output.zero_point, -128, 127)
     assert integers.shape == reals.shape
     assert np.abs(integers - steps).max() <= bound(CASES[name].op)
+
+
+def test_the_product_of_two_scales_is_not_rounded_to_float32():
+    """A number of MLPerf Tiny's autoencoder: rounded, the product moves it by one step."""
+    model = one_node(
+        Dense(features=1),
+        (1,),
+        quantization={
+            "input0": Quantization.of(0.02479089),
+            "op": Quantization.of(0.36449847, 96),
+            "op.weight": Quantization.of(0.01955668),
+        },
+        weight=np.zeros((1, 1), np.int8),
+        bias=np.array([-88337], np.int32),
+    )
+    inputs = np.zeros((1, 1), np.int8)
+    assert model.run(inputs)["op"].tolist() == run_tflm(write(model), [inputs]).tolist() == [[-21]]
 
 
 def bound(op: Operator) -> float:

@@ -22,8 +22,7 @@ def needed_channels(model: Model, bounds: dict[str, Bounds], twins: dict[str, np
     """For every value, the channels that must be computed so that the outputs stay as they are.
 
     Starts from the outputs, of which every channel is needed, and adds what is needed for that until nothing is added:
-    the fewest channels. A value keeps one channel at least, and a dense layer with a scale for each output two, since
-    with one scale TFLM multiplies scales differently.
+    the fewest channels. A value keeps one channel at least.
     """
     needed = {value: np.zeros(shape[-1], bool) for value, shape in model.graph.shapes.items()}
     for value in (*(input.name for input in model.graph.inputs), *model.graph.outputs):
@@ -34,16 +33,11 @@ def needed_channels(model: Model, bounds: dict[str, Bounds], twins: dict[str, np
 
 
 def _keep_least(model: Model, needed: Masks) -> bool:
-    """Add channels to values that have too few; False if there are none."""
-    changed = False
-    for node in model.graph.nodes:
-        scales = model.quantization and model.quantization.get(f"{node.name}.weight")
-        least = 2 if isinstance(node.op, ops.Dense) and scales and scales.scales.size > 1 else 1
-        missing = least - int(needed[node.name].sum())
-        if missing > 0:
-            needed[node.name][np.flatnonzero(~needed[node.name])[:missing]] = True
-            changed = True
-    return changed
+    """Add a channel to values that have none; False if every one has some."""
+    empty = [needed[node.name] for node in model.graph.nodes if not needed[node.name].any()]
+    for mask in empty:
+        mask[0] = True
+    return bool(empty)
 
 
 def _spread(model: Model, bounds: dict[str, Bounds], twins: dict[str, np.ndarray], needed: Masks) -> bool:

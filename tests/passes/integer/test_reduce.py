@@ -205,18 +205,6 @@ def test_a_requantization_that_changes_numbers_stays():
     assert reduce(Model(model.graph, model.weights, quantization)).nodes == {}
 
 
-def test_a_dense_layer_with_a_scale_for_each_output_keeps_two():
-    build = Builder("scales", (4,))
-    build("hidden", Dense(features=4, activation="relu"))
-    build("out", Dense(features=2))
-    model = random_int8(build.graph())
-    weights = {name: array.copy() for name, array in model.weights.items()}
-    weights["hidden.weight"][:], weights["hidden.bias"][:] = 0, -(2**20)
-    scales = np.linspace(0.002, 0.01, 4).astype(np.float32)
-    quantization = {**model.quantization, "hidden.weight": Quantization(scales)}
-    assert reduce(Model(model.graph, weights, quantization)).model.graph.shapes["hidden"] == (2,)
-
-
 def test_what_all_matters_stays_as_it_is():
     build = Builder("dense", (3,))
     build("out", Dense(features=2))
