@@ -79,8 +79,8 @@ def compiled_for(device: Device) -> str:
 
 
 def target_of(device: Device) -> Target:
-    """What kernels are chosen for. DeviceError if the core is not known; for the host: any C compiler."""
-    return SCALAR if device.kind == "host" else TARGETS[compiled_for(device)]
+    """What kernels are chosen for. DeviceError if the core is not known."""
+    return Target("host") if device.kind == "host" else TARGETS[compiled_for(device)]
 
 
 def memories(device: Device) -> tuple[Region, Region]:

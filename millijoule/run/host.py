@@ -17,15 +17,24 @@ from millijoule.run.toolchain import WARNINGS, run_compiler, zig
 
 
 def build_host(
-    folder: Path, name: str, compiler: str = "zig", optimize: str = "-O2", sanitize: Sequence[str] = ()
+    folder: Path,
+    name: str,
+    compiler: str = "zig",
+    optimize: str = "-O3",
+    sanitize: Sequence[str] = (),
+    processor: str = "native",
 ) -> Path:
     """Compile model.c in `folder` to the shared library `<name>.so`; return its path.
 
     compiler: `zig` (clang from PyPI's ziglang), or the host's `gcc`, `clang` or `cc`.
+    processor: whose instructions may be used: `native`, this computer's, or a name that the compiler's -march takes.
     sanitize: checks such as `undefined`, with gcc or clang. A failed check ends the process: `run_program` is the way
     to see its message. Raises ToolError if the compiler is missing or refuses the source.
     """
-    return _compile(folder, ("-shared", "-fPIC", "model.c"), f"{name}.so", compiler, optimize, sanitize)
+    # Zig writes processors with underscores.
+    machine = f"-march={processor.replace('-', '_') if compiler == 'zig' else processor}"
+    sources = ("-shared", "-fPIC", machine, "model.c")
+    return _compile(folder, sources, f"{name}.so", compiler, optimize, sanitize)
 
 
 def run_program(

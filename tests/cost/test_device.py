@@ -146,7 +146,7 @@ def test_the_host_has_no_memory_of_its_own():
 def test_every_core_has_its_kernels():
     assert {*TARGETS} == {*COMPILED_FOR.values()}
     instructions = {device.core: target_of(device).instructions for device in list_devices()}
-    assert instructions[""] == "scalar"
+    assert instructions[""] == "host"
     assert instructions["cortex-m0plus"] == "armv6m"
     assert instructions["cortex-m4"] == instructions["cortex-m33"] == "dsp"
 

@@ -91,8 +91,9 @@ class Batch:
         (folder / "model.c").write_text(batch._source())
         return batch
 
-    def on_host(self, compiler: str = "zig", optimize: str = "-O2") -> dict[str, np.ndarray]:
-        library = HostLibrary(build_host(self.folder, "batch", compiler, optimize), "batch", *self.sizes())
+    def on_host(self, compiler: str = "zig", optimize: str = "-O2", processor: str = "native") -> dict[str, np.ndarray]:
+        path = build_host(self.folder, "batch", compiler, optimize, processor=processor)
+        library = HostLibrary(path, "batch", *self.sizes())
         return self.split(library.run(self.all_inputs()))
 
     def emulated(self, compiler: str = "zig") -> dict[str, np.ndarray]:
