@@ -31,20 +31,29 @@ _SIGNATURES = (
 _TORCH_SUFFIXES = (".bin", ".ckpt", ".pt", ".pt2", ".pth", ".safetensors", ".th")
 
 
-def load(path: Path | str, input_shape: Sequence[int] | None = None, *, trust: bool = False) -> Model:
+def load(
+    path: Path | str,
+    input_shape: Sequence[int] | None = None,
+    *,
+    network: Graph | None = None,
+    trust: bool = False,
+) -> Model:
     """The model in a .tflite or .onnx file, quantized ones as int8 models, others as float models; or of PyTorch.
 
     path: a file, or `package.module:factory` or `file.py:factory`, which makes a torch.nn.Module.
     input_shape: the shape of the input, batch included, of a PyTorch module, or where an ONNX file leaves sizes open.
+    network: the structure, of a file that holds numbers alone: a state dict of PyTorch, or safetensors.
     trust: read PyTorch files that can run code while they are read: .pt2 files, and whole modules in .pt files.
 
     The graph is named after the file. Raises ModelError, in one line that names the file, the operator or the byte,
     if the file cannot be read, is no model, is damaged, or holds something that is not supported.
     """
-    network = _load(path, input_shape, trust=trust, numbers=True)
-    if not isinstance(network, Model):
+    if network is not None:
+        return _load_weights(Path(path), network, trust)
+    found = _load(path, input_shape, trust=trust, numbers=True)
+    if not isinstance(found, Model):
         raise ModelError(f"{path}: its parameters are on the meta device and have no numbers: it can only be costed")
-    return network
+    return found
 
 
 def load_structure(path: Path | str, input_shape: Sequence[int] | None = None, *, trust: bool = False) -> Graph | Model:
@@ -63,6 +72,17 @@ def _load(path: Path | str, input_shape: Sequence[int] | None, *, trust: bool, n
 
         return load_file(path, input_shape, trust=trust)
     return _load_file(path, input_shape)
+
+
+def _load_weights(path: Path, network: Graph, trust: bool) -> Model:
+    from millijoule.load.torch.checkpoint import SUFFIXES, read_arrays
+    from millijoule.load.weights import with_weights
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise ModelError(f"{path}: numbers for '{network.name}' can be read from {', '.join(SUFFIXES)} files")
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such file")
+    return with_weights(network, read_arrays(path, trust=trust), str(path))
 
 
 def _load_file(path: Path, input_shape: Sequence[int] | None) -> Model:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
+
+import numpy as np
 
 from millijoule.errors import ModelError
 from millijoule.graph import Graph
@@ -19,6 +23,8 @@ from millijoule.model import Model
 
 SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors", ".th")
 LARGEST_HEADER_BYTES = 100_000_000
+FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+"""Float types of safetensors as numpy reads them; BF16 as the upper halves of float32."""
 
 
 def load_checkpoint(path: Path, input_shape: Sequence[int] | None, *, trust: bool) -> Graph | Model:
@@ -27,7 +33,7 @@ def load_checkpoint(path: Path, input_shape: Sequence[int] | None, *, trust: boo
     Raises ModelError that says what is in the file and what to do, for everything else.
     """
     if path.suffix.lower() == ".safetensors":
-        _numbers_only(path, _safetensors(path))
+        _numbers_only(path, {name: entry.shape for name, entry in _safetensors(path).items()})
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
@@ -39,6 +45,34 @@ def load_checkpoint(path: Path, input_shape: Sequence[int] | None, *, trust: boo
     from millijoule.load.torch import from_module
 
     return from_module(content, input_shape, type(content).__name__.lower())
+
+
+def read_arrays(path: Path, *, trust: bool) -> dict[str, np.ndarray]:
+    """The float arrays of a file of numbers, by name; of the one with most of them, if it holds several sets.
+
+    Raises ModelError if there are none, or the file is damaged or would run code and is not trusted.
+    """
+    if path.suffix.lower() == ".safetensors":
+        return {name: entry.read(path) for name, entry in _safetensors(path).items() if entry.dtype in FLOATS}
+    content = _read(path, trust)
+    torch = import_torch()
+    if isinstance(content, torch.nn.Module):
+        content = content.state_dict()
+    tensors = max(_sets(content), key=len, default={})
+    if not tensors:
+        raise ModelError(f"{path}: holds no tensors by name")
+    if any(tensor.is_sparse or tensor.is_quantized for tensor in tensors.values()):
+        raise ModelError(f"{path}: holds sparse or quantized tensors; dense float ones are needed")
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    return {name: tensor.detach().cpu().float().numpy() for name, tensor in floats.items()}
+
+
+def _sets(content: Any) -> Iterator[dict[str, Any]]:
+    """The tensors of every mapping, nested ones too."""
+    if isinstance(content, Mapping):
+        yield {str(name): value for name, value in content.items() if hasattr(value, "is_floating_point")}
+        for value in content.values():
+            yield from _sets(value)
 
 
 def _read(path: Path, trust: bool) -> Any:
@@ -80,17 +114,47 @@ def _shapes(content: Any) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _safetensors(path: Path) -> dict[str, tuple[int, ...]]:
+@dataclass(frozen=True)
+class _Entry:
+    """A tensor of a safetensors file: its type there, its shape, and its bytes' place in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    def read(self, path: Path) -> np.ndarray:
+        array = np.fromfile(path, FLOATS[self.dtype], prod(self.shape), offset=self.begin)
+        if self.dtype == "BF16":
+            # The upper half of a float32.
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        return array.astype(np.float32).reshape(self.shape)
+
+
+def _safetensors(path: Path) -> dict[str, _Entry]:
     """The header: its length in eight bytes, then JSON with type, shape and place of every tensor."""
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > LARGEST_HEADER_BYTES:
                 raise ValueError
             header = json.loads(file.read(length))
-        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+        entries = {}
+        for name, entry in header.items():
+            if name != "__metadata__":
+                begin, end = (8 + length + int(place) for place in entry["data_offsets"])
+                entries[name] = _Entry(str(entry["dtype"]), tuple(map(int, entry["shape"])), begin, end)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{path}: its safetensors header is damaged: get the file again") from None
+    for name, found in entries.items():
+        wanted = prod(found.shape) * np.dtype(FLOATS[found.dtype]).itemsize if found.dtype in FLOATS else None
+        if not 8 + length <= found.begin <= found.end <= size or wanted not in (None, found.end - found.begin):
+            raise ModelError(
+                f"{path}: '{name}', {found.dtype} of shape {found.shape}, lies at bytes {found.begin} to {found.end} "
+                f"of {size}: the file is truncated or damaged"
+            )
+    return entries
 
 
 def _numbers_only(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> NoReturn:
@@ -99,5 +163,6 @@ def _numbers_only(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> NoReturn
     name, shape = next(iter(shapes.items()))
     raise ModelError(
         f"{path}: numbers without a structure ({len(shapes)} arrays, the first is '{name}' of shape {shape}); give the "
-        "module that they are for, as package.module:factory, with a factory that loads them"
+        "module that they are for, as package.module:factory, with a factory that loads them, or deploy a network of "
+        "the zoo with --weights"
     )
