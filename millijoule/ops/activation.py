@@ -71,8 +71,7 @@ class Relu(Unary):
         return x.relu()
 
     def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
-        # TFLM divides the scales as float32 here.
-        ratio = float(quantization.inputs[0].scale / quantization.output.scale)
+        ratio = float(quantization.inputs[0].scale) / float(quantization.output.scale)
         scaled = multiply_by_quantized_multiplier(x, *quantize_multiplier(ratio)) + quantization.output.zero_point
         return saturate_int8(scaled, *activation_range("relu", quantization.output))
 
@@ -156,10 +155,9 @@ class LeakyRelu(Unary):
         return x.clamp_min(0.0) + self.slope * x.clamp_max(0.0)
 
     def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:
-        # TFLM computes both ratios as float32.
-        scale, output = quantization.inputs[0].scale, quantization.output
-        positive = quantize_multiplier(float(scale / output.scale))
-        negative = quantize_multiplier(float(scale * np.float32(self.slope) / output.scale))
+        scale, output = float(quantization.inputs[0].scale), quantization.output
+        positive = quantize_multiplier(scale / float(output.scale))
+        negative = quantize_multiplier(scale * float(np.float32(self.slope)) / float(output.scale))
         scaled = np.where(
             x >= 0, multiply_by_quantized_multiplier(x, *positive), multiply_by_quantized_multiplier(x, *negative)
         )
@@ -274,8 +272,9 @@ class Elu(Unary):
         real = quantization.inputs[0].scale * x.astype(np.float32)
         exponential = np.exp(np.minimum(real, 0).astype(np.float64)).astype(np.float32)
         real = np.where(real < 0, np.float32(self.alpha) * (exponential - np.float32(1)), real)
-        scaled = real * (np.float32(1) / quantization.output.scale)
-        rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
+        # Rounded as float64: the float32 below 0.5 and 0.5 add up to 1.
+        scaled = (real * (np.float32(1) / quantization.output.scale)).astype(np.float64)
+        rounded = np.trunc(scaled + np.copysign(0.5, scaled))
         return np.clip(rounded + quantization.output.zero_point, -128, 127).astype(np.int8)
 
 

@@ -14,20 +14,31 @@ from millijoule.ops import (
     AveragePool2d,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
+    DepthToSpace,
+    Elu,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
+    HardSwish,
+    LeakyRelu,
     MaxPool2d,
     Mean,
     Multiply,
     MultiplyNumber,
     Pad,
+    PRelu,
     Relu,
     Relu6,
     Requantize,
     Reshape,
+    Resize2d,
     Sigmoid,
+    Slice,
     Softmax,
+    SpaceToDepth,
+    Subtract,
     Tanh,
     Transpose,
 )
@@ -75,6 +86,31 @@ CASES: dict[str, tuple[Operator, list[Shape], Quantization, list[Quantization]]]
     "pad": (Pad(padding=((1, 2), (0, 3))), [MAP], A, []),
     "concat": (Concat(), [MAP, (7, 6, 2), MAP], A, []),
     "transpose": (Transpose(order=(2, 0, 1)), [MAP], A, []),
+    "subtract": (Subtract(activation="relu"), [MAP, (1, 1, 4)], A, [A, B]),
+    "leaky_relu": (LeakyRelu(slope=0.25), [MAP], B, []),
+    "prelu": (PRelu(), [MAP], A, []),
+    "elu": (Elu(), [MAP], B, []),
+    "hard_swish": (HardSwish(), [MAP], B, []),
+    "global_max_pool": (GlobalMaxPool(keep_dims=True), [MAP], A, []),
+    "slice": (Slice(begin=(1, 0, 2), size=(3, 6, 2)), [MAP], A, []),
+    "strided_slice": (Slice(begin=(1, 0, 2), size=(3, 2, 2), step=(2, 4, 1)), [MAP], A, []),
+    "depth_to_space": (DepthToSpace(block=2), [MAP], A, []),
+    "space_to_depth": (SpaceToDepth(block=2), [(4, 6, 3)], A, []),
+    "resize_nearest": (Resize2d(size=(9, 4), align="corners"), [MAP], A, []),
+    "resize_bilinear": (Resize2d(size=(5, 13), mode="bilinear", align="asymmetric"), [MAP], A, []),
+    "conv_transpose": (ConvTranspose2d(channels=3, kernel=3, stride=2, activation="relu"), [MAP], A, [B]),
+    "conv_transpose_same": (
+        ConvTranspose2d(channels=3, kernel=(4, 3), stride=2, padding=((1, 1), (0, 1)), bias=False),
+        [MAP],
+        A,
+        [B],
+    ),
+    "conv_transpose_gaps": (
+        ConvTranspose2d(channels=3, kernel=2, stride=3, output_padding=(1, 2)),
+        [MAP],
+        A,
+        [B],
+    ),
 }
 
 
@@ -93,6 +129,9 @@ def case(name: str, per_channel: bool = True) -> Model:
         quantization["op.weight"] = Quantization(
             rng.uniform(0.002, 0.01, channels if per_channel else 1).astype(np.float32)
         )
+    if "slope" in params:
+        weights["slope"] = rng.integers(-127, 128, params["slope"].shape, dtype=np.int8)
+        quantization["op.slope"] = Quantization.of(0.01, 5)
     if "bias" in params:
         weights["bias"] = rng.integers(-3000, 3000, params["bias"].shape, dtype=np.int32)
     return one_node(op, *shapes, quantization=quantization, **weights)

@@ -6,7 +6,7 @@ import pytest
 from millijoule.load.tflite.file import BUILTIN_OPERATORS
 from millijoule.load.tflite.operators import SUPPORTED
 from millijoule.model import Model, Quantization
-from millijoule.ops import Conv2d, Dense, Flatten, Pad, Reshape
+from millijoule.ops import Conv2d, Dense, Flatten, Pad, Reshape, Slice
 from tests.load.cases import CASES, A, B, assert_same, case, float_case, random_inputs, reloaded, run_tflm
 from tests.tflite_writer import build, one_node, pack, schema, write
 
@@ -151,6 +151,46 @@ def test_axes_may_count_from_the_end():
     file = build(model)
     file.subgraphs[0].operators[0].builtinOptions.axis = -1
     assert reloaded(pack(file), "single").graph == model.graph
+
+
+def test_a_slice_may_drop_an_axis_and_count_from_the_end():
+    file = build(case("strided_slice"))
+    graph = file.subgraphs[0]
+    options, tensors = graph.operators[0].builtinOptions, graph.tensors
+    bounds = {"begin": [0, -3, 0, -2], "end": [0, 7, -1, 9], "strides": [1, 1, 2, 1]}
+    for name, values in bounds.items():
+        (tensor,) = (each for each in tensors if each.name == f"op/{name}")
+        file.buffers[tensor.buffer].data = np.array(values, np.int32).view(np.uint8)
+    options.beginMask, options.endMask, options.shrinkAxisMask = 0b0101, 0b0001, 0b0010
+    tensors[graph.outputs[0]].shape = [1, 3, 2]
+    data = pack(file)
+    loaded = reloaded(data, "single")
+    cut, reshape = loaded.graph.nodes
+    assert cut.op == Slice(begin=(4, 0, 2), size=(1, 3, 2), step=(1, 2, 1))
+    assert reshape.op == Reshape(target=(3, 2))
+    inputs = random_inputs(loaded)
+    np.testing.assert_array_equal(loaded.run(*inputs)[reshape.name], run_tflm(data, inputs))
+
+
+def test_a_slice_may_take_the_rest_of_an_axis():
+    model = case("slice")
+    file = build(model)
+    sizes = file.subgraphs[0].tensors[file.subgraphs[0].operators[0].inputs[2]]
+    file.buffers[sizes.buffer].data = np.array([-1, 3, -1, -1], np.int32).view(np.uint8)
+    assert reloaded(pack(file), "single").graph == model.graph
+
+
+def test_one_slope_for_all_channels():
+    model = case("prelu")
+    file = build(model)
+    slopes = file.subgraphs[0].tensors[file.subgraphs[0].operators[0].inputs[1]]
+    slopes.shape = [1, 1, 1]
+    file.buffers[slopes.buffer].data = np.array([-77], np.int8).view(np.uint8)
+    data = pack(file)
+    loaded = reloaded(data, "single")
+    assert loaded.weights["op.slope"].tolist() == [-77] * 4
+    inputs = random_inputs(loaded)
+    np.testing.assert_array_equal(loaded.run(*inputs)["op"], run_tflm(data, inputs))
 
 
 def test_a_requantization_that_changes_nothing_is_left_out():

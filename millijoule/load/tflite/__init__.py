@@ -19,7 +19,7 @@ from millijoule.load.tflite.network import Network, Unknown
 from millijoule.load.tflite.operators import RESHAPES, SUPPORTED
 from millijoule.model import Model, Quantization
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 def load_tflite(data: bytes, file: str, name: str) -> Model:

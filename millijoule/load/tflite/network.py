@@ -12,7 +12,7 @@ from millijoule.graph import Node, Operator, Shape
 from millijoule.load.names import unique
 from millijoule.load.tflite.file import Operation, Tensor, TensorQuantization, TfliteFile
 from millijoule.model import Quantization
-from millijoule.ops import Dense, Opaque, Reshape
+from millijoule.ops import Dense, Opaque, Reshape, Slice
 
 SomeOperator = TypeVar("SomeOperator", bound=Operator)
 MAXIMUM_RANK = 4
@@ -208,7 +208,7 @@ class Network:
         """The node that computes the current operator's output.
 
         weights: array name → (array, quantization). The shape and type that the file declares must be those computed;
-        only Dense, which knows no maps, is followed by Reshape where the file keeps dimensions.
+        Dense, which knows no maps, is followed by Reshape where the file keeps dimensions, Slice where it drops some.
         """
         number, tensor = self.operation.outputs[0], self.output
         declared = self.value_shape(tensor)
@@ -228,7 +228,7 @@ class Network:
                 self.quantization[f"{name}.{array_name}"] = array_quantization
         self._define(number, name, computed, quantization)
         if declared != computed:
-            if not isinstance(op, Dense) or prod(declared) != prod(computed):
+            if not isinstance(op, Dense | Slice) or prod(declared) != prod(computed):
                 self.fail(f"computes shape {computed}, but '{short(tensor)}' has {declared}: the file is corrupted")
             reshaped = unique(f"{name}_shape", self.used)
             self.nodes.append(Node(reshaped, Reshape(target=declared), (name,)))

@@ -6,151 +6,38 @@ of the operator's options table in the TFLite schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import prod
-from typing import cast
+from collections.abc import Callable
 
 import numpy as np
 
 from millijoule.graph import Operator
+from millijoule.load.tflite import layers, moves
+from millijoule.load.tflite.layers import COMPRESSED, FLOAT_TYPES, PADDINGS, activation_of
 from millijoule.load.tflite.network import INTEGER_TYPES, MIXED, Network, short
 from millijoule.model import Quantization
 from millijoule.ops import (
     Add,
     AddNumber,
     AveragePool2d,
-    Concat,
-    Conv2d,
-    Dense,
+    Elu,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
+    HardSwish,
+    LeakyRelu,
     MaxPool2d,
     Mean,
     Multiply,
     MultiplyNumber,
-    Pad,
     Relu,
     Relu6,
     Requantize,
     Reshape,
     Sigmoid,
     Softmax,
+    Subtract,
     Tanh,
-    Transpose,
 )
-from millijoule.ops.base import Activation
-
-ACTIVATIONS = {0: "none", 1: "relu", 3: "relu6"}
-PADDINGS = {0: "same", 1: "valid"}
-FLOAT_TYPES = ("float32", "float16")
-COMPRESSED = "weights stored as integers were turned into float32"
-Weights = dict[str, tuple[np.ndarray, Quantization | None]]
-
-
-def _activation(network: Network, field: int) -> Activation:
-    return cast(Activation, network.choice(field, ACTIVATIONS, "fused activation"))
-
-
-def _weights(network: Network, axis: int, order: Sequence[int]) -> Weights:
-    """Weight (input 1, channels along `axis`, transposed by `order` so that they come first) and bias (input 2).
-
-    Integer weights of a float network are turned into float32: they are compressed storage.
-    """
-    raw = network.constant(1, *FLOAT_TYPES, *INTEGER_TYPES)
-    if raw.ndim != len(order):
-        network.fail(f"weights '{short(network.tensor(1))}' have shape {raw.shape}; {len(order)} sizes are needed")
-    stored = network.tensor(1)
-    channels = raw.shape[axis]
-    quantization = None
-    array = np.ascontiguousarray(raw.transpose(order)).astype(raw.dtype.newbyteorder("="))
-    if raw.dtype.name in INTEGER_TYPES:
-        quantization = network.weight_quantization(1, channels, axis)
-        if stored.type == "uint8":
-            array = (array.astype(np.int16) - 128).astype(np.int8)
-    if not network.is_integer():
-        if quantization is not None:
-            network.notes.append(COMPRESSED)
-            scales = quantization.scales.reshape(-1, *[1] * (array.ndim - 1))
-            array = (array.astype(np.float32) - np.float32(quantization.zero_point)) * scales
-        array, quantization = array.astype(np.float32), None
-        if not np.isfinite(array).all():
-            network.fail(f"weights '{short(stored)}' hold NaN or infinity: train or export the model again")
-    elif quantization is None:
-        network.fail(f"has {raw.dtype.name} weights on an integer input: {MIXED}")
-    weights: Weights = {"weight": (array, quantization)}
-    if network.has_input(2):
-        bias = network.constant(2, *(("int32",) if network.is_integer() else FLOAT_TYPES))
-        if bias.size != channels:
-            network.fail(f"has {bias.size} biases for {channels} output channels")
-        if not np.isfinite(bias).all():
-            network.fail(f"biases '{short(network.tensor(2))}' hold NaN or infinity: train or export the model again")
-        weights["bias"] = (bias.reshape(-1).astype("int32" if network.is_integer() else "float32"), None)
-    return weights
-
-
-def _convolution(
-    network: Network, weights: Weights, groups: int, activation_field: int, dilation_fields: tuple[int, int]
-) -> None:
-    weight, quantization = weights["weight"]
-    if quantization is not None and quantization.zero_point and network.tensor(1).type == "int8":
-        network.fail(f"int8 weights have zero point {quantization.zero_point}; TFLite's convolutions need 0")
-    op = network.make(
-        Conv2d,
-        channels=weight.shape[0],
-        kernel=(weight.shape[1], weight.shape[2]),
-        stride=(network.option(2, "i"), network.option(1, "i")),
-        padding=network.choice(0, PADDINGS, "padding"),
-        dilation=(network.option(dilation_fields[0], "i", 1), network.option(dilation_fields[1], "i", 1)),
-        groups=groups,
-        bias="bias" in weights,
-        activation=_activation(network, activation_field),
-    )
-    network.add(op, network.value(), weights=weights)
-
-
-def _conv_2d(network: Network) -> None:
-    """Stride, dilation, groups; int8 weights per tensor or per channel; bias optional."""
-    network.input_count(2, 3)
-    network.check_options(1)
-    weights = _weights(network, axis=0, order=(0, 1, 2, 3))
-    channels, per_group = _channels(network), weights["weight"][0].shape[3]
-    if per_group < 1 or channels % per_group:
-        network.fail(f"has weights for {per_group} input channels; the input has {channels}")
-    _convolution(network, weights, channels // per_group, activation_field=3, dilation_fields=(5, 4))
-
-
-def _depthwise_conv_2d(network: Network) -> None:
-    """Stride, dilation, channel multiplier; int8 weights per tensor or per channel; bias optional."""
-    network.input_count(2, 3)
-    network.check_options(2)
-    weights = _weights(network, axis=3, order=(3, 1, 2, 0))
-    channels, weight = _channels(network), weights["weight"][0]
-    if weight.shape[3] != 1 or weight.shape[0] % channels:
-        network.fail(f"has weights of shape {network.tensor(1).shape}; the input has {channels} channels")
-    _convolution(network, weights, channels, activation_field=4, dilation_fields=(6, 5))
-
-
-def _channels(network: Network) -> int:
-    shape = network.shapes[network.value()]
-    if len(shape) != 3:
-        network.fail(f"reads '{network.value()}' of shape {shape}; a map (height, width, channels) is needed")
-    return shape[2]
-
-
-def _fully_connected(network: Network) -> None:
-    """Over all numbers of the input; int8 weights per tensor or per channel; bias optional."""
-    network.input_count(2, 3)
-    network.check_options(8)
-    if network.option(1, "b"):
-        network.unknown("has shuffled weights; export the model with the default weights format")
-    weights = _weights(network, axis=0, order=(0, 1))
-    features, inputs = weights["weight"][0].shape
-    shape = network.shapes[network.value()]
-    if inputs != prod(shape):
-        wrong = network.unknown if shape[-1] == inputs else network.fail
-        wrong(f"has weights for {inputs} inputs; the input has shape {shape} (one position is supported)")
-    op = network.make(Dense, features=features, bias="bias" in weights, activation=_activation(network, field=0))
-    network.add(op, network.value(), weights=weights)
 
 
 def _pool_2d(network: Network, kind: type[MaxPool2d] | type[AveragePool2d]) -> None:
@@ -161,7 +48,7 @@ def _pool_2d(network: Network, kind: type[MaxPool2d] | type[AveragePool2d]) -> N
         kernel=(network.option(4, "i"), network.option(3, "i")),
         stride=(network.option(2, "i"), network.option(1, "i")),
         padding=network.choice(0, PADDINGS, "padding"),
-        activation=_activation(network, field=5),
+        activation=activation_of(network, field=5),
     )
     network.add(op, network.value())
 
@@ -191,20 +78,6 @@ def _mean(network: Network) -> None:
         network.add(Mean(axes=tuple(axis - 1 for axis in axes), keep_dims=keep_dims), network.value())
 
 
-def _transpose(network: Network) -> None:
-    """Of all axes but the batch."""
-    network.input_count(2, 2)
-    network.check_options(26)
-    rank = len(network.tensor(0).shape)
-    order = network.constant(1, "int32").reshape(-1).tolist()
-    if rank < 2 or sorted(order) != list(range(rank)) or order[0] != 0:
-        network.unknown(f"puts {rank} axes into the order {order}; each of them once is needed, the batch first")
-    if order == sorted(order):
-        network.alias(network.value())
-    else:
-        network.add(Transpose(order=tuple(axis - 1 for axis in order[1:])), network.value())
-
-
 def _elementwise(
     network: Network,
     kind: type[Add] | type[Multiply],
@@ -213,14 +86,18 @@ def _elementwise(
 ) -> None:
     network.input_count(2, 2)
     network.check_options(options)
-    activation = _activation(network, field=0)
+    activation = activation_of(network, field=0)
     for value, constant in ((0, 1), (1, 0)):
         if network.is_constant(constant) and not network.is_constant(value):
             scale, steps = _number(network, constant)
             single = network.make(with_number, scale=scale, steps=steps, activation=activation)
             network.add(single, network.value(value))
             return
-    op, a, b = kind(activation=activation), network.value(0), network.value(1)
+    _pair(network, kind(activation=activation))
+
+
+def _pair(network: Network, op: Operator) -> None:
+    a, b = network.value(0), network.value(1)
     try:
         op.shape(network.shapes[a], network.shapes[b])
     except ValueError as error:
@@ -245,6 +122,13 @@ def _number(network: Network, slot: int) -> tuple[float, int]:
 def _add(network: Network) -> None:
     """Of values of equal shape, or of a map and one number for each channel; of a value and a constant number."""
     _elementwise(network, Add, AddNumber, options=11)
+
+
+def _sub(network: Network) -> None:
+    """Of computed values of equal shape, or of a map and one number for each channel."""
+    network.input_count(2, 2)
+    network.check_options(28)
+    _pair(network, Subtract(activation=activation_of(network, field=0)))
 
 
 def _mul(network: Network) -> None:
@@ -284,6 +168,34 @@ def _tanh(network: Network) -> None:
     _unary(network, Tanh(), Quantization.of(1 / 128, 0))
 
 
+def _leaky_relu(network: Network) -> None:
+    """Any slope; scales may differ."""
+    network.check_options(75)
+    options = network.operation.options
+    _unary(network, LeakyRelu(slope=0.0 if options is None else options.number(0, "f")))
+
+
+def _elu(network: Network) -> None:
+    """Scales may differ."""
+    _unary(network, Elu())
+
+
+def _hard_swish(network: Network) -> None:
+    """int8 output scale at least 1/128 of the input's."""
+    _unary(network, HardSwish())
+
+
+def _reduce_max(network: Network) -> None:
+    """Over height and width; one scale for input and output."""
+    network.input_count(2, 2)
+    network.check_options(27)
+    axes = network.constant(1, "int32").reshape(-1).tolist()
+    rank = len(network.tensor(0).shape)
+    if rank != 4 or sorted(axis % rank for axis in axes) != [1, 2]:
+        network.unknown(f"is over axes {axes} of {rank}; height and width, axes [1, 2] of 4, are supported")
+    network.add(GlobalMaxPool(keep_dims=bool(network.option(0, "B"))), network.value())
+
+
 def _softmax(network: Network) -> None:
     """Along the channels, beta 1; int8 output scale 1/256, zero point -128."""
     network.check_options(9)
@@ -292,48 +204,6 @@ def _softmax(network: Network) -> None:
     if beta != 1.0:
         network.unknown(f"has beta {beta:g}; 1 is supported")
     _unary(network, Softmax(), Quantization.of(1 / 256, -128))
-
-
-def _pad(network: Network) -> None:
-    """Zeros around height and width."""
-    network.input_count(2, 2)
-    _pad_by(network)
-
-
-def _padv2(network: Network) -> None:
-    """As PAD, if the given number stands for zero."""
-    network.input_count(3, 3)
-    number = network.constant(2, "float32", *INTEGER_TYPES).reshape(-1)
-    quantization = network.value_quantization(network.output)
-    tensor = network.tensor(2)
-    zero = 0 if quantization is None else quantization.zero_point + (128 if tensor.type == "uint8" else 0)
-    if number.size != 1 or number[0] != zero:
-        network.unknown(f"pads with {number[:1].tolist()}; only {zero}, which stands for zero, is supported")
-    _pad_by(network)
-
-
-def _pad_by(network: Network) -> None:
-    sizes = network.constant(1, "int32", "int64")
-    if sizes.shape != (4, 2) or sizes[[0, 3]].any():
-        network.unknown("does not pad height and width alone, which is all that is supported")
-    (_, height, width, _) = [(int(before), int(after)) for before, after in sizes]
-    network.add(network.make(Pad, padding=(height, width)), network.value())
-
-
-def _concatenation(network: Network) -> None:
-    """Of computed values along the channels."""
-    network.input_count(1)
-    network.check_options(10)
-    if _activation(network, field=1) != "none":
-        network.unknown("has a fused activation; make it an operator of its own")
-    rank, axis = len(network.tensor(0).shape), network.option(0, "i")
-    if axis % max(rank, 1) != rank - 1 or not -rank <= axis < rank:
-        network.unknown(f"is along axis {axis} of {rank}; only along the last, the channels")
-    values = [network.value(slot) for slot in range(len(network.operation.inputs))]
-    if len(values) == 1:
-        network.alias(values[0])
-    else:
-        network.add(Concat(), *values)
 
 
 def _reshape(network: Network) -> None:
@@ -378,26 +248,39 @@ def _dequantize(network: Network) -> None:
 SUPPORTED: dict[str, Callable[[Network], None]] = {
     "ADD": _add,
     "AVERAGE_POOL_2D": _average_pool_2d,
-    "CONCATENATION": _concatenation,
-    "CONV_2D": _conv_2d,
-    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "CONCATENATION": moves.concatenation,
+    "CONV_2D": layers.conv_2d,
+    "DEPTHWISE_CONV_2D": layers.depthwise_conv_2d,
+    "DEPTH_TO_SPACE": moves.depth_to_space,
     "DEQUANTIZE": _dequantize,
+    "ELU": _elu,
     "EXPAND_DIMS": _reshape,
-    "FULLY_CONNECTED": _fully_connected,
+    "FULLY_CONNECTED": layers.fully_connected,
+    "HARD_SWISH": _hard_swish,
+    "LEAKY_RELU": _leaky_relu,
     "LOGISTIC": _logistic,
     "MAX_POOL_2D": _max_pool_2d,
     "MEAN": _mean,
     "MUL": _mul,
-    "PAD": _pad,
-    "PADV2": _padv2,
+    "PAD": moves.pad,
+    "PADV2": moves.padv2,
+    "PRELU": layers.prelu,
     "QUANTIZE": _quantize,
+    "REDUCE_MAX": _reduce_max,
     "RELU": _relu,
     "RELU6": _relu6,
     "RESHAPE": _reshape,
+    "RESIZE_BILINEAR": moves.resize_bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": moves.resize_nearest_neighbor,
+    "SLICE": moves.slice_,
     "SOFTMAX": _softmax,
+    "SPACE_TO_DEPTH": moves.space_to_depth,
     "SQUEEZE": _reshape,
+    "STRIDED_SLICE": moves.strided_slice,
+    "SUB": _sub,
     "TANH": _tanh,
-    "TRANSPOSE": _transpose,
+    "TRANSPOSE": moves.transpose,
+    "TRANSPOSE_CONV": layers.transpose_conv,
 }
 RESHAPES = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
 """Their further inputs only say the output's shape, which the file declares too."""
