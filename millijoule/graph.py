@@ -123,7 +123,7 @@ class Node:
 
     blocks: the blocks of the architecture that it stands in, outermost first. They change nothing that is computed; a
     framework that runs a block as one call keeps what the block reads until the call returns.
-    out_of_place: an activation whose definition does not ask to work in place (PyTorch: no `inplace=True`).
+    out_of_place: an element-wise operator whose definition does not ask to work in place (PyTorch: no `inplace=True`).
     shares: an earlier node with the same numbers, as where a network applies one layer twice: they are counted once.
     """
 

@@ -94,6 +94,8 @@ EAGER = Rule(
   has two temporaries of the map's size at its most (mul, then add or pow, in torch.nn.functional). A convolution that
   is padded unequally reads a padded copy.
 - The working memory inside a library's kernel is no tensor and does not count.
+- Of a PyTorch module that is loaded, the blocks are its modules, and activations work in place if they are called so.
+  What a Python name or list keeps beyond its last reader is not seen (DenseNet's list of maps).
 """
 
 

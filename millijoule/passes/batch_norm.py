@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -18,8 +19,8 @@ def fold_batch_norm(network: Network) -> Network:
         conv ─▶ batch_norm ─▶        becomes   conv with bias ─▶
         anything else ─▶ batch_norm  becomes   anything else ─▶ depthwise 1x1 conv with bias
 
-    The second where the layer in front has an activation or is read by others too, or is no such layer; around a flat
-    value, reshapes are put. After it: no node is a BatchNorm or a Scale; outputs are equal up to rounding.
+    The second where the layer in front has an activation or is read by others too, or is no such layer; around a value
+    that is no map, reshapes are put. After it: no node is a BatchNorm or a Scale; outputs are equal up to rounding.
     """
     return apply(network, _fold)
 
@@ -63,7 +64,8 @@ def _make_depthwise(draft: Draft, node: Node) -> None:
     if len(shape) == 3:
         draft.set_op(node.name, convolution)
         return
-    draft.insert_before(node, Node(f"{node.name}.map", Reshape(target=(1, 1, channels)), node.inputs))
+    reshape = Reshape(target=(prod(shape[:-1]), 1, channels))
+    draft.insert_before(node, Node(f"{node.name}.map", reshape, node.inputs))
     draft.insert_before(draft.nodes[node.name], Node(f"{node.name}.conv", convolution, (f"{node.name}.map",)))
     draft.set_op(node.name, Reshape(target=shape))
 

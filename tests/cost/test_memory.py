@@ -8,6 +8,7 @@ from millijoule import zoo
 from millijoule.cost import cost
 from millijoule.cost.memory import EAGER, IN_PLACE, LAYER_BY_LAYER, live_bytes
 from millijoule.graph import Builder
+from millijoule.load.torch import from_module
 from millijoule.ops import (
     Add,
     BatchNorm,
@@ -193,6 +194,26 @@ def test_eager_peak_is_what_torch_allocates(case):
     module, graph = case()
     height, width, channels = graph.inputs[0].shape
     assert cost(graph).eager_peak_bytes == allocated(module, channels, height, width)
+
+
+@pytest.mark.parametrize("case", [bottlenecks, pooled, halves], ids=lambda case: case.__name__)
+def test_eager_peak_of_a_loaded_module_is_what_torch_allocates(case):
+    module, graph = case()
+    height, width, channels = graph.inputs[0].shape
+    found = cost(from_module(module.eval(), (1, channels, height, width)))
+    assert found.eager_peak_bytes == allocated(module, channels, height, width)
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_a_loaded_activation_works_in_place_if_its_module_says_so(inplace):
+    module = nn.Sequential(nn.Conv2d(1, 20, 1), nn.ReLU(inplace=inplace), nn.Conv2d(20, 1, 1))
+    found = cost(from_module(module.eval(), (1, 1, 8, 8)))
+    assert found.eager_peak_bytes == allocated(module, 1, 8, 8) == 4 * 64 * (1 + 20 + (1 if inplace else 20))
+
+
+def test_a_loaded_module_with_operators_that_are_not_known_is_counted_at_least():
+    module, _ = normalised()
+    assert 0 < cost(from_module(module.eval(), (1, 2, 9, 9))).eager_peak_bytes <= allocated(module, 2, 9, 9)
 
 
 def test_a_block_keeps_what_it_reads():

@@ -43,7 +43,9 @@ def read_program(program: ExportedProgram, name: str) -> Graph | Model:
         for call in program.graph.nodes:
             if call.op == "call_function":
                 network.current = call
+                made = len(network.build.nodes)
                 network.results[call] = _result(network)
+                network.place(made)
             elif call.op == "output":
                 outputs = _flat(_resolved(network, call.args[0]))
     values = _values(network, program, outputs)

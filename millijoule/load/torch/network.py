@@ -93,7 +93,7 @@ class TorchNetwork:
     def name(self) -> str:
         """What the current call's node is called: its module's path, with the operator where that says too little."""
         path, kind = module_of(self.call)
-        if path and kind.startswith("torch.nn.modules.") and not kind.startswith(CONTAINERS):
+        if path and _is_layer(kind):
             return path
         operator = self.operator.strip("_")
         return f"{path}.{operator}" if path else operator
@@ -191,6 +191,17 @@ class TorchNetwork:
             )
         return self.build.opaque(self.name, self.operator, values, tuple(result.shape), arrays, reason)
 
+    def place(self, first: int) -> None:
+        """Note of the nodes from `first` on, which the current call added, in which modules and how it was written."""
+        if len(self.build.nodes) == first:
+            return
+        stack = list((self.call.meta.get("nn_module_stack") or {}).values())
+        blocks = tuple(path for path, kind in stack[1:] if not _is_layer(_class_name(kind)))
+        in_place = _schema_name(self.call).endswith("_")
+        for at, node in enumerate(self.build.nodes[first:], start=first):
+            out_of_place = bool(node.op.in_place) and not in_place
+            self.build.nodes[at] = replace(node, blocks=blocks, out_of_place=out_of_place)
+
     def where(self) -> str:
         """`model.py:12`: the line of the user's that made the current call; else the module's path."""
         lines = re.findall(r'File "([^"]+)", line (\d+)', self.call.meta.get("stack_trace") or "")
@@ -213,13 +224,26 @@ class TorchNetwork:
 
 
 def operator_of(call: Call) -> str:
+    return _schema_name(call).removeprefix("aten::").rstrip("_")
+
+
+def _schema_name(call: Call) -> str:
+    """`aten::relu_` of aten.relu_.default: an underscore at its end says that it works in place."""
     name: str = call.target._schema.name if hasattr(call.target, "_schema") else getattr(call.target, "__name__", "")
-    return name.removeprefix("aten::").rstrip("_")
+    return name
 
 
 def module_of(call: Call) -> tuple[str, str]:
     """The path and the class of the innermost module that made a call."""
     stack = list((call.meta.get("nn_module_stack") or {}).values())
     path, kind = stack[-1] if stack else ("", "")
-    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-    return re.sub(r"@\d+", "", path), kind
+    return re.sub(r"@\d+", "", path), _class_name(kind)
+
+
+def _class_name(kind: str | type) -> str:
+    return kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _is_layer(kind: str) -> bool:
+    """Whether a class is torch's own and holds one operator."""
+    return kind.startswith("torch.nn.modules.") and not kind.startswith(CONTAINERS)
