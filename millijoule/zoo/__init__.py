@@ -34,6 +34,7 @@ from millijoule.zoo.inception.inception_v3 import inception_v3
 from millijoule.zoo.inception.xception import xception
 from millijoule.zoo.tiny.autoencoder import autoencoder
 from millijoule.zoo.tiny.ds_cnn import ds_cnn
+from millijoule.zoo.tiny.mcunet_vww import mcunet_vww
 from millijoule.zoo.tiny.mobilenet_v1_025 import mobilenet_v1_025
 from millijoule.zoo.tiny.resnet8 import resnet8
 
@@ -61,6 +62,7 @@ __all__ = [
     "inception_v3",
     "lenet5",
     "lenet5_1998",
+    "mcunet_vww",
     "mobilenet_v1",
     "mobilenet_v1_025",
     "mobilenet_v2",
@@ -260,6 +262,13 @@ _ENTRIES = (
         "Tan and Le, EfficientNet: rethinking model scaling for convolutional neural networks, ICML",
         2019,
         Published(4_652_008, None, "timm, efficientnet_lite0"),
+    ),
+    Entry(
+        mcunet_vww,
+        "MCUNet: visual wake words",
+        "Lin et al., MCUNet: tiny deep learning on IoT devices, NeurIPS",
+        2020,
+        Published(None, 11_578_816, "counted in mit-han-lab/tinyengine's vww.tflite"),
     ),
     Entry(resnet8, "ResNet-8: image classification", _MLPERF_TINY, 2021),
     Entry(mobilenet_v1_025, "MobileNetV1 0.25: visual wake words", _MLPERF_TINY, 2021),

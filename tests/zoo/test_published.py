@@ -8,6 +8,7 @@ from millijoule import zoo
 from millijoule.cost import cost
 from millijoule.graph import Builder
 from millijoule.ops import GlobalAveragePool, Relu
+from millijoule.passes import simplify
 from millijoule.zoo import Entry
 
 STATED = [entry for entry in zoo.entries() if entry.published]
@@ -74,6 +75,11 @@ def test_counts_are_those_of_the_source(entry: Entry):
         assert agrees(counted.params, published.params), published.source
     if published.macs is not None:
         assert agrees(counted.macs, published.macs), published.source
+
+
+def test_mcunet_as_it_is_deployed():
+    """mit-han-lab/tinyengine, vww.tflite, where batch-norm is folded."""
+    assert cost(simplify(zoo.mcunet_vww())).params == 426_634
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ UNITS = (4, 8, 4)
 def shufflenet_v2(*, classes: int = 1000, input_shape: Shape = (224, 224, 3), width: float = 1.0) -> Graph:
     """Half of the channels pass by, the others are convolved, then the halves are shuffled: 2,278,604 parameters.
 
-    width: 0.5, 1, 1.5 or 2 of Table 5.
+    width: 0.5, 1, 1.5 or 2 of Table 5. In units that halve the map both branches give half of the channels, as in
+    torchvision; the authors' released code keeps 24 in one branch of stage 2's first unit (146 M MACs at width 1).
 
     Source: N. Ma, X. Zhang, H. Zheng, J. Sun, "ShuffleNet V2: practical guidelines for efficient CNN architecture
     design", ECCV 2018, Table 5 and figure 3.
