@@ -232,14 +232,6 @@ class _Mean(Operator):
         """How many numbers each mean is of."""
         return prod(x[axis] for axis in self._reduced(x))
 
-    def call_summed(
-        self, x: Shape, rows: int, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> Call:
-        """The call for a map whose `rows` come one after the other; int32 sums are kept."""
-        (call,) = self.call(x, weights, quantization)
-        parameters = {name: value for name, value in call.parameters.items() if name != "positions"}
-        return Call("mj_global_average_pool_sums", "sums.h", parameters | {"height": rows, "width": x[1]})
-
     def multiplier(self, count: int, quantization: OperatorQuantization) -> tuple[int, int]:
         """The ratio of scales with the division by the count folded in, as TFLM does."""
         ratio = np.float64(quantization.inputs[0].scale) / np.float64(quantization.output.scale)
@@ -259,6 +251,22 @@ class GlobalAveragePool(_Mean):
     def _reduced(self, x: Shape) -> tuple[int, ...]:
         check_rank(x, 3, "a map (height, width, channels)")
         return (0, 1)
+
+    def call_summed(
+        self, x: Shape, rows: int, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    ) -> Call:
+        """The call for a map whose `rows` come one after the other; int32 sums are kept."""
+        multiplier, shift = self.multiplier(self.count(x), quantization)
+        parameters = {
+            "height": rows,
+            "width": x[1],
+            "channels": x[2],
+            "input_zero_point": quantization.inputs[0].zero_point,
+            "output_zero_point": quantization.output.zero_point,
+            "multiplier": multiplier,
+            "shift": shift,
+        }
+        return Call("mj_global_average_pool_sums", "sums.h", parameters)
 
 
 @dataclass(frozen=True, kw_only=True)

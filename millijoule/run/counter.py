@@ -23,7 +23,7 @@ MEMORIES = ("arena", "ram", "stack", "flash")
 INSTRUCTION_LIMIT = 20_000_000_000
 """For each inference: far above any network that fits a microcontroller; stops a firmware that hangs."""
 RUN = "(run)"
-"""The layer that stands for what `<name>_run` executes outside its layers."""
+"""The layer that stands for what an inference executes outside its layers."""
 
 TOO_MANY_INSTRUCTIONS, ENDLESS_LOOP, STACK_OVERFLOW, UNALIGNED_ACCESS, INTERRUPTED = range(1, 6)
 STOPS = {
@@ -55,6 +55,7 @@ class Counter(ctypes.Structure):
     _fields_ = (
         ("instruction_limit", _U64),
         ("sample_capacity", _U64),
+        ("calls_per_sample", _U64),
         ("run", _U32),
         ("layers", _I32),
         ("executed", _U64),
@@ -64,6 +65,7 @@ class Counter(ctypes.Structure):
         ("memories", Accesses * len(MEMORIES)),
         ("attributed", _U64),
         ("sample_start", _U64),
+        ("calls", _U64),
         ("run_return", _U32),
         ("layer_return", _U32),
         ("block", _U32),
@@ -83,10 +85,16 @@ class Firmware:
     name: str
     layers: Mapping[str, str]
     """Node → symbol of its function, in order."""
+    rows: int = 0
+    """How often `<name>_push_row` is called for a sample; 0 where `<name>_run` is called once."""
 
     @property
     def run_address(self) -> int:
-        return self.elf.address(f"{self.name}_run")
+        return self.elf.address(f"{self.name}_{'push_row' if self.rows else 'run'}")
+
+    @property
+    def calls_per_sample(self) -> int:
+        return self.rows or 1
 
     @property
     def layer_addresses(self) -> list[int]:

@@ -90,14 +90,16 @@ def emulate(
     layers: Mapping[str, str],
     output_bytes: int,
     progress: Callable[[int], None] | None = None,
+    rows: int = 0,
 ) -> Measurement:
     """Run a firmware over `inputs`, int8 (n, …), and say what was seen.
 
-    layers: node → symbol of its function, in order. progress: called with the number of samples done.
+    layers: node → symbol of its function, in order. progress: called with the number of samples done. rows: that an
+    input is pushed in; 0 where it is given as a whole.
     Raises ToolError if the firmware faults, hangs, overflows its stack or ends early, naming the layer, the function,
     the address and the instruction. Ctrl-C stops it at once.
     """
-    firmware = Firmware(Elf.read(Path(build.elf)), device, name, layers)
+    firmware = Firmware(Elf.read(Path(build.elf)), device, name, layers, rows)
     # Watching every access is slow: the first sample is run for it, then all of them without.
     first = _Machine(firmware, inputs[:1], output_bytes, watch=True, progress=None)
     first.run()
@@ -153,7 +155,8 @@ class _Machine:
         self.layer_instructions = np.zeros(len(firmware.layers) + 1, np.uint64)
         self.hooks = self._hook(watch)
         data = np.ascontiguousarray(inputs, np.int8)
-        self.files = Semihosting(self.uc, data.tobytes(), data[0].size, output_bytes, self._touch, progress)
+        input_bytes = data[0].size // firmware.calls_per_sample
+        self.files = Semihosting(self.uc, data.tobytes(), input_bytes, output_bytes, self._touch, progress)
         self.exception = 0
         self.invalid_access = ""
 
@@ -206,6 +209,7 @@ class _Machine:
         counter = Counter(
             instruction_limit=INSTRUCTION_LIMIT,
             sample_capacity=len(self.sample_instructions),
+            calls_per_sample=firmware.calls_per_sample,
             run=firmware.run_address,
             layers=len(firmware.layers),
             sample_instructions=self.sample_instructions.ctypes.data,

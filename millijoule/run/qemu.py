@@ -62,6 +62,7 @@ def emulate_qemu(
     layers: Mapping[str, str],
     output_bytes: int,
     progress: Callable[[int], None] | None = None,
+    rows: int = 0,
 ) -> Measurement:
     """Run a firmware over `inputs`, int8 (n, …), in qemu-system-arm, and say what was seen.
 
@@ -79,7 +80,7 @@ def emulate_qemu(
             linked = build(project, machine, firmware_build.toolchain, firmware_build.optimize)
         except DoesNotFit as error:
             raise ToolError(f"QEMU's machine for core {machine.core} is too small: {error}; use unicorn") from None
-        measured = run_machine(linked, machine, name, inputs, layers, output_bytes, progress)
+        measured = run_machine(linked, machine, name, inputs, layers, output_bytes, progress, rows)
         return replace(measured, device=device.name)
 
 
@@ -100,9 +101,10 @@ def run_machine(
     layers: Mapping[str, str],
     output_bytes: int,
     progress: Callable[[int], None] | None = None,
+    rows: int = 0,
 ) -> Measurement:
     """Run a firmware that was built for `machine`, a device from `machine_device`. Raises ToolError as above."""
-    firmware = Firmware(Elf.read(Path(linked.elf)), machine, name, layers)
+    firmware = Firmware(Elf.read(Path(linked.elf)), machine, name, layers, rows)
     # Watching every access is slow: the first sample is run for it, then all of them without.
     first, _ = _run(firmware, inputs[:1], output_bytes, watch=True, progress=None)
     answer, outputs = _run(firmware, inputs, output_bytes, watch=False, progress=progress)
@@ -197,7 +199,8 @@ def _run(
 def _question(firmware: Firmware, samples: int, watch: bool) -> str:
     """In the order of read_question in native/qemu_counter.c."""
     addresses = firmware.layer_addresses
-    numbers = [INSTRUCTION_LIMIT, samples, firmware.run_address, int(watch), len(addresses), *addresses]
+    numbers = [INSTRUCTION_LIMIT, samples, firmware.calls_per_sample, firmware.run_address]
+    numbers += [int(watch), len(addresses), *addresses]
     for start, end in firmware.memories:
         numbers += [start, end]
     return "\n".join(map(str, numbers)) + "\n"

@@ -20,7 +20,8 @@ INPUT, OUTPUT = "input.bin", "output.bin"
 class Semihosting:
     """Answers a firmware's calls: it reads samples from `input.bin` and writes results to `output.bin`.
 
-    touched: called with (address, bytes) of memory that a call reads or writes.
+    input_bytes: what it reads at a time, a sample or a row of one. touched: called with (address, bytes) of memory that
+    a call reads or writes.
     progress: called with the number of results written.
     """
 
@@ -64,7 +65,7 @@ class Semihosting:
         """The number of bytes that were not transferred."""
         expected = self.input_bytes if name == INPUT else self.output_bytes
         if size != expected:
-            raise ToolError(f"it transfers {size:,} bytes of {name} at a time; a sample has {expected:,}")
+            raise ToolError(f"it transfers {size:,} bytes of {name} at a time; {expected:,} are expected")
         if operation == SYS_READ:
             data = self.inputs[self.position : self.position + size]
             self.uc.mem_write(address, data)

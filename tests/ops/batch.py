@@ -18,7 +18,8 @@ from millijoule.emit import emit
 from millijoule.graph import Graph, Input, Node
 from millijoule.model import Model, Quantization
 from millijoule.ops import Dense, Reshape
-from millijoule.plan import plan, verify
+from millijoule.plan import Plan, plan, verify
+from millijoule.plan.streaming import StreamPlan, stream_plan, verify_stream
 from millijoule.run.emulator import emulate
 from millijoule.run.host import HostLibrary, build_host
 from millijoule.run.toolchain import build
@@ -26,6 +27,16 @@ from millijoule.target import Target
 from tests.run.project import device, write_firmware
 
 MEBIBYTE = 1024 * 1024
+
+
+def _planned(model: Model, target: Target, contract: str) -> Plan | StreamPlan:
+    if contract:
+        streamed = stream_plan(model, contract, target=target, grain="row")
+        verify_stream(model, streamed)
+        return streamed
+    stored = plan(model, target=target)
+    verify(model, stored)
+    return stored
 
 
 def of_one_input(model: Model, name: str) -> Model:
@@ -77,15 +88,17 @@ class Batch:
         inputs: Mapping[str, np.ndarray],
         core: str = "cortex-m4",
         target: Target | None = None,
+        contract: str = "",
     ) -> Batch:
-        """target: what the kernels are chosen for; if none is given, what `core` can do."""
+        """target: what the kernels are chosen for; if none is given, what `core` can do.
+
+        contract: how a streamed input is given; without it, models are executed layer by layer.
+        """
         board = device(core, flash_bytes=8 * MEBIBYTE, ram_bytes=MEBIBYTE)
         write_firmware(folder, board, "batch")
         for name, model in models.items():
-            planned = plan(model, target=target or target_of(board))
-            verify(model, planned)
             (folder / name).mkdir()
-            emit(model, planned, board, folder / name)
+            emit(model, _planned(model, target or target_of(board), contract), board, folder / name)
         batch = cls(folder, board, models, inputs)
         (folder / "model.h").write_text(batch._header())
         (folder / "model.c").write_text(batch._source())
@@ -137,7 +150,9 @@ int batch_run(const int8_t *input, int8_t *output);
         parts = ['#include "model.h"']
         calls, read, written = [], 0, 0
         for name in self.models:
-            parts.append(f'#include "{name}/model.c"\n#undef INPUT_OFFSET\n#undef OUTPUT_OFFSET')
+            parts.append(
+                f'#include "{name}/model.c"\n#undef INPUT_OFFSET\n#undef OUTPUT_OFFSET\n#undef ACTIONS\n#undef STATE'
+            )
             parts.append(
                 f"static __attribute__((noinline)) int batch_layer_{name}(const int8_t *input, int8_t *output)\n"
                 f"{{ return {name}_run(input + {read}, output + {written}); }}"

@@ -304,7 +304,7 @@ def test_progress_and_what_it_raises(tmp_path):
 def test_inputs_of_another_size_and_wrong_names_are_errors(tmp_path):
     target, layers = device(), {"add": ADD}
     firmware = build(write_project(tmp_path, target, layers), target)
-    with pytest.raises(ToolError, match=r"8 bytes of input\.bin at a time; a sample has 9"):
+    with pytest.raises(ToolError, match=r"8 bytes of input\.bin at a time; 9 are expected"):
         emulator.emulate(firmware, target, "tiny", np.zeros((1, 9), np.int8), symbols(layers), OUTPUT_BYTES)
     with pytest.raises(ToolError, match="no symbol 'small_run'"):
         emulator.emulate(firmware, target, "small", inputs(), symbols(layers), OUTPUT_BYTES)

@@ -10,7 +10,8 @@
  *         act_on(@NAME@_output());
  *     }
  *
- * The input is overwritten by an inference: fill it before each.
+ * or, where the input arrives row by row, as model.h says. Fill the input before each inference, which overwrites it
+ * unless model.h says otherwise.
  */
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ enum { SYS_OPEN = 0x01, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT = 0x18 };
 enum { READ_BINARY = 1, WRITE_BINARY = 5 };
 enum { APPLICATION_EXIT = 0x20026, RUN_TIME_ERROR = 0x20023 };
 
+typedef intptr_t file;
+
 static intptr_t semihosting(intptr_t operation, const void *argument)
 {
     register intptr_t r0 __asm("r0") = operation;
@@ -31,44 +34,65 @@ static intptr_t semihosting(intptr_t operation, const void *argument)
     return r0;
 }
 
-static intptr_t open_file(const char *name, intptr_t length, intptr_t mode)
+static file open_file(const char *name, intptr_t length, intptr_t mode)
 {
     const intptr_t arguments[] = {(intptr_t)name, mode, length};
     return semihosting(SYS_OPEN, arguments);
 }
 
-int main(void)
+static int open_files(file *inputs, file *outputs)
 {
-    const intptr_t inputs = open_file("input.bin", sizeof "input.bin" - 1, READ_BINARY);
-    const intptr_t outputs = open_file("output.bin", sizeof "output.bin" - 1, WRITE_BINARY);
-    const intptr_t sample[] = {inputs, (intptr_t)@NAME@_input(), @UPPER@_INPUT_BYTES};
-    const intptr_t result[] = {outputs, (intptr_t)@NAME@_output(), @UPPER@_OUTPUT_BYTES};
-    int ok = inputs != -1 && outputs != -1;
+    *inputs = open_file("input.bin", sizeof "input.bin" - 1, READ_BINARY);
+    *outputs = open_file("output.bin", sizeof "output.bin" - 1, WRITE_BINARY);
+    return *inputs != -1 && *outputs != -1;
+}
 
-    /* SYS_READ and SYS_WRITE return the number of bytes that they did not transfer. */
-    while (ok && semihosting(SYS_READ, sample) == 0) {
-        ok = @NAME@_run(@NAME@_input(), @NAME@_output()) == 0;
-        ok = semihosting(SYS_WRITE, result) == 0 && ok;
-    }
+/* SYS_READ and SYS_WRITE return the number of bytes that they did not transfer. */
+static int read_bytes(file from, int8_t *to, intptr_t bytes)
+{
+    const intptr_t arguments[] = {from, (intptr_t)to, bytes};
+    return semihosting(SYS_READ, arguments) == 0;
+}
+
+static int write_bytes(file to, const int8_t *from, intptr_t bytes)
+{
+    const intptr_t arguments[] = {to, (intptr_t)from, bytes};
+    return semihosting(SYS_WRITE, arguments) == 0;
+}
+
+static int finish(file inputs, file outputs, int ok)
+{
+    (void)inputs;
+    (void)outputs;
     semihosting(SYS_EXIT, (const void *)(ok ? APPLICATION_EXIT : RUN_TIME_ERROR));
-    for (;;) {
-    }
+    return ok ? 0 : 1;
 }
 
 #else
 
 #include <stdio.h>
 
-int main(void)
-{
-    FILE *inputs = fopen("input.bin", "rb");
-    FILE *outputs = fopen("output.bin", "wb");
-    int ok = inputs != NULL && outputs != NULL;
+typedef FILE *file;
 
-    while (ok && fread(@NAME@_input(), @UPPER@_INPUT_BYTES, 1, inputs) == 1) {
-        ok = @NAME@_run(@NAME@_input(), @NAME@_output()) == 0;
-        ok = fwrite(@NAME@_output(), @UPPER@_OUTPUT_BYTES, 1, outputs) == 1 && ok;
-    }
+static int open_files(file *inputs, file *outputs)
+{
+    *inputs = fopen("input.bin", "rb");
+    *outputs = fopen("output.bin", "wb");
+    return *inputs != NULL && *outputs != NULL;
+}
+
+static int read_bytes(file from, int8_t *to, size_t bytes)
+{
+    return fread(to, bytes, 1, from) == 1;
+}
+
+static int write_bytes(file to, const int8_t *from, size_t bytes)
+{
+    return fwrite(from, bytes, 1, to) == 1;
+}
+
+static int finish(file inputs, file outputs, int ok)
+{
     if (inputs != NULL)
         fclose(inputs);
     if (outputs != NULL)
@@ -77,3 +101,31 @@ int main(void)
 }
 
 #endif
+
+/* Returns 1 after an inference, 0 where there is no other sample, -1 if it failed. */
+static int infer(file inputs)
+{
+#ifdef @UPPER@_INPUT_ROWS
+    int status = 0;
+    while (status == 0) {
+        if (!read_bytes(inputs, @NAME@_input_row(), @UPPER@_INPUT_ROW_BYTES))
+            return 0;
+        status = @NAME@_push_row(@NAME@_input_row());
+    }
+    return status;
+#else
+    if (!read_bytes(inputs, @NAME@_input(), @UPPER@_INPUT_BYTES))
+        return 0;
+    return @NAME@_run(@NAME@_input(), @NAME@_output()) == 0 ? 1 : -1;
+#endif
+}
+
+int main(void)
+{
+    file inputs, outputs;
+    int ok = open_files(&inputs, &outputs);
+    int status = 0;
+    while (ok && (status = infer(inputs)) > 0)
+        ok = write_bytes(outputs, @NAME@_output(), @UPPER@_OUTPUT_BYTES);
+    return finish(inputs, outputs, ok && status == 0);
+}

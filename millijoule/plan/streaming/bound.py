@@ -24,7 +24,7 @@ def floor_bytes(network: Network) -> int:
         floor = max(floor, kept + min(_most_at_once(each, each.rows.steps[index]) for each in grains))
         if all(read.value in rows.inputs for read in step.reads):
             written.append(min(_written(each, each.rows.steps[index]) for each in grains))
-    return floor if network.contract == "push" else max(floor, inputs + min(written, default=0))
+    return floor + rows.state_bytes if network.contract == "push" else max(floor, inputs + min(written, default=0))
 
 
 def _most_at_once(network: Network, step: Step) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,10 +12,13 @@ from millijoule import ops
 from millijoule.errors import ModelError
 from millijoule.graph import Node, Shape
 from millijoule.model import Model, OperatorQuantization
-from millijoule.ops.base import Call
-from millijoule.plan.streaming.rows import ROW_BY_ROW, WINDOWS, Grain, Rows, Step, columns_under
+from millijoule.ops.base import Call, Window
+from millijoule.plan.streaming.rows import ROW_BY_ROW, WINDOWS, WORD_BYTES, Grain, Rows, Step, columns_under
 from millijoule.plan.streaming.rows import rows as rows_of
 from millijoule.target import Target
+
+LEVELS = 4
+"""How deep loops of actions may be nested in emitted C."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Firing:
     `row`: from one row of each input; `pixel`: the same for one pixel, a window being a map as wide as it is, or
     narrower by what lies outside of the map; a line of it that the end of a ring divides is copied into the last
     `copied_bytes` of the working memory; `sums`: the call adds one row of the input to sums, and the last one writes
-    the output; `whole`: the first firing computes all rows from stored inputs.
+    the output; `whole`: the first firing computes all rows from stored inputs. window: over the whole map, of a kernel
+    that has one.
     """
 
     kind: Literal["window", "row", "pixel", "sums", "whole"]
     calls: tuple[Call, ...]
     copied_bytes: int = 0
+    window: Window | None = None
 
     @property
     def scratch_bytes(self) -> int:
@@ -54,19 +59,20 @@ def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) ->
         assert isinstance(op, ops.Dense | ops.GlobalAveragePool | ops.AveragePool2d)
         count = rows.count[rows.source[node.inputs[0]]]
         return Firing("sums", (op.call_summed(x[0], count, weights=weights, quantization=quantization),))
-    kind: Literal["window", "row", "whole"] = "whole" if step.whole else "row"
-    if kind == "row" and rows.grain == "pixel":
+    window = None
+    if not step.whole and rows.grain == "pixel":
         return _pixel(node, x, weights, quantization, target)
-    if kind == "row" and isinstance(op, ROW_BY_ROW):
+    if not step.whole and isinstance(op, WINDOWS):
+        window = op.window(x[0])
+    elif not step.whole and isinstance(op, ops.Pad):
+        window = window_of_pad(op, x[0])
+        op, x = replace(op, padding=((0, 0), op.padding[1])), ((1, *x[0][1:]),)
+    elif not step.whole and isinstance(op, ROW_BY_ROW):
         x = tuple((1, *shape[1:]) if len(shape) == 3 else shape for shape in x)
-    if kind == "row" and isinstance(op, ops.Pad):
-        kind, op, x = "window", replace(op, padding=((0, 0), op.padding[1])), ((1, *x[0][1:]),)
-    if kind == "row" and isinstance(op, WINDOWS):
-        kind = "window"
     calls = op.call(*x, weights=weights, quantization=quantization, target=target)
-    if kind == "window":
-        calls = tuple(replace(call, function=f"{call.function}_row") for call in calls)
-    return Firing(kind, calls)
+    if window is not None:
+        return Firing("window", tuple(replace(call, function=f"{call.function}_row") for call in calls), window=window)
+    return Firing("whole" if step.whole else "row", calls)
 
 
 def _pixel(
@@ -76,7 +82,7 @@ def _pixel(
     quantization: OperatorQuantization,
     target: Target,
 ) -> Firing:
-    op, copied, suffix = node.op, 0, ""
+    op, copied, suffix, window = node.op, 0, "", None
     if isinstance(op, WINDOWS):
         window, (height, _, channels) = op.window(x[0]), x[0]
         columns, suffix = columns_under(window), "_row"
@@ -84,11 +90,16 @@ def _pixel(
         x = ((height, columns, channels),)
         copied = columns * channels if columns > 1 else 0
     elif isinstance(op, ops.Pad):
+        window = window_of_pad(op, x[0])
         op, x = replace(op, padding=((0, 0), (0, 0))), ((1, 1, x[0][2]),)
     else:
         x = tuple((1, 1, shape[2]) if len(shape) == 3 else shape for shape in x)
     calls = op.call(*x, weights=weights, quantization=quantization, target=target)
-    return Firing("pixel", tuple(replace(call, function=call.function + suffix) for call in calls), copied)
+    return Firing("pixel", tuple(replace(call, function=call.function + suffix) for call in calls), copied, window)
+
+
+def window_of_pad(op: ops.Pad, x: Shape) -> Window:
+    return Window.over(x, (1, 1), (1, 1), (1, 1), op.padding)
 
 
 def scratch_bytes(model: Model, targets: Mapping[str, Target], grains: Mapping[str, Grain]) -> dict[str, int]:
@@ -102,11 +113,31 @@ def scratch_bytes(model: Model, targets: Mapping[str, Target], grains: Mapping[s
     return {name: size for name, size in needed.items() if size}
 
 
-def with_kernels(model: Model, rows: Rows, targets: Mapping[str, Target]) -> Rows:
-    """The rows with the working memory of each step's kernel; targets: step → what its kernel is chosen for."""
+def counted(rows: Rows, contract: str) -> dict[str, int]:
+    """What is counted while the network is executed, inputs that arrive and steps: name → how far."""
+    arriving = {value: rows.count[value] // rows.across[value] for value in rows.inputs if contract == "push"}
+    return arriving | {step.name: step.firings for step in rows.steps}
+
+
+def count_bytes(counts: Iterable[int]) -> int:
+    """Bytes of a number that holds each of these."""
+    return 1 if max(counts, default=0) < 1 << 8 else 2
+
+
+def state_bytes(rows: Rows, contract: str) -> int:
+    """What emitted C remembers between two rows that arrive: the next action, loops, and counts; in whole words."""
+    if contract != "push":
+        return 0
+    counts = counted(rows, contract).values()
+    size = 2 * (2 + LEVELS) + len(counts) * count_bytes(counts)
+    return -(-size // WORD_BYTES) * WORD_BYTES
+
+
+def with_kernels(model: Model, rows: Rows, targets: Mapping[str, Target], contract: str) -> Rows:
+    """The rows with the state and each step's working memory; targets: step → what its kernel is chosen for."""
     steps = []
     for step in rows.steps:
         target = targets[step.name]
         scratch = firing(model, rows, step, target).scratch_bytes
         steps.append(replace(step, target=target, scratch_bytes=scratch))
-    return replace(rows, steps=tuple(steps))
+    return replace(rows, steps=tuple(steps), state_bytes=state_bytes(rows, contract))

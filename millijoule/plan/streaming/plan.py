@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from millijoule.plan.streaming.layout import Piece
-from millijoule.plan.streaming.rows import Grain
-from millijoule.plan.streaming.schedule import Contract
+from millijoule.plan.streaming.rows import Contract, Grain
 from millijoule.plan.streaming.timeline import Action, Kind
 from millijoule.target import Target
 
@@ -21,8 +20,8 @@ class RowBuffer:
     kind: `stored`: row r of the value lies at offset + r * row_bytes. `ring`: at offset + (r % rows) * row_bytes; its
     rows are pixels if its segment is streamed pixel by pixel: r counts them from left to right, line by line. `fresh`:
     the newest row, before it rests in the ring. `sums`: the int32 accumulators of the step that computes the value, in
-    one row. `scratch`: working memory of the step that computes the value, while it fires. pieces: which part of it is
-    in use from when to when.
+    one row. `scratch`: working memory of the step that computes the value, while it fires. `state`: what is remembered
+    between the arrivals of two rows. pieces: which part of it is in use from when to when.
     """
 
     kind: Kind

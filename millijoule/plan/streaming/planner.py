@@ -14,8 +14,8 @@ from millijoule.plan.streaming.bound import floor_bytes
 from millijoule.plan.streaming.kernels import with_kernels
 from millijoule.plan.streaming.layout import lay_out
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
-from millijoule.plan.streaming.rows import Grain, rows
-from millijoule.plan.streaming.schedule import Contract, Network, Segment
+from millijoule.plan.streaming.rows import Contract, Grain, rows
+from millijoule.plan.streaming.schedule import Network, Segment
 from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
 from millijoule.plan.streaming.timeline import timeline
 from millijoule.target import SCALAR, Target
@@ -90,7 +90,7 @@ def network_of(model: Model | Graph, input: str, target: Target) -> Network:
     if isinstance(model, Model) and model.is_int8:
         by_row = replace(target, by_row=True, frugal=True)
         found, pixels = (
-            with_kernels(model, each, {step.name: by_row for step in each.steps}) for each in (found, pixels)
+            with_kernels(model, each, {step.name: by_row for step in each.steps}, input) for each in (found, pixels)
         )
     for contract in CONTRACTS:
         if contract == input:

@@ -32,6 +32,9 @@ ROW_BY_ROW = (
 """Operators whose output row r reads row r of each input, or the one row of an input that has one number a channel."""
 WINDOWS = (ops.Conv2d, ops.MaxPool2d, ops.AveragePool2d)
 WORD_BYTES = 4
+Contract = Literal["overwrite", "keep", "push"]
+"""Of the input: it lies in the arena and its rows may be overwritten once they were read; it lies there and stays; or
+its rows arrive one at a time."""
 Grain = Literal["row", "pixel"]
 """What one firing computes: a line of a map, or the channels of one pixel."""
 
@@ -76,6 +79,7 @@ class Rows:
 
     across: rows that make a line of a map: 1, or its width at pixel grain. widest: value → columns of the widest window
     that reads it. source: every value of the graph → the value whose bytes it is, itself if it is not a reshape.
+    state_bytes: what is remembered between the arrivals of two rows: how far every step is.
     """
 
     grain: Grain
@@ -87,6 +91,7 @@ class Rows:
     across: dict[str, int]
     widest: dict[str, int]
     source: dict[str, str] = field(repr=False)
+    state_bytes: int = 0
 
     def size(self, value: str) -> int:
         return self.count[value] * self.bytes[value]
@@ -130,6 +135,8 @@ def _step(graph: Graph, node: Node, source: dict[str, str], count: dict[str, int
     everything = tuple(_all(value, count[value], firings) for value in dict.fromkeys(values))
     whole = Step(node.name, node.name, everything, firings, whole=True)
     counts = [count[value] for value in values]
+    if _count(graph.shapes[node.name], grain) != firings:
+        return whole
     if any(_count(shape, grain) != n for shape, n in zip(x, counts, strict=True)) and not isinstance(op, ops.Dense):
         return whole
     accumulators = _accumulators(op, x[0], counts[0])

@@ -11,11 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from millijoule.plan.streaming.rows import Grain, Read, Rows
-
-Contract = Literal["overwrite", "keep", "push"]
-"""Of the input: it lies in the arena and its rows may be overwritten once they were read; it lies there and stays; or
-its rows arrive one at a time."""
+from millijoule.plan.streaming.rows import Contract, Grain, Read, Rows
 
 Measure = Literal["moments", "kinds", "pixels"]
 """How the bytes of a segment are counted. moments: the most in use at one time. kinds: the most of each ring, of fresh
@@ -183,13 +179,13 @@ class _Run:
         self.rests = dict(self.resting)
         self.ring_bytes = 0
         self.ready: set[int] = set()
-        self.most_scratch = max(step.scratch_bytes for step in rows.steps[first:stop])
+        self.most_scratch = max((step.scratch_bytes for step in rows.steps[first:stop]), default=0)
         self.held = self.most_held = sum(rows.size(value) for value in self.life.given)
         self.most_fresh = 0
         self.most = self.held
         self.fringe = sum(network.fringe[value] for value in self.life.rings) if measure == "pixels" else 0
         sums = sum(step.accumulator_bytes for step in rows.steps[first:stop])
-        self.always = sum(rows.size(value) for value in self.life.passing) + sums
+        self.always = rows.state_bytes + sum(rows.size(value) for value in self.life.passing) + sums
         self.events: list[Event] = []
 
     def run(self, limit: int) -> Segment | None:

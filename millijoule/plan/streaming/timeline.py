@@ -10,7 +10,7 @@ from millijoule.plan.streaming.layout import Item, Piece
 from millijoule.plan.streaming.rows import WORD_BYTES, Step
 from millijoule.plan.streaming.schedule import Life, Network, Segment
 
-Kind = Literal["stored", "ring", "fresh", "sums", "scratch"]
+Kind = Literal["stored", "ring", "fresh", "sums", "scratch", "state"]
 
 
 class Action(NamedTuple):
@@ -89,6 +89,7 @@ class _Recorder:
         self.stored: list[str] = []
         self.in_place: dict[str, list[set[str]]] = {}
         self.pixel_rings: dict[str, PixelRing] = {}
+        self.state_bytes = self.rows.state_bytes
 
     @property
     def now(self) -> int:
@@ -101,6 +102,7 @@ class _Recorder:
                 self.born |= {(value, row): 0 for row in range(self.rows.count[value])}
         for segment in segments:
             if segment.grain == "pixel":
+                self.state_bytes = self.network.pixels.rows.state_bytes
                 self._pixels(segment)
             else:
                 self._segment(segment)
@@ -191,7 +193,7 @@ class _Recorder:
             self.result.actions.append(action)
             self.born[value, row] = self.now
             return
-        slots = segment.resting[value]
+        slots = self._slots(life, segment, value)
         if slots and row - slots < life.low[value] and life.readers[value]:
             self.result.actions.append(action)
             self._rested(value, slots, row)
@@ -206,12 +208,17 @@ class _Recorder:
     def _rest(self, life: Life, segment: Segment, waiting: dict[str, tuple[int, int]]) -> None:
         """Copy fresh rows into their rings as soon as there is room."""
         for value, (row, since) in list(waiting.items()):
-            slots = segment.resting[value]
+            slots = self._slots(life, segment, value)
             if slots and row - slots < life.low[value]:
                 self.result.actions.append(Action("rest", value, row))
                 self._rested(value, slots, row)
                 self.fresh[value].append((since, self.now))
                 del waiting[value]
+
+    def _slots(self, life: Life, segment: Segment, value: str) -> int:
+        """Rows of the value's ring; a step that needs all rows at once finds them side by side."""
+        whole = any(self.rows.steps[reader].whole for reader in life.readers[value])
+        return self.rows.count[value] if whole else segment.resting[value]
 
     def _rested(self, value: str, slots: int, row: int) -> None:
         self.slots[value] = slots
@@ -244,6 +251,9 @@ class _Recorder:
             self._add("sums", value, (Piece(fired[0], fired[-1], 0, size),), (1, size), WORD_BYTES)
         for value, used in self.scratch.items():
             self._add("scratch", value, tuple(used), (1, used[0].bytes), WORD_BYTES)
+        if self.state_bytes:
+            pieces = (Piece(0, max(end - 1, 0), 0, self.state_bytes),)
+            self._add("state", rows.inputs[0], pieces, (1, self.state_bytes), WORD_BYTES)
         self._share_fresh()
         self._share_stored()
 

@@ -14,13 +14,13 @@ import numpy as np
 from millijoule import ops
 from millijoule.graph import Graph, Node, Operator, Shape
 from millijoule.model import Model
-from millijoule.plan.streaming.kernels import scratch_bytes
+from millijoule.plan.streaming.kernels import scratch_bytes, state_bytes
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
-from millijoule.plan.streaming.rows import Grain
+from millijoule.plan.streaming.rows import Grain, rows
 from millijoule.plan.streaming.timeline import Action, Kind
 from millijoule.plan.verify import PlanError
 
-NOTHING = -1
+NOTHING, STATE = -1, -2
 Area = tuple[range, range]
 """Lines and columns of a map; (0,) and (0,) of a value that is none."""
 
@@ -92,6 +92,9 @@ class Replay:
             self.scratch = scratch_bytes(model, plan.targets, self.grain)
         self.done = dict.fromkeys(self.first_mark, 0)
         self.step = "the start"
+        self.state = slice(0)
+        if isinstance(model, Model) and model.is_int8 and plan.input == "push":
+            self._place_state()
 
     def run(self) -> None:
         if self.plan.input != "push":
@@ -99,6 +102,8 @@ class Replay:
                 for row in range(self.map[input.name][0]):
                     self.write(input.name, row, self.bytes(input.name, "row"), fresh=False)
         for action in self.plan.actions:
+            if np.any(self.arena[self.state] != STATE):
+                raise self.error(f"overwrites the state at {self.state.start} to {self.state.stop - 1}")
             self.step = f"'{action.name}' ({action.do} {action.row})"
             {"arrive": self.arrive, "rest": self.rest, "fire": self.fire}[action.do](action)
         self.step = "the end"
@@ -114,6 +119,14 @@ class Replay:
             start, size = self.place("stored", value).offset, prod(self.map[value])
             if not np.array_equal(self.find(value, 0, size), np.arange(start, start + size)):
                 raise self.error(f"'{value}' does not lie where it is stored")
+
+    def _place_state(self) -> None:
+        place = self.place("state", self.graph.inputs[0].name)
+        size = state_bytes(rows(self.graph, max(self.plan.grains, key=("row", "pixel").index)), "push")
+        if place.bytes != size or place.offset < 0 or place.end > len(self.arena):
+            raise self.error(f"has no {size} bytes of state in the arena")
+        self.state = slice(place.offset, place.end)
+        self.arena[self.state] = STATE
 
     def arrive(self, action: Action) -> None:
         if self.plan.input != "push" or action.row != self.done[action.name]:

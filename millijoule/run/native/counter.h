@@ -26,9 +26,10 @@ struct accesses {
 /* Twin of counter.Counter. */
 struct counter {
     /* Given. */
-    uint64_t instruction_limit; /* between two finished samples */
+    uint64_t instruction_limit; /* between two finished calls */
     uint64_t sample_capacity;
-    uint32_t run;               /* address of <name>_run */
+    uint64_t calls_per_sample;
+    uint32_t run;               /* address of the function that is measured, <name>_run or <name>_push_row */
     int32_t layers;
     /* Found. */
     uint64_t executed;            /* instructions of the whole firmware so far */
@@ -39,11 +40,12 @@ struct counter {
     /* State. */
     uint64_t attributed; /* `executed` at the last change of layer */
     uint64_t sample_start;
+    uint64_t calls; /* of the unfinished sample */
     uint32_t run_return, layer_return;
     uint32_t block, block_end;
     int32_t layer;
     int32_t stop; /* an enum stop, when the firmware has to be stopped */
-    bool running; /* inside <name>_run */
+    bool running; /* inside that function */
 };
 
 /* Where the function that is being entered returns to. */
@@ -70,9 +72,12 @@ static void leave_run(struct counter *c)
     attribute(c);
     c->running = false;
     if (c->samples < c->sample_capacity)
-        c->sample_instructions[c->samples] = c->executed - c->sample_start;
-    c->samples++;
+        c->sample_instructions[c->samples] += c->executed - c->sample_start;
     c->sample_start = c->executed;
+    if (++c->calls == c->calls_per_sample) {
+        c->calls = 0;
+        c->samples++;
+    }
 }
 
 /* The code at [address, end) is about to run. layer: whose function starts there, or NO_LAYER. */

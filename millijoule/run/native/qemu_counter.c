@@ -28,8 +28,9 @@ static uint32_t return_address(const struct counter *c)
 
 static bool read_question(FILE *file)
 {
-    if (fscanf(file, "%" SCNu64 "%" SCNu64 "%" SCNu32 "%d%" SCNd32, &counter.instruction_limit,
-               &counter.sample_capacity, &counter.run, &watch_memory, &counter.layers) != 5)
+    if (fscanf(file, "%" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu32 "%d%" SCNd32, &counter.instruction_limit,
+               &counter.sample_capacity, &counter.calls_per_sample, &counter.run, &watch_memory,
+               &counter.layers) != 6)
         return false;
     counter.sample_instructions = calloc(counter.sample_capacity, sizeof *counter.sample_instructions);
     counter.layer_instructions = calloc((size_t)counter.layers + 1, sizeof *counter.layer_instructions);

@@ -1,0 +1,86 @@
+"""Model + plan → a standalone C project.
+
+What is written is readable C11 without heap and recursion: `model.c` holds one function for each layer, which calls a
+kernel with constant parameters; `weights.h` the numbers; `model.h` the interface; beside them the kernel headers that
+are used, `main.c`, the start-up code, a linker script and a Makefile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib.resources import files
+from os.path import normpath
+from pathlib import Path
+
+from millijoule.cost.device import Device, compiled_for
+from millijoule.emit.project import Project, layer_symbols
+from millijoule.emit.pushed import PushedProject
+from millijoule.emit.stored import StoredProject
+from millijoule.emit.streamed import StreamedProject
+from millijoule.emit.text import comment_safe, identifier
+from millijoule.model import Model
+from millijoule.plan.plan import Plan
+from millijoule.plan.streaming import StreamPlan
+
+__all__ = ["emit", "identifier", "layer_symbols"]
+
+KERNELS = files("millijoule") / "kernels"
+
+
+def emit(model: Model, plan: Plan | StreamPlan, device: Device, folder: Path) -> tuple[Path, ...]:
+    """Write the C project of an int8 model into an existing, empty `folder`; return the files.
+
+    The kernels are those of the plan's target. They compute the same on every core: portable C stands in where a core
+    lacks an instruction. A plan that streams is executed action by action, as it says.
+
+    Raises ModelError for a float model or one with several inputs or outputs.
+    """
+    project = _project(model, plan)
+    texts = {
+        "model.h": project.header(),
+        "model.c": project.source(),
+        "weights.h": project.weights(),
+        **_kernel_headers(project.headers()),
+        **_firmware(project, device),
+    }
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return tuple(folder / name for name in texts)
+
+
+def _project(model: Model, plan: Plan | StreamPlan) -> Project:
+    if isinstance(plan, Plan):
+        return StoredProject(model, plan)
+    return (PushedProject if plan.input == "push" else StreamedProject)(model, plan)
+
+
+def _kernel_headers(used: Iterable[str]) -> dict[str, str]:
+    """The used headers and those they include, by name."""
+    texts: dict[str, str] = {}
+    waiting = list(used)
+    while waiting:
+        name = waiting.pop()
+        if name not in texts:
+            texts[name] = (KERNELS / name).read_text()
+            included = re.findall(r'#include "([^"]+)"', texts[name])
+            waiting += [normpath(Path(name).parent / other) for other in included]
+    return texts
+
+
+def _firmware(project: Project, device: Device) -> dict[str, str]:
+    """main.c, start-up code, linker script and Makefile; for the host, only main.c."""
+    values = {"NAME": project.name, "UPPER": project.upper, "TITLE": comment_safe(device.title)}
+    names = ["main.c"]
+    if device.flash is not None and device.ram is not None:
+        names += ["startup.c", "linker.ld", "Makefile"]
+        values |= {
+            "CPU": compiled_for(device),
+            "FLASH_ORIGIN": f"{device.flash.origin:#010x}",
+            "FLASH_BYTES": str(device.flash.bytes),
+            "RAM_ORIGIN": f"{device.ram.origin:#010x}",
+            "RAM_BYTES": str(device.ram.bytes),
+        }
+    texts = {name: (KERNELS / "firmware" / name).read_text() for name in names}
+    return {name: re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], text) for name, text in texts.items()}

@@ -1,0 +1,274 @@
+"""What the C of every model consists of, however it is executed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from millijoule.emit.text import c_array, c_float, comment_safe, identifier, in_identifier, times
+from millijoule.errors import ModelError
+from millijoule.graph import Node, Shape
+from millijoule.model import Model, Quantization
+from millijoule.ops.base import Call
+
+
+def layer_symbols(model: Model) -> dict[str, str]:
+    """The C function of each executed node, in order: node → symbol."""
+    name = identifier(model.graph.name)
+    digits = max(2, len(str(len(model.graph.nodes) - 1)))
+    return {
+        node.name: f"{name}_layer_{index:0{digits}}_{in_identifier(node.name)}"
+        for index, node in enumerate(model.graph.nodes)
+        if not node.op.alias
+    }
+
+
+@dataclass(frozen=True)
+class Layer:
+    node: Node
+    symbol: str
+    calls: tuple[Call, ...]
+
+
+class Project(ABC):
+    """The files of an int8 model. A subclass says how it is executed."""
+
+    def __init__(self, model: Model, arena_bytes: int) -> None:
+        graph = model.graph
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise ModelError(
+                f"model '{graph.name}' has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
+                "firmware is made of models with one of each"
+            )
+        if model.quantization is None:
+            raise ModelError(f"model '{graph.name}' is float; firmware needs int8: quantize it (give --data)")
+        self.model, self.graph, self.arena_bytes = model, graph, arena_bytes
+        self.name = identifier(graph.name)
+        self.upper = self.name.upper()
+        self.input, self.output = graph.inputs[0].name, graph.outputs[0]
+        self.title = comment_safe(graph.name)
+        symbols = layer_symbols(model)
+        # Those that execute nothing are asked too: they refuse what they cannot pass on.
+        calls = {node.name: self.calls(node) for node in graph.nodes}
+        self.layers = [
+            Layer(node, symbols[node.name], calls[node.name]) for node in graph.nodes if node.name in symbols
+        ]
+        self.quantization = model.quantization
+
+    @abstractmethod
+    def calls(self, node: Node) -> tuple[Call, ...]:
+        """The calls into kernels/. Raises ModelError that names the node if it has none."""
+
+    @abstractmethod
+    def offset(self, value: str) -> int:
+        """Where the graph's input or output lies in the arena."""
+
+    @abstractmethod
+    def functions(self) -> str:
+        """The functions of the layers, and what stands between them and `run`."""
+
+    @abstractmethod
+    def statements(self) -> str:
+        """What `run` does between taking the input and giving the output."""
+
+    after_run = "The input's memory is overwritten by an inference."
+
+    def headers(self) -> set[str]:
+        """The kernel headers that model.c includes."""
+        return {"memory.h", *(call.header for layer in self.layers for call in layer.calls)}
+
+    def header(self) -> str:
+        upper, name = self.upper, self.name
+        ends = [
+            line
+            for side, value in (("INPUT", self.input), ("OUTPUT", self.output))
+            for line in self._end_constants(side, self.graph.shapes[value], self.quantization[value])
+        ]
+        if self.model.labels:
+            labels = comment_safe(", ".join(self.model.labels))
+            ends.append(f"/* Classes, in the order of the output: {labels}. */")
+        return f"""/* {self.title}: int8 network, made by millijoule. One inference: {name}_run. */
+#ifndef {upper}_H
+#define {upper}_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* real = scale * (integer - zero point) */
+{chr(10).join(ends)}
+
+/* All working memory: input, output and everything between. Defined in model.c, or, if {upper}_OWN_ARENA is
+ * defined when model.c is compiled, by you (to place it or to share it between uses). */
+#define {upper}_ARENA_BYTES {self.arena_bytes}
+extern int8_t {name}_arena[{upper}_ARENA_BYTES];
+
+{self.interface()}
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+    def _end_constants(self, side: str, shape: Shape, quantization: Quantization) -> Iterator[str]:
+        prefix = f"{self.upper}_{side}"
+        names = ("HEIGHT", "WIDTH", "CHANNELS") if len(shape) == 3 else ("FEATURES",) if len(shape) == 1 else ()
+        for name, size in zip(names, shape, strict=False):
+            yield f"#define {prefix}_{name} {size}"
+        yield f"#define {prefix}_BYTES {prod(shape)}"
+        yield f"#define {prefix}_SCALE {c_float(quantization.scale)}"
+        yield f"#define {prefix}_ZERO_POINT ({quantization.zero_point})"
+
+    def interface(self) -> str:
+        """The declarations of model.h."""
+        upper, name = self.upper, self.name
+        return f"""/* Where the input is read and the output left in the arena. Writing the input there, and passing the
+ * pointer to {name}_run, saves a copy. {self.after_run} */
+int8_t *{name}_input(void);
+int8_t *{name}_output(void);
+
+/* One inference. input: {upper}_INPUT_BYTES, (height, width, channels); output: {upper}_OUTPUT_BYTES.
+ * Returns 0, or -1 if a pointer is null. Not reentrant: one arena, one inference at a time. */
+int {name}_run(const int8_t *input, int8_t *output);
+
+/* The same on real numbers: quantizes the input, runs, dequantizes the output. */
+int {name}_run_float(const float *input, float *output);
+"""
+
+    def source(self) -> str:
+        upper, name = self.upper, self.name
+        return f"""/* {self.title}: the layers, in the order in which they run. Made by millijoule. */
+#include "model.h"
+
+#include <stddef.h>
+
+{chr(10).join(f'#include "{header}"' for header in sorted(self.headers()))}
+#include "weights.h"
+
+#ifndef {upper}_OWN_ARENA
+_Alignas(16) int8_t {name}_arena[{upper}_ARENA_BYTES];
+#endif
+
+{self.definitions()}"""
+
+    def definitions(self) -> str:
+        """What model.c defines behind the arena."""
+        upper, name = self.upper, self.name
+        return f"""#define INPUT_OFFSET {self.offset(self.input)}
+_Static_assert(INPUT_OFFSET + {upper}_INPUT_BYTES <= {upper}_ARENA_BYTES, "the input lies in the arena");
+{self.output_definition()}
+int8_t *{name}_input(void)
+{{
+    return {name}_arena + INPUT_OFFSET;
+}}
+
+{self.functions()}
+int {name}_run(const int8_t *input, int8_t *output)
+{{
+    if (input == NULL || output == NULL)
+        return -1;
+    if (input != {name}_input())
+        memcpy({name}_input(), input, {upper}_INPUT_BYTES);
+{self.statements()}
+    if (output != {name}_output())
+        memcpy(output, {name}_output(), {upper}_OUTPUT_BYTES);
+    return 0;
+}}
+
+{self.quantize()}
+int {name}_run_float(const float *input, float *output)
+{{
+    if (input == NULL || output == NULL)
+        return -1;
+    for (int32_t i = 0; i < {upper}_INPUT_BYTES; i++)
+        {name}_input()[i] = {name}_quantize(input[i]);
+    const int status = {name}_run({name}_input(), {name}_output());
+{self.dequantize()}
+    return status;
+}}
+"""
+
+    def output_definition(self) -> str:
+        upper, name = self.upper, self.name
+        return f"""#define OUTPUT_OFFSET {self.offset(self.output)}
+_Static_assert(OUTPUT_OFFSET + {upper}_OUTPUT_BYTES <= {upper}_ARENA_BYTES, "the output lies in the arena");
+
+int8_t *{name}_output(void)
+{{
+    return {name}_arena + OUTPUT_OFFSET;
+}}
+"""
+
+    def quantize(self) -> str:
+        upper, name = self.upper, self.name
+        return f"""static int8_t {name}_quantize(float real)
+{{
+    const float scaled = real / {upper}_INPUT_SCALE;
+    /* Bounded first, so that the conversion is defined for every number; not-a-number becomes the lowest. */
+    const float bounded = scaled > -512.0f ? (scaled < 512.0f ? scaled : 512.0f) : -512.0f;
+    const int32_t rounded = (int32_t)(bounded + (bounded < 0.0f ? -0.5f : 0.5f)) + {upper}_INPUT_ZERO_POINT;
+    return (int8_t)(rounded < -128 ? -128 : rounded > 127 ? 127 : rounded);
+}}
+"""
+
+    def dequantize(self) -> str:
+        """Statements: the output in the arena to `output`, of real numbers."""
+        upper, name = self.upper, self.name
+        return f"""    for (int32_t i = 0; i < {upper}_OUTPUT_BYTES; i++)
+        output[i] = (float)({name}_output()[i] - {upper}_OUTPUT_ZERO_POINT) * {upper}_OUTPUT_SCALE;"""
+
+    def layer(self, layer: Layer, parameters: str, body: str) -> str:
+        """A function of C: what it computes in a comment, `body` inside."""
+        node = layer.node
+        shapes = self.graph.input_shapes(node)
+        reads = ", ".join(f"{name} {times(shape)}" for name, shape in zip(node.inputs, shapes, strict=True))
+        macs = node.op.cost(*shapes).macs
+        count = f", {macs:,} MACs" if macs else ""
+        title = f"{node.name}: {type(node.op).__name__}, {reads} -> {times(self.graph.shapes[node.name])}{count}"
+        return f"""/* {comment_safe(title)} */
+static __attribute__((noinline)) void {layer.symbol}({parameters})
+{{
+{body}
+}}
+"""
+
+    def call(self, layer: Layer, index: int, inputs: Sequence[str], outputs: Sequence[str]) -> str:
+        """A call into kernels/. inputs: its arguments before its arrays; outputs: those behind them."""
+        call = layer.calls[index]
+        parameters = "".join(f"            .{name} = {int(value)},\n" for name, value in call.parameters.items())
+        arguments = (*inputs, *(self._array(layer, index, name) for name in call.data), *outputs)
+        lines = ",\n".join(f"        {argument}" for argument in arguments)
+        return f"""    {call.function}(
+        (struct {call.function.removesuffix("_row")}){{
+{parameters}        }},
+{lines});"""
+
+    def place(self, offset: int) -> str:
+        """An address in the arena."""
+        return f"{self.name}_arena + {offset}"
+
+    def _array(self, layer: Layer, index: int, name: str) -> str:
+        part = f"_{index}" if len(layer.calls) > 1 else ""
+        return f"{layer.symbol}{part}_{name}"
+
+    def weights(self) -> str:
+        arrays = "\n".join(
+            c_array(self._array(layer, index, name), array)
+            for layer in self.layers
+            for index, call in enumerate(layer.calls)
+            for name, array in call.data.items()
+        )
+        return f"""/* {self.title}: weights, biases and requantization factors. Made by millijoule. */
+#ifndef {self.upper}_WEIGHTS_H
+#define {self.upper}_WEIGHTS_H
+
+#include <stdint.h>
+
+{arrays}
+#endif
+"""

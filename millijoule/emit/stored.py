@@ -1,0 +1,46 @@
+"""The C of a model that is executed layer by layer."""
+
+from __future__ import annotations
+
+from millijoule.emit.project import Layer, Project
+from millijoule.errors import ModelError
+from millijoule.graph import Node
+from millijoule.model import Model
+from millijoule.ops.base import Call
+from millijoule.plan.plan import Plan
+
+
+class StoredProject(Project):
+    def __init__(self, model: Model, plan: Plan) -> None:
+        self.plan = plan
+        super().__init__(model, plan.arena_bytes)
+
+    def calls(self, node: Node) -> tuple[Call, ...]:
+        try:
+            return node.op.call(
+                *self.graph.input_shapes(node),
+                weights=self.model.node_weights(node),
+                quantization=self.model.node_quantization(node),
+                target=self.plan.target,
+            )
+        except (ValueError, ModelError) as error:
+            raise ModelError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from None
+
+    def offset(self, value: str) -> int:
+        return self.plan.offsets[value]
+
+    def functions(self) -> str:
+        return "\n".join(self.layer(layer, "void", self._body(layer)) for layer in self.layers)
+
+    def statements(self) -> str:
+        return "\n".join(f"    {layer.symbol}();" for layer in self.layers)
+
+    def _body(self, layer: Layer) -> str:
+        lines = []
+        for index, call in enumerate(layer.calls):
+            inputs = [self.place(self.offset(layer.node.inputs[i])) for i in call.inputs]
+            outputs = [self.place(self.offset(layer.node.name))]
+            if call.scratch_bytes:
+                outputs.insert(0, self.place(self.offset(f"{layer.node.name}.scratch")))
+            lines.append(self.call(layer, index, inputs, outputs))
+        return "\n".join(lines)
