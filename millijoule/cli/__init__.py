@@ -17,17 +17,18 @@ from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.plan import PLAN
 from millijoule.cli.reduce import REDUCE
 from millijoule.cli.survey import AUDIT, COMPARE, EXPLAIN
+from millijoule.cli.train import EVALUATE, PREDICT, TRAIN
 from millijoule.errors import MillijouleError
 
-COMMANDS = (DEPLOY, COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, DEVICES, ZOO, DOCTOR)
+COMMANDS = (DEPLOY, TRAIN, EVALUATE, PREDICT, COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, DEVICES, ZOO, DOCTOR)
 
 EPILOG = "Data goes to stdout, messages to stderr. Exit code 0: done; 1: the model does not fit; 2: an error."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
     try:
         with _ended_by_signals():
             options.command(options)
@@ -75,7 +76,7 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="millijoule", description="What a CNN costs on a device, and how it runs there for less.", epilog=EPILOG
     )
@@ -85,5 +86,6 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(command.name, help=command.text, description=command.text, epilog=EPILOG)
         sub.set_defaults(command=command.run)
         sub.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-        command.options(sub)
+        if command.name in arguments:  # those of the others would only cost time
+            command.options(sub)
     return parser

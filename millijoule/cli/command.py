@@ -17,6 +17,7 @@ from millijoule.errors import OptionError
 if TYPE_CHECKING:
     from millijoule.graph import Graph
     from millijoule.model import Model
+    from millijoule.train import Dataset
 
 NETWORK = "a network of the zoo, a .tflite, .onnx or .pt2 file, or package.module:factory of a PyTorch module"
 
@@ -82,6 +83,17 @@ def add_input(parser: argparse.ArgumentParser, *names: str) -> None:
     add_trust(parser)
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The options --data and --skip-bad."""
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="labelled images: digits, an .npz with x_train, y_train, x_test, y_test, a folder with one sub-folder "
+        "of images per class, or a name known to Hugging Face datasets",
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="use the rest where some images cannot be read")
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """The option --trust."""
     parser.add_argument(
@@ -103,6 +115,12 @@ def network(name: str, input: tuple[int, ...] | None = None, trust: bool = False
     if input is not None:
         raise OptionError(f"'{name}' is a network of the zoo, whose input is known; leave --shape out")
     return millijoule.zoo.get(name)
+
+
+def fit_to(name: str, data: Dataset) -> dict[str, Any]:
+    """The arguments with which a network of the zoo takes the data's classes."""
+    takes = {entry.name: entry.arguments for entry in millijoule.zoo.entries()}.get(name, ())
+    return {"classes": len(data.classes)} if "classes" in takes else {}
 
 
 def show(options: argparse.Namespace, json_value: Any, table: Any) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import Command, add_input, is_file, positive, real, show, whole
+from millijoule.cli.command import Command, add_data, add_input, fit_to, is_file, positive, real, show, whole
 from millijoule.errors import OptionError, ToolError
 
 if TYPE_CHECKING:
     from millijoule.model import Model
-    from millijoule.train import Dataset
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -22,17 +21,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="lenet5",
         metavar="MODEL",
-        help="a .tflite or .onnx file, or a network of the zoo to train on --data (default: lenet5)",
+        help="a .tflite or .onnx file, the folder of a training, or a network of the zoo to train on --data (default: "
+        "lenet5)",
     )
     add_input(parser)
     parser.add_argument("--device", required=True, help="the device to build for; `millijoule devices` lists them")
-    parser.add_argument(
-        "--data",
-        metavar="DATA",
-        help="labelled images: digits, an .npz with x_train, y_train, x_test, y_test, a folder with one sub-folder "
-        "of images per class, or a name known to Hugging Face datasets",
-    )
-    parser.add_argument("--skip-bad", action="store_true", help="use the rest where some images cannot be read")
+    add_data(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where to write (default: <model>-<device>-firmware)"
     )
@@ -81,6 +75,7 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.deploy import check_replaceable
     from millijoule.report import table
     from millijoule.report.progress import counting
+    from millijoule.train.run_folder import is_run, load_run
 
     device = millijoule.load_device(options.device)
     if options.out:
@@ -88,14 +83,16 @@ def _run(options: argparse.Namespace) -> None:
     data = None
     if options.data:
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
-    if is_file(options.model):
+    if is_run(options.model):
+        model = load_run(options.model)
+    elif is_file(options.model):
         if options.weights:
             raise OptionError(f"'{options.model}' is a file; --weights are for a network of the zoo")
         model = millijoule.load(options.model, options.shape, trust=options.trust)
     elif data is None:
         raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
     else:
-        graph = millijoule.zoo.get(options.model, **_fit_to(options.model, data))
+        graph = millijoule.zoo.get(options.model, **fit_to(options.model, data))
         if options.weights:
             model = millijoule.load(options.weights, network=graph, trust=options.trust)
         else:
@@ -157,12 +154,6 @@ def _normalised(model: Model, options: argparse.Namespace) -> Model:
             raise OptionError(f"--{name} is {numbers}; {channels} numbers are needed, or one, those of --std above 0")
     both = {"mean": [0.0], "std": [1.0]} | given
     return replace(model, preprocess={name: (list(each) * channels)[:channels] for name, each in both.items()})
-
-
-def _fit_to(name: str, data: Dataset) -> dict[str, Any]:
-    """The arguments with which a network of the zoo takes the data's classes."""
-    takes = {entry.name: entry.arguments for entry in millijoule.zoo.entries()}.get(name, ())
-    return {"classes": len(data.classes)} if "classes" in takes else {}
 
 
 DEPLOY = Command("deploy", "train or load a network, make firmware of it, run it and report", _run, _options)

@@ -26,14 +26,14 @@ def cut(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[: max(characters - 1, 0)] + "…"
 
 
-def _svg(width: float, height: float, label: str, body: Iterator[str], css_class: str = "") -> str:
+def draw(width: float, height: float, label: str, body: Iterator[str], css_class: str = "") -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{css_class}" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">\n{"".join(body)}</svg>\n'
     )
 
 
-def _text(x: float, y: float, text: str, css_class: str = "", transform: str = "") -> str:
+def caption(x: float, y: float, text: str, css_class: str = "", transform: str = "") -> str:
     attributes = f' class="{css_class}"' if css_class else ""
     attributes += f' transform="{transform}"' if transform else ""
     return f'<text x="{x:.1f}" y="{y:.1f}"{attributes}>{escape(text)}</text>\n'
@@ -80,7 +80,7 @@ def memory_map(plan: Plan, graph: Graph) -> str:
     digits = len(str(len(steps)))
     names_height = CHARACTER * (max(map(len, steps)) + digits + 1) + 12
     label = f"Memory map of {plan.model}: {len(plan.buffers)} buffers in {fmt.count(plan.arena_bytes)} bytes"
-    return _svg(area.right + 2, area.top + area.height + names_height, label, _map_parts(area, graph, steps), "map")
+    return draw(area.right + 2, area.top + area.height + names_height, label, _map_parts(area, graph, steps), "map")
 
 
 def _map_parts(area: _Map, graph: Graph, steps: Sequence[str]) -> Iterator[str]:
@@ -94,13 +94,13 @@ def _map_parts(area: _Map, graph: Graph, steps: Sequence[str]) -> Iterator[str]:
     for address in _ticks(plan.arena_bytes):
         y = area.y(address)
         yield f'<line x1="{area.left - 4:.1f}" x2="{area.right:.1f}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>\n'
-        yield _text(area.left - 8, y + 4, fmt.count(address), "end")
+        yield caption(area.left - 8, y + 4, fmt.count(address), "end")
     for buffer in plan.buffers:
         yield from _buffer(area, buffer, graph)
     bottom = area.top + area.height + 8
     for step, name in enumerate(steps):
         x = area.x(step) + area.step_width / 2 + 4
-        yield _text(x, bottom, f"{step} {name}", "end", f"rotate(-90 {x:.1f} {bottom:.1f})")
+        yield caption(x, bottom, f"{step} {name}", "end", f"rotate(-90 {x:.1f} {bottom:.1f})")
 
 
 def _ticks(top: int) -> list[int]:
@@ -130,16 +130,16 @@ def _buffer_label(x: float, y: float, width: float, height: float, buffer: Buffe
     both = f"{name} {size}"
     room, room_upright = (width - 8) / CHARACTER, (height - 8) / CHARACTER
     if len(both) <= room and height >= LINE:
-        yield _text(middle_x, middle_y, both, "middle")
+        yield caption(middle_x, middle_y, both, "middle")
     elif len(name) <= room and len(size) <= room and height >= 2 * LINE + 2:
-        yield _text(middle_x, middle_y - LINE / 2, name, "middle")
-        yield _text(middle_x, middle_y + LINE / 2, size, "middle")
+        yield caption(middle_x, middle_y - LINE / 2, name, "middle")
+        yield caption(middle_x, middle_y + LINE / 2, size, "middle")
     elif len(name) <= room and height >= LINE:
-        yield _text(middle_x, middle_y, name, "middle")
+        yield caption(middle_x, middle_y, name, "middle")
     elif width >= LINE and len(name) <= room_upright:
         text = both if len(both) <= room_upright else name
         x, y = middle_x + 4, middle_y - 4
-        yield _text(x, y, text, "middle", f"rotate(-90 {x:.1f} {y:.1f})")
+        yield caption(x, y, text, "middle", f"rotate(-90 {x:.1f} {y:.1f})")
 
 
 def kind_of(buffer: Buffer, graph: Graph) -> str:
@@ -176,9 +176,9 @@ def layer_bars(names: Sequence[str], panels: Sequence[Panel]) -> str:
     height = HEAD + ROW * len(names)
     shown = [f"{number} {cut(name, 22)}" for number, name in enumerate(names, start=1)]
     names_width = CHARACTER * max(map(len, [*shown, "layer"])) + 12
-    drawings = [_svg(names_width, height, "Layers", _names(shown, names, names_width), "names")]
+    drawings = [draw(names_width, height, "Layers", _names(shown, names, names_width), "names")]
     drawings += [
-        _svg(PANEL, height, f"{panel.title} of every layer, {panel.origin}", _panel(names, panel), "panel")
+        draw(PANEL, height, f"{panel.title} of every layer, {panel.origin}", _panel(names, panel), "panel")
         for panel in panels
     ]
     return f'<div class="bars">\n{"".join(drawings)}</div>\n'
@@ -192,15 +192,15 @@ def _stripes(rows: int, width: float) -> Iterator[str]:
 def _names(shown: Sequence[str], names: Sequence[str], width: float) -> Iterator[str]:
     yield _rectangle(0, 0, width, HEAD + ROW * len(names), "paper")
     yield from _stripes(len(names), width)
-    yield _text(0, 14, "layer", "strong")
+    yield caption(0, 14, "layer", "strong")
     for row, (text, name) in enumerate(zip(shown, names, strict=True)):
-        yield f"<g><title>{escape(name)}</title>{_text(2, HEAD + row * ROW + 13, text)}</g>\n"
+        yield f"<g><title>{escape(name)}</title>{caption(2, HEAD + row * ROW + 13, text)}</g>\n"
 
 
 def _panel(names: Sequence[str], panel: Panel) -> Iterator[str]:
     yield from _stripes(len(names), PANEL)
-    yield _text(8, 14, panel.title, "strong")
-    yield _text(8, 29, panel.origin, "dim")
+    yield caption(8, 14, panel.title, "strong")
+    yield caption(8, 29, panel.origin, "dim")
     largest = max((value for value in panel.values if value), default=1)
     yield f'<line x1="8" x2="8" y1="{HEAD}" y2="{HEAD + ROW * len(names)}" class="grid"/>\n'
     for row, (name, value) in enumerate(zip(names, panel.values, strict=True)):

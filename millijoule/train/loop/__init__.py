@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from millijoule.train.loss import make_loss
 from millijoule.train.network import import_torch
 from millijoule.train.prepare import fit, measure_preprocess
 from millijoule.train.progress import TrainingProgress
+from millijoule.train.run_folder import Epoch
 
 __all__ = ["RECIPES", "Settings", "Trainer", "choose", "defaults", "train"]
 
@@ -37,6 +39,7 @@ def train(
     recipe: str = "auto",
     progress: bool = True,
     checkpoint: Path | str | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
     **changes: Any,
 ) -> Model:
     """Train a classifier on the dataset's training images; return the float model that did best on held-out ones.
@@ -44,6 +47,7 @@ def train(
     recipe: a name in RECIPES; `auto` chooses by the number of training images.
     progress: show a progress bar on stderr, if that is a terminal.
     checkpoint: a folder that keeps the state after each epoch; training that was stopped goes on from there.
+    on_epoch: called after each epoch, before its state is kept.
     changes: settings that differ from the recipe's, by the names of `Settings`, where each is explained.
 
     Same seed, same machine: same model. Networks whose step takes 1 GMAC or more are trained with all of torch's
@@ -72,7 +76,7 @@ def train(
     model = Model(graph, weights, labels=dataset.classes, preprocess=measure_preprocess(images, shape))
     trainer = Trainer(model, loss, images, dataset.y_train, settings, machine)
     folder = Path(checkpoint) if checkpoint else None
-    best = _run(trainer, folder, progress)
+    best = _run(trainer, folder, progress, on_epoch)
     return replace(model, weights=best.weights, notes=(*dataset.notes, *machine.notes))
 
 
@@ -82,7 +86,7 @@ def step_macs(graph: Graph, settings: Settings) -> int:
     return 3 * forward * settings.batch_size
 
 
-def _run(trainer: Trainer, folder: Path | None, progress: bool) -> Best:
+def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callable[[Epoch], None] | None) -> Best:
     settings = trainer.settings
     identity = fingerprint(trainer.model.graph, trainer.images, trainer.labels, settings)
     state = read_checkpoint(folder, identity) if folder else None
@@ -94,13 +98,29 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool) -> Best:
         for epoch in range(done, settings.epochs):
             if best is not None and _is_enough(best, epoch, settings):
                 break
+            start, cpu_start, losses = time.monotonic(), time.process_time(), []
             try:
                 for images, loss in trainer.steps_of(epoch):
                     bar.step(images, loss)
-                accuracy, loss = trainer.evaluate()
+                    losses.append(loss * images)
+                accuracy, validation_loss = trainer.evaluate()
                 bar.epoch(accuracy)
-                if best is None or best.is_beaten_by(accuracy, loss):
-                    best = Best(epoch + 1, accuracy, loss, trainer.kept_weights())
+                if best is None or best.is_beaten_by(accuracy, validation_loss):
+                    best = Best(epoch + 1, accuracy, validation_loss, trainer.kept_weights())
+                if on_epoch:
+                    trained_on = len(trainer.train_set)
+                    on_epoch(
+                        Epoch(
+                            epoch=epoch + 1,
+                            loss=sum(losses) / trained_on,
+                            accuracy=accuracy,
+                            validation_loss=validation_loss,
+                            learning_rate=trainer.optimizer.param_groups[0]["lr"],
+                            images=(epoch + 1) * trained_on,
+                            seconds=round(time.monotonic() - start, 3),
+                            cpu_seconds=round(time.process_time() - cpu_start, 3),
+                        )
+                    )
                 if folder:
                     save_checkpoint(folder, trainer.state(epoch + 1, best), identity, trainer.model)
             except KeyboardInterrupt:

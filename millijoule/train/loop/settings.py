@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -26,14 +27,18 @@ ONE_CYCLE_END = 1e-4 / 25
 class Settings:
     """How to train. Raises OptionError for values that make no sense.
 
-    epochs: passes over the training images. batch_size: images of a step; the last ones are shared out among the steps.
-    learning_rate: the highest of the schedule. optimizer: `sgd`, or `adamw` (Loshchilov and Hutter 2019).
-    momentum, nesterov: of SGD. weight_decay: of arrays of several dimensions; biases and norms do not decay.
-    schedule: of the learning rate. `cosine` falls to 0; `step` divides by 10 after 1/2 and 3/4 of the steps;
+    epochs: passes over the training images.
+    batch_size: images of a step; those that are left over are shared out among the steps.
+    learning_rate: the highest of the schedule.
+    optimizer: `sgd`, or `adamw` (Loshchilov and Hutter 2019).
+    momentum: of SGD.
+    nesterov: SGD's momentum in Nesterov's form.
+    weight_decay: of arrays of several dimensions; biases and norms do not decay.
+    schedule: of the learning rate: `cosine` falls to 0; `step` divides by 10 after 1/2 and 3/4 of the steps;
         `one_cycle` rises from 1/25 over the first 30 % and falls to almost 0, as torch's OneCycleLR with its defaults,
         momentum constant; `constant` stays.
     warm_up: the share of the steps over which the learning rate first rises from 0; one_cycle has its own rise.
-    loss: `cross_entropy` or `squared_error`; see `make_loss`.
+    loss: `cross_entropy`, or `squared_error`: half the sum over the classes.
     label_smoothing: the share of the target that is spread over all classes (Szegedy et al. 2016, section 7).
     class_weights: `balanced` weighs every class alike, however many images it has: n / (classes · n of the class).
     clip: gradients longer than this, all of them taken together, are scaled to it; 0: none is.
@@ -49,8 +54,8 @@ class Settings:
     colour: brightness, contrast and saturation are changed by factors in 1 - colour … 1 + colour.
     patience: stop after so many epochs without a better one; 0: never.
     until: stop once the validation accuracy reaches this; 0: never.
-    precision: of convolutions and dense layers; `bfloat16` computes them in it by torch's autocast and keeps weights in
-        float32. `auto` takes it where the processor has instructions for it and a step is large, else float32.
+    precision: of convolutions and dense layers: `bfloat16` computes them in it by torch's autocast and keeps weights in
+        float32; `auto` takes it where the processor has instructions for it and a step is large, else float32.
     compiled: run the network through torch.compile, if a C++ compiler is found.
     seed: of weights, order and augmentation.
     """
@@ -143,6 +148,12 @@ def _one_cycle(done: float) -> float:
     else:
         start, end, part = 1.0, ONE_CYCLE_END, (done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def described() -> dict[str, str]:
+    """What each setting is, from the docstring of Settings: {name: text}."""
+    entries = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", Settings.__doc__ or "", flags=re.DOTALL | re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {

@@ -1,0 +1,1 @@
+"""What a training did, and what a trained network sees: tables, curves, pages."""

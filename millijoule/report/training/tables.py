@@ -1,0 +1,83 @@
+"""Tables about training for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from millijoule.report import format as fmt
+from millijoule.report.layout import Column, make_table
+from millijoule.train.evaluation import Answer, Evaluation
+from millijoule.train.run_folder import Epoch
+
+CLASS_COLUMNS = (Column("class", text=True), Column("images"), Column("right"), Column("most taken for", text=True))
+
+
+def training(
+    name: str, data: str, epochs: Sequence[Epoch], evaluated: Evaluation, folder: Path, notes: Sequence[str]
+) -> list[RenderableType]:
+    """The result of `train`."""
+    best = max(epochs, key=lambda each: (each.accuracy, -each.validation_loss, each.epoch))
+    seconds, cpu_seconds = (sum(getattr(each, name) for each in epochs) for name in ("seconds", "cpu_seconds"))
+    rows = [
+        ("test accuracy", fmt.percent(evaluated.accuracy)),
+        *([("among the five best", fmt.percent(evaluated.top5))] if evaluated.top5 is not None else []),
+        (f"validation accuracy, epoch {best.epoch} of {epochs[-1].epoch}", fmt.percent(best.accuracy)),
+        ("images trained on", f"{epochs[-1].images:,}"),
+        ("time", duration(seconds)),
+        ("time of all cores together", duration(cpu_seconds)),
+        ("images per second", f"{epochs[-1].images / max(seconds, 1e-9):,.0f}"),
+    ]
+    return [
+        Text(f"{name} trained on {data}", style="bold"),
+        make_table((Column("", text=True), Column("")), rows),
+        *(Text(f"Note: {note}") for note in notes),
+        Text(f"Run: {folder}", overflow="fold"),
+    ]
+
+
+def evaluation(evaluated: Evaluation) -> list[RenderableType]:
+    """The result of `evaluate`."""
+    count = len(evaluated.labels)
+    top5 = f", {fmt.percent(evaluated.top5)} among the five best" if evaluated.top5 is not None else ""
+    total = ("all", f"{count:,}", fmt.percent(evaluated.accuracy), "")
+    return [
+        Text(f"{evaluated.model} on {evaluated.data}: {total[2]} of {count:,} images right{top5}"),
+        make_table(CLASS_COLUMNS, [*class_rows(evaluated), total], total=True),
+    ]
+
+
+def class_rows(evaluated: Evaluation) -> list[tuple[str, str, str, str]]:
+    """Of each class: name, images, share that was recognised, and what most of the others were taken for."""
+    rows = []
+    for label, (name, recall) in enumerate(zip(evaluated.classes, evaluated.recalls, strict=False)):
+        counts = evaluated.confusion[label].copy()
+        total, counts[label] = counts.sum(), 0
+        other = int(counts.argmax())
+        mistaken = f"{evaluated.classes[other]} ({counts[other]:,})" if counts[other] else ""
+        rows.append((name, f"{total:,}", fmt.percent(recall), mistaken))
+    return rows
+
+
+def answers(found: Sequence[Answer]) -> list[RenderableType]:
+    """The result of `predict`: each file's best class, and the next ones."""
+
+    def shown(classes: Sequence[tuple[str, float]]) -> str:
+        return ", ".join(f"{name} {fmt.percent(score, 1)}" for name, score in classes)
+
+    columns = (Column("file", text=True), Column("class", text=True), Column("score"), Column("then", True, rank=1))
+    rows = [
+        (each.file, each.classes[0][0], fmt.percent(each.classes[0][1], 1), shown(each.classes[1:3])) for each in found
+    ]
+    return [make_table(columns, rows)]
+
+
+def duration(seconds: float) -> str:
+    """5025 → 1 h 23 min; 83.4 → 1 min 23 s; 8.31 → 8.3 s."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

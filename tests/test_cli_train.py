@@ -1,0 +1,103 @@
+"""`train`, `evaluate`, `predict` and `deploy` of what was trained, as a user types them."""
+
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from millijoule.cli import main
+from millijoule.train.loop.settings import Settings, described
+from tests.test_cli import assert_one_line_error, run
+from tests.train.cases import stripes
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with data.npz: stripes of 32x32 pixels."""
+    monkeypatch.chdir(tmp_path)
+    data = stripes(60, side=32)
+    np.savez("data.npz", x_train=data.x_train, y_train=data.y_train, x_test=data.x_test, y_test=data.y_test)
+    return tmp_path
+
+
+TRAIN = ("train", "lenet5", "--data", "data.npz", "--epochs", 4, "--batch-size", 8)
+
+
+def test_a_network_is_trained_evaluated_asked_and_deployed(here, capsys):
+    code, out, _ = run(capsys, *TRAIN, "--out", "run", "--flip", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert (result["epochs"], result["images_trained_on"], result["folder"]) == (4, 4 * 54, "run")
+    assert result["accuracy"] > 0.9
+    names = {path.name for path in (here / "run").iterdir()}
+    assert names == {"config.json", "metrics.jsonl", "checkpoint.npz", "report.html"}
+    config = json.loads((here / "run" / "config.json").read_text())
+    assert config["settings"]["flip"] is True
+    assert config["settings"]["epochs"] == 4
+
+    code, out, _ = run(capsys, "evaluate", "run", "--data", "data.npz", "--json")
+    assert json.loads(out)["accuracy"] == result["accuracy"]
+    code, out, _ = run(capsys, "evaluate", "run", "--data", "data.npz")
+    assert "of 15 images right" in out
+
+    Image.fromarray(stripes(60, side=32).x_test[0, :, :, 0]).save("image.png")
+    code, out, _ = run(capsys, "predict", "run", "image.png", "--json")
+    assert json.loads(out)[0]["classes"][0][0] == "0"
+
+    code, out, _ = run(capsys, "deploy", "run", "--data", "data.npz", "--device", "host", "--json")
+    assert code == 0
+    assert json.loads(out)["accuracy"]["float"] == result["accuracy"]
+
+
+def test_the_same_command_again_and_resume_find_the_training_done(here, capsys):
+    first = run(capsys, *TRAIN, "--json")
+    assert run(capsys, *TRAIN, "--json") == first
+    assert run(capsys, "train", "--resume", "lenet5-run", "--json") == first
+
+
+def test_tables_name_accuracy_time_and_folder(here, capsys):
+    code, out, _ = run(capsys, *TRAIN, "--recipe", "airbench", "--learning-rate", 0.02)
+    assert code == 0
+    for text in ("lenet5 trained on data", "test accuracy", "images per second", "Run: lenet5-run"):
+        assert text in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "lenet5"], ["--data"]),
+        (["train", "--data", "data.npz"], ["network"]),
+        (["train", "lenet6", "--data", "data.npz"], ["lenet6", "lenet5"]),
+        (["train", "lenet5", "--data", "missing.npz"], ["missing.npz"]),
+        (["train", "lenet5", "--data", "data.npz", "--batch-size", "99"], ["batch_size is 99", "54 images"]),
+        (["train", "lenet5", "--data", "data.npz", "--momentum", "2"], ["momentum is 2"]),
+        (["train", "lenet5", "--data", "data.npz", "--out", "data.npz"], ["data.npz", "is a file"]),
+        (["train", "lenet5", "--data", "data.npz", "--out", "."], ["something else than a training"]),
+        (["train", "--resume", "nowhere"], ["nowhere", "config.json"]),
+        (["train", "--resume", "nowhere", "--epochs", "3"], ["--resume goes on as the training was begun"]),
+        (["evaluate", "lenet5-run"], ["lenet5-run"]),
+        (["predict", "missing.tflite", "image.png"], ["missing.tflite"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_line_and_leaves_nothing(here, capsys, arguments, words):
+    assert_one_line_error(run(capsys, *arguments), *words)
+    assert [path.name for path in here.iterdir()] == ["data.npz"]
+
+
+def test_another_training_in_the_folder_is_refused(here, capsys):
+    run(capsys, *TRAIN)
+    result = run(capsys, *TRAIN[:-1], 9)
+    assert_one_line_error(result, "lenet5-run", "another batch_size (8 there, 9 asked for)")
+
+
+def test_every_setting_is_an_option_with_its_own_words(capsys):
+    assert described().keys() == {field.name for field in fields(Settings)}
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for field in fields(Settings):
+        assert f"--{field.name.replace('_', '-')}" in text
+    assert "biases and norms do not decay" in text
