@@ -183,7 +183,7 @@ def test_a_device_that_does_not_exist_names_the_nearest(here, capsys):
 
 
 def test_a_folder_that_cannot_be_replaced_is_told_before_training(here, capsys, monkeypatch):
-    monkeypatch.setattr(import_module("millijoule.train.loop")._Trainer, "steps_of", None)
+    monkeypatch.setattr(import_module("millijoule.train.loop").Trainer, "steps_of", None)
     file = save("large.npz", images(size=(32, 32)), np.arange(30) % 3)
     Path("mine").write_text("mine")
     code = main(["deploy", "lenet5", "--data", file, "--device", "host", "--out", "mine"])

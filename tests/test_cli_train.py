@@ -46,6 +46,10 @@ def test_a_network_is_trained_evaluated_asked_and_deployed(here, capsys):
     code, out, _ = run(capsys, "predict", "run", "image.png", "--json")
     assert json.loads(out)[0]["classes"][0][0] == "0"
 
+    code, out, _ = run(capsys, "look", "run", "--data", "data.npz", "--image", "image.png", "--json")
+    assert sum(json.loads(out)["scores"].values()) == pytest.approx(1)
+    assert "What lenet5 sees" in (here / "look.html").read_text()
+
     code, out, _ = run(capsys, "deploy", "run", "--data", "data.npz", "--device", "host", "--json")
     assert code == 0
     assert json.loads(out)["accuracy"]["float"] == result["accuracy"]
@@ -78,6 +82,7 @@ def test_tables_name_accuracy_time_and_folder(here, capsys):
         (["train", "--resume", "nowhere"], ["nowhere", "config.json"]),
         (["train", "--resume", "nowhere", "--epochs", "3"], ["--resume goes on as the training was begun"]),
         (["evaluate", "lenet5-run"], ["lenet5-run"]),
+        (["look", "lenet5-run", "--data", "data.npz"], ["lenet5-run"]),
         (["predict", "missing.tflite", "image.png"], ["missing.tflite"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

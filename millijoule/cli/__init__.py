@@ -17,10 +17,10 @@ from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.plan import PLAN
 from millijoule.cli.reduce import REDUCE
 from millijoule.cli.survey import AUDIT, COMPARE, EXPLAIN
-from millijoule.cli.train import EVALUATE, PREDICT, TRAIN
+from millijoule.cli.train import EVALUATE, LOOK, PREDICT, TRAIN
 from millijoule.errors import MillijouleError
 
-COMMANDS = (DEPLOY, TRAIN, EVALUATE, PREDICT, COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, DEVICES, ZOO, DOCTOR)
+COMMANDS = (DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, DEVICES, ZOO, DOCTOR)
 
 EPILOG = "Data goes to stdout, messages to stderr. Exit code 0: done; 1: the model does not fit; 2: an error."
 

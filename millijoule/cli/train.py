@@ -1,4 +1,4 @@
-"""`train`, `evaluate`, `predict`: networks that learn, and what they have learnt."""
+"""`train`, `evaluate`, `predict`, `look`: networks that learn, and what they have learnt."""
 
 from __future__ import annotations
 
@@ -131,6 +131,12 @@ def _load_data(source: str, skip_bad: bool, seed: int) -> Dataset:
     return millijoule.load_data(source, skip_bad=skip_bad, seed=seed)
 
 
+def _data_of(options: argparse.Namespace, command: str) -> Dataset:
+    if options.data is None:
+        raise OptionError(f"{command} needs --data: labelled images, whose test images are counted")
+    return _load_data(options.data, options.skip_bad, 0)
+
+
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help=TRAINED)
     add_data(parser)
@@ -141,9 +147,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from millijoule.train import evaluate
 
     model = trained(options.model)
-    if options.data is None:
-        raise OptionError("evaluate needs --data: labelled images, whose test images are counted")
-    data = _load_data(options.data, options.skip_bad, 0)
+    data = _data_of(options, "evaluate")
     evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
     show(options, evaluation.to_json(), tables.evaluation(evaluation))
 
@@ -163,6 +167,41 @@ def _predict(options: argparse.Namespace) -> None:
     show(options, [asdict(each) for each in answers], tables.answers(answers))
 
 
+def _look_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help=TRAINED)
+    add_data(parser)
+    parser.add_argument(
+        "--image", default="0", metavar="IMAGE", help="what is shown to it: the number of a test image, or a file"
+    )
+    parser.add_argument("--out", type=Path, default=Path("look.html"), metavar="FILE", help="default: look.html")
+
+
+def _look(options: argparse.Namespace) -> None:
+    from rich.text import Text
+
+    from millijoule.report.training import tables
+    from millijoule.report.training.look_page import write_look_page
+    from millijoule.train import evaluate
+    from millijoule.train.images import read_image
+    from millijoule.train.look import look
+
+    model, data = trained(options.model), _data_of(options, "look")
+    name, label = options.image, None
+    if options.image.isdecimal():
+        number = int(options.image)
+        if number >= len(data.x_test):
+            raise OptionError(f"--image is {number}; '{data.name}' has test images 0 to {len(data.x_test) - 1}")
+        image, name, label = data.x_test[number], f"test image {number}", int(data.y_test[number])
+    else:
+        image = read_image(Path(options.image), None)
+    evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
+    seen = look(model, image, name, label, evaluation, data.x_test)
+    write_look_page(seen, options.out)
+    scores = {each: float(score) for each, score in zip(evaluation.classes, seen.scores, strict=False)}
+    result = {"file": str(options.out), "image": name, "scores": scores, **evaluation.to_json()}
+    show(options, result, [*tables.evaluation(evaluation), Text(f"Page: {options.out}")])
+
+
 def trained(name: str) -> Model:
     """The model of a training's folder, or of a file."""
     from millijoule.train import is_run, load_run
@@ -173,3 +212,4 @@ def trained(name: str) -> Model:
 TRAIN = Command("train", "train a network of the zoo on labelled images", _train, _train_options)
 EVALUATE = Command("evaluate", "count how many test images a model gets right", _evaluate, _evaluate_options)
 PREDICT = Command("predict", "what a model takes images for", _predict, _predict_options)
+LOOK = Command("look", "a page of what a model sees: filters, maps, confusion, mistakes", _look, _look_options)
