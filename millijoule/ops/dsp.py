@@ -190,7 +190,9 @@ def conv2d(
         "weight": np.stack([part.reshape(-1, 2, quads, 4).swapaxes(1, 2) for part in words]),
         "table": np.stack([filled(part, 2) for part in np.split(table, op.groups)]),
     }
-    return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=36 * quads),)
+    in_place = op.groups == 1 and pair(op.dilation)[1] == 1 and not np.any(op.window(x).padding)
+    patch = 0 if in_place else weight.shape[1]
+    return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=32 * quads + patch),)
 
 
 def _depthwise(

@@ -86,7 +86,7 @@ MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *
 }
 
 /* weight: (groups, output channels of a group / 2, quads, 2) words. table: (groups, output channels, filled up to two).
- * scratch: 32 bytes for each quad, then 4 for each quad. */
+ * scratch: 32 bytes for each quad, then a window of a group, unless every window lies whole inside its rows. */
 MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *const *rows, const int8_t *weight,
                                  const int32_t *table, int8_t *scratch, int8_t *output)
 {
