@@ -12,7 +12,7 @@ from millijoule.fixedpoint import INT32_MAX, INT32_MIN
 from millijoule.graph import Node
 from millijoule.model import Model
 from millijoule.passes.integer.bounds import Bounds
-from millijoule.passes.integer.twins import BY_CHANNEL, is_depthwise
+from millijoule.passes.integer.twins import is_by_channel, is_depthwise
 
 Masks = dict[str, np.ndarray]
 """Value → bool (channels,)."""
@@ -52,7 +52,7 @@ def _spread(model: Model, bounds: dict[str, Bounds], twins: dict[str, np.ndarray
             needed[source] |= by_feature_to_channel(
                 sources(model, node, bounds[source], twins[source], output).needed, x[0]
             )
-        elif isinstance(op, BY_CHANNEL) or (isinstance(op, ops.Conv2d) and is_depthwise(op, x[0][-1])):
+        elif is_by_channel(op) or (isinstance(op, ops.Conv2d) and is_depthwise(op, x[0][-1])):
             together = np.logical_or.reduce([output, *(needed[name] for name in node.inputs)])
             for name in (node.name, *node.inputs):
                 needed[name] |= together

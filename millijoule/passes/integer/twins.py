@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from millijoule import ops
-from millijoule.graph import Node
+from millijoule.graph import Node, Operator
 from millijoule.model import Model
 from millijoule.ops.activation import Unary
 
@@ -25,6 +25,11 @@ BY_CHANNEL = (
     ops.Resize2d,
 )
 """Operators that compute channel c of the output from channel c of the inputs, each channel in the same way."""
+
+
+def is_by_channel(op: Operator) -> bool:
+    """Whether an operator is one of BY_CHANNEL; Pad is if it adds no channels."""
+    return isinstance(op, BY_CHANNEL) and not (isinstance(op, ops.Pad) and any(op.channels))
 
 
 def is_depthwise(op: ops.Conv2d, channels: int) -> bool:
@@ -55,7 +60,7 @@ def _keys(model: Model, node: Node, x: list[np.ndarray]) -> list[Any]:
     channels = model.graph.shapes[node.name][-1]
     if isinstance(node.op, ops.Dense | ops.Conv2d):
         return _keys_of_sums(model, node, node.op, x[0])
-    if isinstance(node.op, BY_CHANNEL):
+    if is_by_channel(node.op):
         return [tuple(each[c] for each in x) for c in range(channels)]
     if isinstance(node.op, ops.Concat):
         # Twins within one input; the same value given twice would make more.

@@ -263,6 +263,23 @@ def test_pads_go_into_the_convolutions_that_read_them():
     assert reduce(model).nodes.keys() == {"pad"}
 
 
+def test_channels_of_padded_shortcuts_stay():
+    """A shortcut that adds channels of zeros, as in ResNets for CIFAR-10, moves the channels that it passes on."""
+    build = Builder("option_a", (6, 5, 2))
+    x = build("x", Conv2d(channels=4, kernel=1, activation="relu"))
+    wider = build("wider", Pad(channels=(2, 2)), x)
+    y = build("y", Conv2d(channels=8, kernel=3, padding="same"), x)
+    build("sum", Add(), y, wider)
+    build("out", Dense(features=3))
+    model = random_int8(build.graph())
+    weights = {name: array.copy() for name, array in model.weights.items()}
+    weights["x.weight"][2], weights["x.weight"][3] = weights["x.weight"][1], 0
+    weights["x.bias"][2], weights["x.bias"][3] = weights["x.bias"][1], -(2**24)
+    quantization = model.quantization | {"wider": model.quantization["x"]}
+    model = Model(model.graph, weights, quantization)
+    assert_equal_outputs(model, reduce(model).model)
+
+
 def test_a_pad_that_a_pool_reads_stays():
     model = padded_chain(also_read=True)
     assert fold_pads(model) is model
