@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MARKERS = ("report.json", "model.c", "weights.h")
 """Files by which a folder is known as an earlier deployment."""
+REFERENCE_BATCH = 64
 RANDOM_INPUTS = 16
 
 
@@ -71,7 +72,7 @@ def deploy(
 
         model = quantize(float_model, data.x_train)
     inputs, labels, notes = _inputs(model, data, samples)
-    references = model.run(inputs)[model.graph.outputs[0]].reshape(len(inputs), -1)
+    references = _references(model, inputs)
     if not keep_dead_channels:
         reduction = reduce(model)
         model = reduction.model
@@ -109,6 +110,13 @@ def deploy(
         )
         write_reports(deployment, work)
     return deployment
+
+
+def _references(model: Model, inputs: np.ndarray) -> np.ndarray:
+    """int8 (n, outputs): what the integer reference answers, in batches, as it keeps every value of a batch."""
+    output = model.graph.outputs[0]
+    batches = [inputs[start : start + REFERENCE_BATCH] for start in range(0, len(inputs), REFERENCE_BATCH)]
+    return np.concatenate([model.run(batch)[output].reshape(len(batch), -1) for batch in batches])
 
 
 def _run_on_host(work: Path, model: Model, inputs: np.ndarray, output_bytes: int) -> np.ndarray:
