@@ -127,7 +127,9 @@ def _load_external(model: ModelProto, path: Path, fail: Fail) -> None:
     try:
         load_external_data_for_model(model, str(path.parent))
     except (ValidationError, ValueError, OSError, KeyError) as error:
-        fail(f"its external data cannot be read: {_one_line(error)}; put the file that holds them beside it")
+        fail(
+            f"its external data cannot be read: {_one_line(error).rstrip('.')}; put the file that holds them beside it"
+        )
 
 
 def to_array(tensor: TensorProto, fail: Fail) -> np.ndarray:

@@ -39,15 +39,20 @@ def _spread(sizes: Any, rank: int, default: int = 0) -> list[int]:
     return [int(size) for size in (sizes * rank if len(sizes) == 1 else sizes)]
 
 
+def _kernel(network: TorchNetwork, x: Any, weight: Any) -> tuple[Value, np.ndarray, int]:
+    """(the input of a convolution, its weight, along how many axes the kernel moves)."""
+    value, array = network.value(x), network.array(weight)
+    rank = array.ndim - 2
+    if rank not in (1, 2) or len(value.shape) != array.ndim:
+        network.unknown(f"it has {rank} dimensions; 1 and 2 are known")
+    return value, array, rank
+
+
 def _conv(
     network: TorchNetwork, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Value:
     """1-D and 2-D: stride, padding (also `same` and `valid`), dilation, groups."""
-    x = network.value(x)
-    array = network.array(weight)
-    rank = array.ndim - 2
-    if rank not in (1, 2) or len(x.shape) != array.ndim:
-        network.unknown(f"it has {rank} dimensions; 1 and 2 are known")
+    value, array, rank = _kernel(network, x, weight)
     dilation = _spread(dilation, rank, 1)
     if padding == "valid":
         padding = 0
@@ -58,7 +63,7 @@ def _conv(
         sides = [(size, size) for size in _spread(padding, rank)]
     made = network.build.conv(
         network.name,
-        x,
+        value,
         array,
         network.optional(bias),
         stride=_spread(stride, rank, 1),
@@ -81,14 +86,10 @@ def _conv_transpose(
     dilation: Any,
 ) -> Value:
     """1-D and 2-D: stride, padding, output padding, dilation, groups."""
-    x = network.value(x)
-    array = network.array(weight)
-    rank = array.ndim - 2
-    if rank not in (1, 2) or len(x.shape) != array.ndim:
-        network.unknown(f"it has {rank} dimensions; 1 and 2 are known")
+    value, array, rank = _kernel(network, x, weight)
     made = network.build.conv_transpose(
         network.name,
-        x,
+        value,
         array,
         network.optional(bias),
         stride=_spread(stride, rank, 1),
