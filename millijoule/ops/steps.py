@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from millijoule.fixedpoint import multiply_by_quantized_multiplier
+from millijoule.fixedpoint import multiply_by_quantized_multiplier, wrap32
 from millijoule.ops.base import Pair
 
 FRACTION_BITS = 12
@@ -97,3 +97,53 @@ def dsp_lines(found: Steps, multipliers: tuple[np.ndarray, np.ndarray], zero_poi
             lines[open[right]] = np.stack([least, slope, np.full_like(least, offset)], axis=1)[right]
             open = open[~right]
     return None if open.size else lines.astype(np.int32)
+
+
+LARGEST_REACH = 2**20
+"""Between how many accumulators the results of a line of kernels/armv6m may lie."""
+
+
+def armv6m_lines(found: Steps, multipliers: tuple[np.ndarray, np.ndarray]) -> np.ndarray | None:
+    """(channels, 5) int32 of each channel's struct mj_armv6m_line, for sums that are the accumulator.
+
+    Proven by the steps, as in `dsp_lines`. None if for some channel there is no such line, or its results change over
+    more accumulators than products of 32 bits allow.
+    """
+    multiplier, shift = multipliers
+    if np.any(found.high - found.low >= 2**31 - 1):
+        return None
+    exact = np.rint(multiplier * np.exp2(9.0 + shift)).astype(np.int64)
+    first = found.first if found.results.size else found.low[:, None]
+    start = np.where(found.constant, -found.low, -first[:, 0])
+    end = np.where(found.constant, found.high - found.low + 1, first[:, -1] + start)
+    zeros = np.zeros_like(start)
+    lines = np.stack([start, end, zeros, zeros, found.bottom << 24], axis=1)
+    open = np.flatnonzero(~found.constant)
+    if np.any(end[open] > LARGEST_REACH):
+        return None
+    for change in (0, 1, -1, 2, -2):
+        if not open.size:
+            break
+        line = exact[open] + change
+        slope, fraction = line >> 16, line & 0xFFFF
+
+        def rise(x: np.ndarray, slope: np.ndarray = slope, fraction: np.ndarray = fraction) -> np.ndarray:
+            return x * slope[:, None] + (x // 16 * fraction[:, None] >> 12)
+
+        # Where `end` is inside the bounds, the line must be at the highest result there, and not above it.
+        x, last = found.first[open] + start[open, None], end[open, None]
+        reached = found.first[open] <= found.high[open, None]
+        result = found.results << 24
+        least = np.where(reached, result - rise(x), -(2**62)).max(axis=1)
+        most = np.where(x > 0, result - rise(x - 1), 2**62).min(axis=1) - 1
+        most = np.minimum(
+            most, np.where(reached[:, -1:], ((found.results[-1] + 1) << 24) - rise(last), 2**62)[:, 0] - 1
+        )
+        # Below the first step the result is one less than at it.
+        most = np.minimum(most, np.where(found.first[open, 0] > found.low[open], (result[0] + 2**24) - 1, 2**62))
+        right = (least <= most) & (line > 0) & (line < 2**48)
+        offset = least + (np.minimum(most, least + 2**24) - least) // 2
+        # Added to what wraps at 32 bits.
+        lines[open[right]] = np.stack([start[open], end[open], slope, fraction, offset], axis=1)[right]
+        open = open[~right]
+    return None if open.size else wrap32(lines).astype(np.int32)

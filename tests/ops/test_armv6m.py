@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from millijoule.ops import armv6m
+from millijoule.model import OperatorQuantization, Quantization
+from millijoule.ops import Dense, armv6m
 from millijoule.target import Target
-from tests.ops.cases import CASES
+from tests.ops.cases import CASES, A
 from tests.ops.test_dsp import calls
 
-PORTABLE = {"shift_left", "weight_zero_point", "depthwise", "wraps"}
+PORTABLE = {"shift_left", "weight_zero_point", "wraps", "depthwise_dilated"}
 """Parts of the names of cases for which a proof may fail, or that have no kernel there."""
 
 LAYERS = [name for name, case in CASES.items() if type(case.op).__name__ in ("Conv2d", "Dense")]
@@ -26,19 +27,36 @@ def test_what_is_not_proven_stays_portable(name):
     assert not chosen.function.startswith("mj_armv6m_")
 
 
-def test_weights_lie_by_fours_of_channels():
-    weight = np.array([[1, -128], [2, 127], [3, 0], [4, 5], [6, 7]], np.int8)
-    bias = np.array([10, 20, 30, 40, 50], np.int32)
-    multipliers = np.full(5, 2**30, np.int32), np.full(5, -3, np.int32)
-    words, table = armv6m.pack(weight, bias, -2, 5, multipliers)
-    assert words.dtype == np.uint8
-    assert words[0].tolist() == [[129, 130, 131, 132], [0, 255, 128, 133]]
-    assert words[1].tolist() == [[134, 0, 0, 0], [135, 0, 0, 0]]
-    assert table.shape == (8, 4)
-    assert table[0].tolist() == [10 + 2 * (1 - 128), 2**30, (5 << 3) + 4, 3]
-    assert table[5:].tolist() == [[0, 0, 0, 0]] * 3
+def test_weights_lie_by_eights_of_channels_then_by_four():
+    weight = np.arange(-60, -60 + 9 * 5, dtype=np.int8).reshape(9, 5)
+    packed = armv6m.pack(weight)
+    assert packed.dtype == np.uint8
+    assert len(packed) == 8 * (8 + 4)
+    eight, four = packed[:64].reshape(8, 8).astype(int) - 128, packed[64:].reshape(8, 4).astype(int) - 128
+    assert eight[:5].T.tolist() == weight[:8].tolist()
+    assert four[:5, 0].tolist() == weight[8].tolist()
+    assert not eight[5:].any()
 
 
-def test_a_window_too_large_is_refused():
-    wide = np.zeros((1, armv6m.LARGEST_COUNT + 1), np.int8)
-    assert armv6m.pack(wide, np.zeros(1, np.int32), 0, 0, (np.array([2**30]), np.array([-3]))) is None
+@pytest.mark.parametrize(("channels", "stored"), [(1, 4), (4, 4), (5, 8), (8, 8), (12, 12), (13, 16)])
+def test_channels_are_filled_up_as_little_as_possible(channels, stored):
+    assert len(armv6m.pack(np.ones((channels, 4), np.int8))) == 4 * stored
+
+
+@pytest.mark.parametrize(("activation", "numbers"), [((-128, 127), 5), ((-20, 127), 4)])
+def test_a_channel_has_a_line_or_two_roundings(activation, numbers):
+    """Results from -20 on lie at both sides of the zero point, 0."""
+    bounds = np.array([-40000]), np.array([40000])
+    zero_point = activation[0] if numbers == 5 else 0
+    found = armv6m.channel_table(np.array([7]), bounds, (np.array([2**30 + 1]), np.array([-7])), zero_point, activation)
+    table, by_line = found
+    assert by_line == (numbers == 5)
+    assert table.shape == (1, numbers)
+
+
+def test_a_window_too_large_stays_portable():
+    op = Dense(features=1)
+    wide = armv6m.LARGEST_COUNT + 1
+    quantization = OperatorQuantization((A,), {"weight": Quantization.of(0.001, 0)}, A)
+    weights = {"weight": np.zeros((1, wide), np.int8), "bias": np.zeros(1, np.int32)}
+    assert armv6m.dense(op, (wide,), weights, quantization) is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from millijoule.fixedpoint import multiply_by_quantized_multiplier
-from millijoule.ops.steps import ACCUMULATOR_SCALE, FRACTION_BITS, dsp_lines, steps
+from millijoule.ops.steps import ACCUMULATOR_SCALE, FRACTION_BITS, LARGEST_REACH, armv6m_lines, dsp_lines, steps
 
 CHANNELS = 40
 
@@ -65,10 +65,35 @@ def test_a_line_gives_what_two_roundings_give(seed, zero_point, activation):
     np.testing.assert_array_equal(by_line, results(accumulator, multipliers, zero_point, activation))
 
 
+@pytest.mark.parametrize(("zero_point", "activation"), [(-128, (-128, 127)), (-3, (-3, 127)), (17, (17, 60))])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_line_in_32_bits_gives_what_two_roundings_give(seed, zero_point, activation):
+    bounds, multipliers = random_channels(seed, (2, 11))
+    found = steps(*bounds, multipliers, zero_point, activation)
+    lines = armv6m_lines(found, multipliers)
+    assert lines is not None
+    start, end, slope, fraction, offset = (part[:, None].astype(np.int64) for part in lines.T)
+    accumulator = around_steps(found)
+    x = accumulator + start
+    inside = np.minimum(x, end)
+    assert np.all((inside // 16) * fraction < 2**32)
+    on_line = inside * slope + ((inside // 16) * fraction >> 12) + offset
+    assert np.all(np.abs(np.where(x < 0, 0, on_line)) < 2**31)
+    found_results = np.where(x < 0, (offset >> 24) - 1, on_line >> 24)
+    np.testing.assert_array_equal(found_results, results(accumulator, multipliers, zero_point, activation))
+
+
+def test_no_line_in_32_bits_where_results_change_over_too_many_accumulators():
+    multipliers = np.array([2**30]), np.array([-13])
+    found = steps(np.array([0]), np.array([2 * LARGEST_REACH]), multipliers, -128, (-128, 127))
+    assert armv6m_lines(found, multipliers) is None
+
+
 def test_no_line_where_ties_are_rounded_both_ways():
     multipliers = np.array([1518500250]), np.array([-7])
     found = steps(np.array([-40000]), np.array([40000]), multipliers, 0, (-128, 127))
     assert dsp_lines(found, multipliers, 0) is None
+    assert armv6m_lines(found, multipliers) is None
 
 
 def test_no_line_where_the_multiplier_leaves_int32():
