@@ -13,15 +13,16 @@ import numpy as np
 
 from millijoule.cost import cost
 from millijoule.cost.device import Device, load_device, target_of
-from millijoule.emit import emit, identifier, layer_symbols
+from millijoule.emit import emit, identifier, layer_symbols, rows_pushed
 from millijoule.errors import DataError, DoesNotFit, OptionError
 from millijoule.model import Model
 from millijoule.ops.opaque import check_known
 from millijoule.passes.integer import reduce
 from millijoule.plan import Plan, plan
+from millijoule.plan.streaming import StreamPlan, frontier, stream_plan, verify_stream
 from millijoule.plan.verify import verify
 from millijoule.report.deployment import Deployment, write_reports
-from millijoule.run.fit import check_before_compiling, explained
+from millijoule.run.fit import check_before_compiling, explained, fits_ram
 
 if TYPE_CHECKING:
     from millijoule.run.measurement import Build, Measurement
@@ -31,6 +32,7 @@ MARKERS = ("report.json", "model.c", "weights.h")
 """Files by which a folder is known as an earlier deployment."""
 REFERENCE_BATCH = 64
 RANDOM_INPUTS = 16
+OPTIMIZE = ("speed", "ram")
 
 
 def deploy(
@@ -39,8 +41,10 @@ def deploy(
     *,
     data: Dataset | None = None,
     folder: Path | str | None = None,
+    optimize: str = "speed",
+    input: str = "overwrite",
     compiler: str = "zig",
-    optimize: str = "-O2",
+    level: str = "-O2",
     emulator: str = "unicorn",
     samples: int | None = None,
     keep_dead_channels: bool = False,
@@ -51,7 +55,10 @@ def deploy(
     model: int8, or float together with `data`, on whose training images it is quantized.
     data: its test images are run through the firmware (the first `samples` of them); without data, random inputs are.
     folder: made whole or not at all; an earlier deployment in it is replaced. Default: <model>-<device>-firmware.
-    compiler: `zig` (clang from PyPI's ziglang) or `gcc` (arm-none-eabi-gcc). optimize: `-O2`, `-Os`, …
+    optimize: `speed`, the fewest instructions that fit the device's RAM: layer by layer, or, where that does not fit,
+    with as few layers streamed row by row as do; `ram`, the least RAM. input: whether an inference may `overwrite` the
+    input, has to `keep` it, or gets it row by row (`push`): then there is no memory for a whole input.
+    compiler: `zig` (clang from PyPI's ziglang) or `gcc` (arm-none-eabi-gcc). level: `-O2`, `-Os`, …
     emulator: `unicorn` or `qemu`; `none` builds only. For the device `host`, the same C runs on this computer.
     keep_dead_channels: leave in the channels that are proven not to matter (`millijoule.reduce`). Without it they are
     removed; the reference is the model with all of them.
@@ -77,8 +84,7 @@ def deploy(
         reduction = reduce(model)
         model = reduction.model
         notes += reduction.notes
-    planned = plan(model, target=target_of(device))
-    verify(model, planned)
+    planned = plan_for(model, device, optimize, input)
     if device.kind != "host":
         check_before_compiling(model, planned, device)
 
@@ -91,7 +97,7 @@ def deploy(
             outputs = _run_on_host(work, model, inputs, references.shape[1])
         else:
             build, measurement = _run_firmware(
-                work, model, planned, device, compiler, optimize, emulator, inputs, references.shape[1], progress
+                work, model, planned, device, compiler, level, emulator, inputs, references.shape[1], progress
             )
             build = replace(build, elf=str(target / Path(build.elf).name))
             outputs = measurement.outputs if measurement else None
@@ -119,6 +125,34 @@ def _references(model: Model, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate([model.run(batch)[output].reshape(len(batch), -1) for batch in batches])
 
 
+def plan_for(model: Model, device: Device, optimize: str = "speed", input: str = "overwrite") -> Plan | StreamPlan:
+    """The plan of an int8 model for a device, verified; if none fits its RAM, the one that needs least.
+
+    Parameters as of `deploy`. Raises OptionError for another `optimize` or `input`.
+    """
+    if optimize not in OPTIMIZE:
+        raise OptionError(f"optimize is '{optimize}'; it must be one of {', '.join(OPTIMIZE)}")
+    target = target_of(device)
+    chosen: Plan | StreamPlan
+    if optimize == "ram":
+        chosen = stream_plan(model, input, target=target, grain="row")
+    elif input == "overwrite" and fits_ram(stored := plan(model, target=target), device):
+        verify(model, stored)
+        return stored
+    else:
+        plans = [each for each in frontier(model, input, target=target) if "pixel" not in each.grains]
+        chosen = next((each for each in reversed(plans) if fits_ram(each, device)), plans[0])
+        if input == "overwrite":
+            layers = sum(map(len, chosen.segments))
+            note = (
+                f"layer by layer the arena takes {stored.arena_bytes:,} bytes, which do not fit: "
+                f"{chosen.streamed_steps} of {layers} layers are executed row by row, in {chosen.arena_bytes:,} bytes"
+            )
+            chosen = replace(chosen, notes=(note,))
+    verify_stream(model, chosen)
+    return chosen
+
+
 def _run_on_host(work: Path, model: Model, inputs: np.ndarray, output_bytes: int) -> np.ndarray:
     from millijoule.run.host import HostLibrary, build_host
 
@@ -129,10 +163,10 @@ def _run_on_host(work: Path, model: Model, inputs: np.ndarray, output_bytes: int
 def _run_firmware(
     work: Path,
     model: Model,
-    planned: Plan,
+    planned: Plan | StreamPlan,
     device: Device,
     compiler: str,
-    optimize: str,
+    level: str,
     emulator: str,
     inputs: np.ndarray,
     output_bytes: int,
@@ -143,14 +177,15 @@ def _run_firmware(
     from millijoule.run.toolchain import build
 
     try:
-        firmware = build(work, device, compiler, optimize)
+        firmware = build(work, device, compiler, level)
     except DoesNotFit as error:
         raise explained(error, model, planned, device) from None
     if emulator == "none":
         return firmware, None
     run = {"unicorn": emulate, "qemu": emulate_qemu}[emulator]
     name = identifier(model.graph.name)
-    measurement = run(firmware, device, name, inputs, layer_symbols(model), output_bytes, progress)
+    symbols, rows = layer_symbols(model), rows_pushed(model, planned)
+    measurement = run(firmware, device, name, inputs, symbols, output_bytes, progress, rows)
     return firmware, measurement
 
 

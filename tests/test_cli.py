@@ -166,7 +166,9 @@ def test_plan_streams(capsys, model_file):
         assert code == 0
         results[contract] = json.loads(out)
         assert results[contract]["floor_bytes"] <= results[contract]["arena_bytes"]
-    assert results["push"]["arena_bytes"] < results["overwrite"]["arena_bytes"] < results["keep"]["arena_bytes"]
+    # Pushed rows also cost what is remembered between two of them.
+    arenas = {contract: result["arena_bytes"] for contract, result in results.items()}
+    assert arenas["keep"] > max(arenas["push"], arenas["overwrite"])
     code, out, _ = run(capsys, "plan", model_file, "--optimize", "ram", "--input", "push")
     assert "the input arrives row by row" in out
     code, out, _ = run(capsys, "plan", model_file, "--frontier")

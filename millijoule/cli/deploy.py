@@ -31,6 +31,20 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FOLDER", help="where to write (default: <model>-<device>-firmware)"
     )
     parser.add_argument(
+        "--optimize",
+        choices=("speed", "ram"),
+        default="speed",
+        help="speed: the fewest instructions that fit the device's RAM (default); ram: the least RAM, layers executed "
+        "row by row",
+    )
+    parser.add_argument(
+        "--input",
+        choices=("overwrite", "keep", "push"),
+        default="overwrite",
+        help="how the firmware is given its input: overwrite, an inference overwrites it (default); keep; or push, row "
+        "by row as from a camera, so that no frame is stored",
+    )
+    parser.add_argument(
         "--compiler", choices=("zig", "gcc"), default="zig", help="zig: clang from pip; gcc: arm-none-eabi"
     )
     parser.add_argument(
@@ -112,7 +126,9 @@ def _run(options: argparse.Namespace) -> None:
             data=data,
             folder=options.out,
             compiler=options.compiler,
-            optimize=f"-O{options.level}",
+            optimize=options.optimize,
+            input=options.input,
+            level=f"-O{options.level}",
             emulator=options.emulator,
             samples=options.samples,
             keep_dead_channels=options.keep_dead_channels,

@@ -22,8 +22,9 @@ from millijoule.emit.text import comment_safe, identifier
 from millijoule.model import Model
 from millijoule.plan.plan import Plan
 from millijoule.plan.streaming import StreamPlan
+from millijoule.plan.streaming.rows import rows
 
-__all__ = ["emit", "identifier", "layer_symbols"]
+__all__ = ["emit", "identifier", "layer_symbols", "rows_pushed"]
 
 KERNELS = files("millijoule") / "kernels"
 
@@ -48,6 +49,15 @@ def emit(model: Model, plan: Plan | StreamPlan, device: Device, folder: Path) ->
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return tuple(folder / name for name in texts)
+
+
+def rows_pushed(model: Model, plan: Plan | StreamPlan) -> int:
+    """How many rows `<name>_push_row` takes for an inference; 0 where the input is given as a whole."""
+    return (
+        rows(model.graph).count[model.graph.inputs[0].name]
+        if isinstance(plan, StreamPlan) and plan.input == "push"
+        else 0
+    )
 
 
 def _project(model: Model, plan: Plan | StreamPlan) -> Project:

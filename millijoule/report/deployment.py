@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from millijoule.cost import Cost
 from millijoule.cost.device import Device
 from millijoule.model import Model
 from millijoule.plan import Plan
+from millijoule.plan.streaming import StreamPlan
 from millijoule.report.files import write_text
 from millijoule.run.measurement import Build, Measurement
 
@@ -27,7 +29,7 @@ class Deployment:
     """
 
     model: Model
-    plan: Plan
+    plan: Plan | StreamPlan
     cost: Cost
     device: Device
     build: Build | None
@@ -56,6 +58,14 @@ class Deployment:
             return None
         return round(sum(self.measurement.instructions) / len(self.measurement.instructions))
 
+    @cached_property
+    def live_bytes(self) -> dict[str, int]:
+        """Node → bytes that are live in the arena while it is executed, at most; a reshape of a plan that streams has
+        no entry."""
+        if isinstance(self.plan, StreamPlan):
+            return self.plan.live_bytes
+        return dict(zip(self.plan.steps, self.plan.live_bytes, strict=True))
+
     def layers(self) -> tuple[dict[str, Any], ...]:
         """One dict for each node, in execution order; the keys are a stable interface.
 
@@ -71,16 +81,17 @@ class Deployment:
                 "params": layer.params,
                 "macs": layer.macs,
                 "size_bytes": layer.size_bytes,
-                "ram_bytes": live_bytes,
+                "ram_bytes": self.live_bytes.get(layer.name, 0),
                 "instructions": None if measured is None else measured.get(layer.name, 0),
             }
-            for layer, live_bytes in zip(self.cost.layers, self.plan.live_bytes[1:], strict=True)
+            for layer in self.cost.layers
         )
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain values; the keys are a stable interface. What was not measured is None.
 
-        arena_planned_bytes is predicted, arena_bytes was seen. instructions: mean of one inference. ram_bytes: all
+        arena_planned_bytes is predicted, arena_bytes was seen. streamed_steps: layers that are executed row by row.
+        instructions: mean of one inference. ram_bytes: all
         static data, the arena included, the stack not. accesses: of the first sample, by memory.
         """
         build, measurement = self.build, self.measurement
@@ -94,6 +105,7 @@ class Deployment:
             "ram_bytes": build.ram_bytes if build else None,
             "arena_bytes": measurement.arena_bytes if measurement else None,
             "arena_planned_bytes": self.plan.arena_bytes,
+            "streamed_steps": self.plan.streamed_steps if isinstance(self.plan, StreamPlan) else 0,
             "stack_bytes": measurement.stack_bytes if measurement else None,
             "instructions": self.mean_instructions,
             "instructions_min": min(measurement.instructions, default=None) if measurement else None,

@@ -10,6 +10,7 @@ from string import Template
 
 import millijoule
 from millijoule.cost.device import Device, Region
+from millijoule.plan.streaming import StreamPlan, stream_picture
 from millijoule.report import format as fmt
 from millijoule.report.deployment import Deployment
 from millijoule.report.files import read_part, write_text
@@ -52,7 +53,7 @@ def page(deployment: Deployment) -> str:
         cards="\n".join(_cards(deployment)),
         memory_text=_memory_text(deployment),
         memory_keys=_memory_keys(deployment),
-        memory_map=memory_map(plan, graph),
+        memory_map=_memory_map(deployment),
         bars_text="The longest bar of a column is its largest layer. Beside each bar: the number, and its share.",
         origin_keys=_origin_keys(deployment),
         layer_bars=_layer_bars(deployment),
@@ -162,8 +163,19 @@ def _spread(instructions: Sequence[int]) -> str:
     return f"the same in {samples}" if low == high else f"{fmt.count(low)} to {fmt.count(high)} in {samples}"
 
 
+def _memory_map(deployment: Deployment) -> str:
+    if isinstance(deployment.plan, StreamPlan):
+        return f"<pre>{escape(stream_picture(deployment.plan, 110))}</pre>"
+    return memory_map(deployment.plan, deployment.model.graph)
+
+
 def _memory_text(deployment: Deployment) -> str:
     plan = deployment.plan
+    if isinstance(plan, StreamPlan):
+        return escape(
+            "Planned. Time, in rows computed and copied, goes from left to right; each letter is the buffer that holds "
+            "most of its addresses then."
+        )
     most = max(plan.live_bytes)
     steps = [name for name, live in zip(plan.steps, plan.live_bytes, strict=True) if live == most]
     others = {1: "", 2: " and one other step"}.get(len(steps), f" and {len(steps) - 1} other steps")
@@ -178,6 +190,8 @@ def _keys(entries: dict[str, str]) -> str:
 
 
 def _memory_keys(deployment: Deployment) -> str:
+    if isinstance(deployment.plan, StreamPlan):
+        return ""
     used = {kind_of(buffer, deployment.model.graph) for buffer in deployment.plan.buffers}
     return _keys({kind: text for kind, text in KINDS.items() if kind in used} | {"peak": "steps in which most is live"})
 
@@ -225,7 +239,7 @@ def _table(head: str, rows: Sequence[str], foot: str = "") -> str:
 
 
 def _layer_table(deployment: Deployment) -> str:
-    measurement, cost, plan = deployment.measurement, deployment.cost, deployment.plan
+    measurement, cost = deployment.measurement, deployment.cost
     total = measurement.instructions[0] if measurement else 0
     columns = ["layer", "operator", "output", "parameters", "MACs", "share", "weights,<br>bytes", "live RAM,<br>bytes"]
     groups = '<th colspan="3"></th><th colspan="4" class="group computed">counted</th>'
@@ -252,7 +266,7 @@ def _layer_table(deployment: Deployment) -> str:
                 fmt.ratio(layer["instructions"], layer["macs"]),
             ]
         rows.append(_row(cells, text=(1, 2), number=number))
-    peak = fmt.count(max(plan.live_bytes))
+    peak = fmt.count(max(deployment.live_bytes.values()))
     foot = [
         "total; peak RAM",
         "",

@@ -113,7 +113,7 @@ def _layers(deployed: Deployment) -> RenderableType:
         between = measurement.layer_instructions.get(RUN, 0)
         blank = ("", "", "", "", "", "")
         rows.append(("", "around the layers", *blank, fmt.count(between), fmt.share(between, total), ""))
-    peak = fmt.count(max(deployed.plan.live_bytes))
+    peak = fmt.count(max(deployed.live_bytes.values()))
     rows.append(
         (
             "",

@@ -13,9 +13,12 @@ from millijoule.model import Model
 from millijoule.plan import Plan
 from millijoule.plan.lifetimes import lifetimes
 from millijoule.plan.placement import greedy_orders, place_in_order, total_bytes
+from millijoule.plan.streaming import StreamPlan
 
 STACK_RESERVE_BYTES = 2048
 """RAM that must remain for the stack beside all static data."""
+STATIC_ALIGNMENT = 8
+"""Static data end at a multiple of it, for the stack begins there."""
 CODE_RESERVE_BYTES = 32 * 1024
 """Flash that a device must have beside the weights to be named as one that fits, while the code is not compiled."""
 NAMES_SHOWN = 3
@@ -45,7 +48,13 @@ def check_memories(device: Device, flash_bytes: int, ram_bytes: int, least: str 
         )
 
 
-def check_before_compiling(network: Model | Graph, plan: Plan, device: Device) -> None:
+def fits_ram(plan: Plan | StreamPlan, device: Device) -> bool:
+    """Whether the arena and the stack's reserve fit; a computer has memory enough."""
+    static_bytes = -(-plan.arena_bytes // STATIC_ALIGNMENT) * STATIC_ALIGNMENT
+    return device.ram is None or static_bytes + STACK_RESERVE_BYTES <= device.ram.bytes
+
+
+def check_before_compiling(network: Model | Graph, plan: Plan | StreamPlan, device: Device) -> None:
     """Raises DoesNotFit, explained, if int8 weights alone exceed the flash, or arena and stack the RAM.
 
     network: an int8 model, or the simplified graph of one.
@@ -58,13 +67,19 @@ def check_before_compiling(network: Model | Graph, plan: Plan, device: Device) -
         raise explained(whole, network, plan, device) from None
 
 
-def explained(error: DoesNotFit, network: Model | Graph, plan: Plan, device: Device) -> DoesNotFit:
+def explained(error: DoesNotFit, network: Model | Graph, plan: Plan | StreamPlan, device: Device) -> DoesNotFit:
     """The error with a line for what holds the memory and one for what would make the model fit."""
     flash, ram = memories(device)
     graph = network.graph if isinstance(network, Model) else network
     lines = [str(error)]
     ways = []
-    if error.ram_bytes > ram.bytes:
+    if error.ram_bytes > ram.bytes and isinstance(plan, StreamPlan):
+        layers = sum(map(len, plan.segments))
+        lines.append(
+            f"hint: the arena of {plan.arena_bytes:,} bytes is the least that is known: {plan.streamed_steps} of "
+            f"{layers} layers are executed row by row"
+        )
+    elif error.ram_bytes > ram.bytes and isinstance(plan, Plan):
         step = plan.live_bytes.index(max(plan.live_bytes))
         lines.append(f"hint: most RAM is live in layer '{plan.steps[step]}': {plan.live_bytes[step]:,} bytes")
         free = ram.bytes - (error.ram_bytes - plan.arena_bytes)

@@ -11,8 +11,8 @@ from tests.report.deployments import SAMPLES, deployment
 
 KEYS = [
     "model", "device", "accuracy", "bit_exact", "outputs_compared", "flash_bytes", "ram_bytes", "arena_bytes",
-    "arena_planned_bytes", "stack_bytes", "instructions", "instructions_min", "instructions_max", "macs", "params",
-    "emulator", "compiler", "layers", "accesses", "notes",
+    "arena_planned_bytes", "streamed_steps", "stack_bytes", "instructions", "instructions_min", "instructions_max",
+    "macs", "params", "emulator", "compiler", "layers", "accesses", "notes",
 ]  # fmt: skip
 LAYER_KEYS = ["name", "operator", "output_shape", "params", "macs", "size_bytes", "ram_bytes", "instructions"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from millijoule.plan.streaming.layout import Piece
@@ -58,7 +59,7 @@ class StreamPlan:
     lower_bound_bytes: the most bytes in use at one time: no placement of this order of execution needs less.
     floor_bytes: no order of execution, by rows or pixels and without computing anything twice, needs less.
     stored_bytes: the most that is live when the network is executed layer by layer.
-    targets: step → what its kernel is chosen for.
+    targets: step → what its kernel is chosen for. notes: what the reader must know of how the plan was chosen.
     """
 
     model: str
@@ -72,6 +73,7 @@ class StreamPlan:
     floor_bytes: int
     stored_bytes: int
     targets: Mapping[str, Target] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def places(self) -> dict[tuple[Kind, str], RowBuffer]:
@@ -97,6 +99,40 @@ class StreamPlan:
     def copied_bytes(self) -> int:
         """Bytes of fresh rows that are copied into rings, in one inference."""
         return sum(self.places["ring", action.name].row_bytes for action in self.actions if action.do == "rest")
+
+    @property
+    def is_optimal(self) -> bool:
+        """No smaller arena exists for this order of execution."""
+        return self.arena_bytes == self.lower_bound_bytes
+
+    @cached_property
+    def live_bytes(self) -> dict[str, int]:
+        """Step → the most addresses in use while it fires."""
+        times: dict[str, list[int]] = {}
+        for time, action in enumerate(self.actions):
+            if action.do == "fire":
+                times.setdefault(action.name, []).append(time)
+        changes = [0] * (len(self.actions) + 2)
+        for buffer in self.buffers:
+            for piece in buffer.pieces:
+                changes[piece.first] += piece.bytes
+                changes[piece.last + 1] -= piece.bytes
+        taken = list(accumulate(changes))
+        return {name: self._addresses_used(max(fired, key=taken.__getitem__)) for name, fired in times.items()}
+
+    def _addresses_used(self, time: int) -> int:
+        """Pieces that lie over each other, as where an output replaces an input, count once."""
+        ranges = sorted(
+            (buffer.offset + piece.offset, buffer.offset + piece.offset + piece.bytes)
+            for buffer in self.buffers
+            for piece in buffer.pieces
+            if piece.first <= time <= piece.last
+        )
+        used = end = 0
+        for start, stop in ranges:
+            used += max(stop - max(start, end), 0)
+            end = max(end, stop)
+        return used
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain values; the keys are a stable interface. The actions are counted, not listed."""
