@@ -1,15 +1,22 @@
 """Random int8 networks: the integer reference against the emitted C, byte by byte.
 
-    python benchmarks/fuzz.py [--graphs N] [--first SEED] [--emulator unicorn|qemu|both]
+    python benchmarks/fuzz.py [--graphs N] [--first SEED] [--emulator unicorn|qemu|both|none] [--compiler zig|gcc]
+                              [--optimize=-O2] [--log FILE]
 
 Each network (tests/random_models.py) runs on this computer with the kernels of every kind of instructions, and in the
-emulators on Cortex-M0+ and M4 (QEMU has no machine for M0+ with enough memory). Prints how many networks and numbers
-were compared and how many differ; ends in 1 if any do.
+emulators on Cortex-M0+ and M4 (QEMU has no machine for M0+ with enough memory). Many networks are one firmware. Prints
+how many networks and numbers were compared and how many differ; ends in 1 if any do.
+
+--log: a file to which every finished batch is added, a line of JSON for each place; what it holds already is not run
+again, so that an interrupted run goes on where it was, and several runs add up.
 """
 
 import argparse
+import json
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from millijoule.model import Model
 from millijoule.run.emulator import emulate
 from millijoule.run.qemu import emulate_qemu
 from millijoule.run.toolchain import build
@@ -24,55 +32,103 @@ from millijoule.target import Instructions, Target
 from tests.ops.batch import Batch
 from tests.random_models import random_model
 
-TOGETHER = 25
+TOGETHER = 50
 SAMPLES = 4
 EMULATORS = {"unicorn": emulate, "qemu": emulate_qemu}
-PLACES = (("cortex-m0plus", "unicorn"), ("cortex-m4", "unicorn"), ("cortex-m4", "qemu"))
+CORES = {"cortex-m0plus": ("unicorn",), "cortex-m4": ("unicorn", "qemu")}
+Arrays = dict[str, np.ndarray]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--emulator", choices=(*EMULATORS, "both"), default="unicorn")
+    parser.add_argument("--emulator", choices=(*EMULATORS, "both", "none"), default="unicorn")
+    parser.add_argument("--compiler", choices=("zig", "gcc"), default="zig")
+    parser.add_argument("--optimize", default="-O2")
+    parser.add_argument("--log", type=Path)
     options = parser.parse_args()
-    networks: dict[str, int] = {}
-    numbers: dict[str, int] = {}
-    wrong: list[str] = []
+    records = read_log(options.log)
+    done = {(record["place"], record["first"], record["count"]) for record in records}
     end = options.first + options.graphs
     for first in range(options.first, end, TOGETHER):
-        models = {f"random_{seed}": random_model(seed) for seed in range(first, min(first + TOGETHER, end))}
+        count = min(TOGETHER, end - first)
+        waiting = [place for place in places(options.emulator) if (title(place), first, count) not in done]
+        if not waiting:
+            continue
+        models = {f"random_{seed}": random_model(seed) for seed in range(first, first + count)}
         inputs = {
             name: np.random.default_rng(1).integers(-128, 128, (SAMPLES, *model.graph.inputs[0].shape), dtype=np.int8)
             for name, model in models.items()
         }
         expected = {name: model.run(inputs[name])[model.graph.outputs[0]] for name, model in models.items()}
-        for place, outputs in runs(models, inputs, options.emulator):
-            for name in models:
-                networks[place] = networks.get(place, 0) + 1
-                numbers[place] = numbers.get(place, 0) + expected[name].size
-                if not np.array_equal(outputs[name].reshape(expected[name].shape), expected[name]):
-                    wrong.append(f"{name} on {place}")
-    for place, count in networks.items():
-        differ = sum(entry.endswith(f" on {place}") for entry in wrong)
-        print(f"{place}: {count} networks, {numbers[place]:,} numbers compared, {differ} networks differ")
-    print(*wrong, sep="\n", end="" if not wrong else "\n")
-    sys.exit(1 if wrong else 0)
+        for place, outputs in runs(waiting, models, inputs, options.compiler, options.optimize):
+            record = {
+                "place": title(place),
+                "first": first,
+                "count": count,
+                "numbers": sum(array.size for array in expected.values()),
+                "differ": [
+                    name for name in models if not np.array_equal(outputs[name].ravel(), expected[name].ravel())
+                ],
+            }
+            records.append(record)
+            if options.log:
+                with options.log.open("a") as file:
+                    print(json.dumps(record), file=file)
+    sys.exit(report(records))
 
 
-def runs(models, inputs, emulator):
-    for kind in get_args(Instructions):
+def places(emulator: str) -> list[tuple[str, str]]:
+    """(kind of instructions, "") on this computer, and (core, emulator)."""
+    chosen = EMULATORS if emulator == "both" else (emulator,)
+    emulated = [(core, name) for core, names in CORES.items() for name in names if name in chosen]
+    return [*((kind, "") for kind in get_args(Instructions)), *emulated]
+
+
+def title(place: tuple[str, str]) -> str:
+    return f"{place[0]}, {place[1] or 'this computer'}"
+
+
+def runs(
+    waiting: list[tuple[str, str]], models: dict[str, Model], inputs: Arrays, compiler: str, optimize: str
+) -> Iterator[tuple[tuple[str, str], Arrays]]:
+    """What each place gives. Emulators of one core run the same firmware."""
+    for what in dict.fromkeys(what for what, _ in waiting):
         with tempfile.TemporaryDirectory() as folder:
-            yield f"this computer, {kind}", Batch.write(Path(folder), models, inputs, target=Target(kind)).on_host()
-    for core, name in PLACES:
-        if emulator not in (name, "both"):
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            batch = Batch.write(Path(folder), models, inputs, core=core)
-            firmware = build(batch.folder, batch.board, "zig")
+            if what not in CORES:
+                batch = Batch.write(Path(folder), models, inputs, target=Target(what))
+                yield (what, ""), batch.on_host(compiler, optimize)
+                continue
+            batch = Batch.write(Path(folder), models, inputs, core=what)
+            firmware = build(batch.folder, batch.board, compiler, optimize)
             symbols = {model: f"batch_layer_{model}" for model in models}
-            seen = EMULATORS[name](firmware, batch.board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
-            yield f"{core}, {name}", batch.split(seen.outputs)
+            for name in (name for core, name in waiting if core == what):
+                run = EMULATORS[name]
+                seen = run(firmware, batch.board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
+                yield (what, name), batch.split(seen.outputs)
+
+
+def read_log(path: Path | None) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
+
+
+def report(records: list[dict]) -> int:
+    """Print what was compared; 1 if anything differs."""
+    networks: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
+    differ: dict[str, list[str]] = {}
+    for record in records:
+        networks[record["place"]] += record["count"]
+        numbers[record["place"]] += record["numbers"]
+        differ.setdefault(record["place"], []).extend(record["differ"])
+    for place, count in networks.items():
+        wrong = differ[place]
+        print(f"{place}: {count} networks, {numbers[place]:,} numbers compared, {len(wrong)} networks differ")
+    for place, wrong in differ.items():
+        for name in wrong:
+            print(f"{name} on {place}")
+    return int(any(differ.values()))
 
 
 if __name__ == "__main__":
