@@ -17,6 +17,7 @@ from millijoule.ops import (
     Dense,
     DepthToSpace,
     Elu,
+    Factor,
     Flatten,
     Gelu,
     GlobalAveragePool,
@@ -33,6 +34,7 @@ from millijoule.ops import (
     Relu,
     Relu6,
     Requantize,
+    Reshape,
     Resize2d,
     Sigmoid,
     Slice,
@@ -162,7 +164,7 @@ class _Growing:
     def add_unary(self) -> None:
         slope = float(self.rng.choice([0.01, 0.2, 0.25, 1.5, -0.5]))
         curves = [Relu(), Relu6(), Sigmoid(), Tanh(), Requantize(), LeakyRelu(slope=slope), Elu(), HardSigmoid()]
-        curves += [HardSwish(), Swish(), Gelu(), PRelu()]
+        curves += [HardSwish(), Swish(), Gelu(), PRelu(), Factor(factor=slope)]
         op = curves[self.rng.integers(len(curves))]
         if isinstance(op, PRelu):
             slopes, name = self.rng.integers(-128, 128, self.shapes[self.last][-1]), f"{self.name}_{len(self.nodes)}"
@@ -186,6 +188,7 @@ class _Growing:
             ChannelShuffle(groups=int(self.rng.choice([n for n in range(1, channels + 1) if channels % n == 0]))),
             DepthToSpace(block=2, order=str(self.rng.choice(["depth", "channel"]))),
             SpaceToDepth(block=2),
+            Reshape(target=(width, height, channels)),
             Transpose(order=tuple(self.rng.permutation(3).tolist())),
             Mean(axes=(int(self.rng.integers(2)),), keep_dims=True),
         ]

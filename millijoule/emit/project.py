@@ -231,7 +231,7 @@ int8_t *{name}_output(void)
         count = f", {macs:,} MACs" if macs else ""
         title = f"{node.name}: {type(node.op).__name__}, {reads} -> {times(self.graph.shapes[node.name])}{count}"
         return f"""/* {comment_safe(title)} */
-static __attribute__((noinline)) void {layer.symbol}({parameters})
+MJ_SHARED void {layer.symbol}({parameters})
 {{
 {body}
 }}

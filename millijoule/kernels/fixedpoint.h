@@ -8,8 +8,15 @@
 
 #include <stdint.h>
 
-/* MJ_INLINE: specialised for each call's constants. MJ_SHARED: one copy for all calls. */
-#if defined(__GNUC__)
+/* MJ_INLINE: specialised for each call's constants. MJ_SHARED: one copy for all calls.
+ *
+ * noipa: GCC 12 for Arm may turn a pointer into an integer (its pass ivopts), then find that the function stores nowhere
+ * (local-pure-const), and drop the calls. What callers do not know of a function they cannot draw conclusions from.
+ */
+#if defined(__GNUC__) && !defined(__clang__)
+#define MJ_INLINE static inline __attribute__((always_inline, unused))
+#define MJ_SHARED static __attribute__((noipa, unused))
+#elif defined(__GNUC__)
 #define MJ_INLINE static inline __attribute__((always_inline, unused))
 #define MJ_SHARED static __attribute__((noinline, unused))
 #else

@@ -381,6 +381,7 @@ CASES: dict[str, Case] = {
     "global_max_pool_kept": case(GlobalMaxPool(keep_dims=True), MAP),
     "slice": case(Slice(begin=(1, 0, 2), size=(3, 6, 2)), MAP),
     "slice_strided": case(Slice(begin=(0, 1, 1), size=(3, 2, 3), step=(3, 4, 1)), MAP),
+    "slice_halves": case(Slice(begin=(0, 0, 0), size=(1, 1, 4), step=(2, 2, 2)), (2, 1, 8)),
     "slice_of_features": case(Slice(begin=(3,), size=(5,)), (9,)),
     "slice_of_sequence": case(Slice(begin=(2, 1), size=(1, 4)), SEQUENCE),
     "channel_shuffle": case(ChannelShuffle(groups=3), (3, 4, 12), tflm_lacks=SHUFFLE),
@@ -434,8 +435,8 @@ CASES: dict[str, Case] = {
 }
 
 
-def has_int8(op: Operator) -> bool:
-    return type(op).int8 is not Operator.int8
+def has_int8(op: Operator | type[Operator]) -> bool:
+    return (op if isinstance(op, type) else type(op)).int8 is not Operator.int8
 
 
 INT8_CASES = [name for name, entry in CASES.items() if has_int8(entry.op) and not entry.no_int8]
