@@ -16,6 +16,8 @@ import numpy as np
 
 TRIES = 1000
 """Orders that are tried, beyond the greedy ones, while the arena is above the bound."""
+PLACED = 50_000
+"""Items that are placed in those orders at most."""
 
 
 class Piece(NamedTuple):
@@ -68,7 +70,7 @@ def lay_out(items: Sequence[Item], tries: int = TRIES) -> Layout:
     ]
     best = min((placer.place(order) for order in orders), key=lambda found: found.total)
     generator = random.Random(0)
-    for _ in range(tries):
+    for _ in range(min(tries, PLACED // max(len(items), 1))):
         if best.total <= bound:
             break
         # What reaches an end of the arena, and anything else, goes to another place in the order.

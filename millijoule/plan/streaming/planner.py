@@ -78,7 +78,7 @@ def _smallest(model: Model | Graph, network: Network, alignment: int, grain: Gra
     if grain == "pixel":
         finest = fine.within(fine.least, segments_used)
         cuts += [refined(network, finest, "moments"), refined(network, finest, "kinds")]
-    different = {tuple((each.first, each.stop, each.grain, each.events) for each in cut): cut for cut in cuts}
+    different = {tuple((each.first, each.stop, each.grain, each.policy) for each in cut): cut for cut in cuts}
     plans = [assemble(model, network, segments, alignment) for segments in different.values()]
     return min(plans, key=lambda planned: (planned.arena_bytes, planned.streamed_steps))
 

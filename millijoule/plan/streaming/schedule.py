@@ -7,9 +7,9 @@ rows are consumed as soon as they are there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from millijoule.plan.streaming.rows import Contract, Grain, Read, Rows
 
@@ -31,7 +31,7 @@ class Policy:
     wait: bool = False
 
 
-POLICIES = tuple(Policy(late, wait) for wait in (True, False) for late in (True, False))
+NO_LIMIT = 1 << 62
 Event = tuple[int, int]
 """(step, firing); step -1 - n is the arrival of a row of input n."""
 
@@ -42,14 +42,15 @@ class Segment:
 
     bytes: what it needs at most, everything that passes by included. resting: value → rows of its ring: those that stay
     while nothing reads them; a row that is just being read may be outside of it. At pixel grain, all its pixels.
+    policy, grain: with which `fired` tells the order of firing.
     """
 
     first: int
     stop: int
     bytes: int
     resting: dict[str, int]
-    events: tuple[Event, ...] = field(repr=False)
-    grain: Grain = "row"
+    policy: Policy
+    grain: Grain
 
 
 class Network:
@@ -73,6 +74,22 @@ class Network:
         self.last |= dict.fromkeys(rows.outputs, end)
         if contract == "keep":
             self.last |= dict.fromkeys(rows.inputs, end)
+        # (first step, step after the last, policy) → what that needs by each measure, and its rings.
+        self.known: dict[tuple[int, int, Policy], tuple[dict[Measure, int], dict[str, int]]] = {}
+        # (first step, step after the last, measure) → the limit that its rings alone exceed.
+        self.ringed: dict[tuple[int, int, Measure], int] = {}
+
+    def policies(self, first: int, stop: int) -> list[Policy]:
+        """Those that can make a difference for steps `first` to `stop` - 1."""
+        depths = self.depth[first:stop]
+        late = (True, False) if len(set(depths)) < len(depths) else (False,)
+        waits = (True, False) if any(self.waits[first:stop]) else (False,)
+        return [Policy(later, wait) for wait in waits for later in late]
+
+    @cached_property
+    def waits(self) -> list[bool]:
+        """Which steps read otherwise where windows wait for each other."""
+        return [reads != step.reads for reads, step in zip(self.waiting, self.rows.steps, strict=True)]
 
     @cached_property
     def fringe(self) -> dict[str, int]:
@@ -103,14 +120,35 @@ class Network:
 
 def stream(network: Network, first: int, stop: int, limit: int, measure: Measure = "kinds") -> Segment | None:
     """Steps `first` to `stop` - 1 by the policy that needs least; None if each needs more than `limit` bytes."""
-    best = None
-    branches = any(sum(first <= reader < stop for reader in network.readers[value]) > 1 for value in network.rows.count)
-    run = _Run if network.rows.grain == "row" else _PixelRun
-    for policy in POLICIES if branches else POLICIES[:1]:
-        found = run(network, first, stop, policy, measure).run(limit)
-        if found is not None and (best is None or found.bytes < best.bytes):
-            best, limit = found, found.bytes - 1
+    best, ringed = None, True
+    for policy in network.policies(first, stop):
+        key = first, stop, policy
+        if key not in network.known:
+            run = _run(network, first, stop, policy)
+            found = run.run(measure, limit)
+            ringed = ringed and (run.resting_bytes if measure == "moments" else run.ring_bytes) > limit
+            if found is None:
+                continue
+            network.known[key] = found
+        needed, resting = network.known[key]
+        ringed = False
+        if needed[measure] <= limit:
+            best = Segment(first, stop, needed[measure], resting, policy, network.rows.grain)
+            limit = best.bytes - 1
+    if ringed:
+        network.ringed[first, stop, measure] = limit
     return best
+
+
+def fired(network: Network, segment: Segment) -> list[Event]:
+    """What happens in a segment of a network of its grain, in order."""
+    run = _run(network, segment.first, segment.stop, segment.policy)
+    run.run("kinds", NO_LIMIT)
+    return run.events
+
+
+def _run(network: Network, first: int, stop: int, policy: Policy) -> _Run:
+    return (_Run if network.rows.grain == "row" else _PixelRun)(network, first, stop, policy)
 
 
 class Life:
@@ -166,9 +204,9 @@ class Life:
 class _Run:
     """One segment being streamed under one policy."""
 
-    def __init__(self, network: Network, first: int, stop: int, policy: Policy, measure: Measure) -> None:
+    def __init__(self, network: Network, first: int, stop: int, policy: Policy) -> None:
         rows = network.rows
-        self.measure, self.resting_bytes = measure, 0
+        self.resting_bytes = 0
         self.network, self.first, self.stop, self.late = network, first, stop, policy.late
         self.count, self.size, self.steps = rows.count, rows.bytes, rows.steps
         self.life = Life(network, first, stop)
@@ -183,12 +221,13 @@ class _Run:
         self.held = self.most_held = sum(rows.size(value) for value in self.life.given)
         self.most_fresh = 0
         self.most = self.held
-        self.fringe = sum(network.fringe[value] for value in self.life.rings) if measure == "pixels" else 0
+        self.fringe = sum(network.fringe[value] for value in self.life.rings)
         sums = sum(step.accumulator_bytes for step in rows.steps[first:stop])
         self.always = rows.state_bytes + sum(rows.size(value) for value in self.life.passing) + sums
         self.events: list[Event] = []
 
-    def run(self, limit: int) -> Segment | None:
+    def run(self, measure: Measure, limit: int) -> tuple[dict[Measure, int], dict[str, int]] | None:
+        """What it needs by each measure, and the rows of each ring; None if more than `limit` by `measure`."""
         number = {value: -1 - n for n, value in enumerate(self.network.rows.inputs)}
         across = {value: self.network.rows.across[value] for value in self.life.pushed}
         arrivals = sorted(
@@ -204,18 +243,16 @@ class _Run:
             else:
                 self._arrive(value)
             while self.ready:
-                self._fire(max(self.ready, key=self._rank))
-                if self._bytes() > limit:
+                self._fire(next(iter(self.ready)) if len(self.ready) == 1 else max(self.ready, key=self._rank))
+                if self._bytes(measure) > limit:
                     return None
-        if self._bytes() > limit:
-            return None
-        events, grain = tuple(self.events), self.network.rows.grain
-        return Segment(self.first, self.stop, self._bytes(), self.resting, events, grain)
+        needed = {each: self._bytes(each) for each in get_args(Measure)}
+        return (needed, self.resting) if needed[measure] <= limit else None
 
-    def _bytes(self) -> int:
-        if self.measure == "moments":
+    def _bytes(self, measure: Measure) -> int:
+        if measure == "moments":
             return self.always + self.most
-        last = self.fringe if self.measure == "pixels" else self.most_fresh
+        last = self.fringe if measure == "pixels" else self.most_fresh
         return self.always + self.most_held + self.ring_bytes + last + self.most_scratch
 
     def _rank(self, step: int) -> tuple[int, int]:
@@ -228,10 +265,14 @@ class _Run:
 
     def _check(self, step: int) -> None:
         at, arrived = self.fired[step], self.life.arrived
-        if at < self.steps[step].firings and all(arrived[read.value] > read.last[at] for read in self.reads[step]):
-            self.ready.add(step)
-        else:
-            self.ready.discard(step)
+        if at < self.steps[step].firings:
+            for read in self.reads[step]:
+                if arrived[read.value] <= read.last[at]:
+                    break
+            else:
+                self.ready.add(step)
+                return
+        self.ready.discard(step)
 
     def _write(
         self, value: str, dying: Sequence[str] = (), touched: Sequence[str] = (), scratch_bytes: int = 0

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from millijoule.plan.streaming.schedule import Measure, Network, Segment, stream
+from millijoule.plan.streaming.schedule import NO_LIMIT, Measure, Network, Segment, stream
 
 Cost = Callable[[int], tuple[int, int]]
 """What a segment of so many steps costs; what is first weighs most."""
-NO_LIMIT = 1 << 62
 
 
 def streamed_steps(steps: int) -> tuple[int, int]:
@@ -41,12 +40,11 @@ def refined(network: Network, segments: Sequence[Segment], measure: Measure) -> 
 
 
 class Cutter:
-    """Segments of a network, computed once; a limit leaves those above it uncomputed."""
+    """Segments of a network; those that were seen to be above a limit are not computed again."""
 
     def __init__(self, network: Network, measure: Measure) -> None:
         self.network, self.measure = network, measure
         self.steps = network.rows.steps
-        self.known: dict[tuple[int, int], Segment] = {}
         self.above: dict[tuple[int, int], int] = {}
         self.crossing = [self._crossing(cut) for cut in range(len(self.steps) + 1)]
 
@@ -71,9 +69,12 @@ class Cutter:
                 before, now = least[first], least[stop]
                 if before is None or (now is not None and before >= now):
                     continue
-                found = self.segment(first, stop, most if now is None else now - 1)
+                limit = most if now is None else now - 1
+                found = self.segment(first, stop, limit)
                 if found is not None:
                     least[stop] = max(before, found.bytes)
+                elif self.is_final(first, stop, limit):
+                    break
         result = least[count]
         assert result is not None
         return result
@@ -95,6 +96,8 @@ class Cutter:
                     found = self.segment(first, stop, limit)
                     if found is not None:
                         work[stop], back[stop] = total, found
+                    elif self.is_final(first, stop, limit):
+                        break
         segments: list[Segment] = []
         stop = count
         while stop:
@@ -106,19 +109,23 @@ class Cutter:
 
     def segment(self, first: int, stop: int, limit: int) -> Segment | None:
         """Steps `first` to `stop` - 1; None if they need more than `limit` bytes, or cannot be streamed together."""
-        key = (first, stop)
-        if key in self.known:
-            return self.known[key] if self.known[key].bytes <= limit else None
-        if self.above.get(key, -1) >= limit:
+        if self.above.get((first, stop), -1) >= limit:
             return None
         if stop - first > 1 and any(step.whole for step in self.steps[first:stop]):
             return None
         found = stream(self.network, first, stop, limit, self.measure)
         if found is None:
-            self.above[key] = limit
-        else:
-            self.known[key] = found
+            self.above[first, stop] = limit
         return found
+
+    def is_final(self, first: int, stop: int, limit: int) -> bool:
+        """Whether no segment that begins earlier and ends there needs `limit` bytes at most.
+
+        Beginning earlier adds rings and leaves those there are as they are: rows come one at a time as before.
+        """
+        if stop - first > 1 and self.steps[first].whole:
+            return True
+        return self.network.ringed.get((first, stop, self.measure), -1) >= limit
 
     def _crossing(self, cut: int) -> int:
         """Bytes stored at a cut: no plan that cuts there needs less."""

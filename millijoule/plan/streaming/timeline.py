@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from millijoule.plan.streaming.layout import Item, Piece
 from millijoule.plan.streaming.rows import WORD_BYTES, Step
-from millijoule.plan.streaming.schedule import Life, Network, Segment
+from millijoule.plan.streaming.schedule import Life, Network, Segment, fired
 
 Kind = Literal["stored", "ring", "fresh", "sums", "scratch", "state"]
 
@@ -115,7 +115,7 @@ class _Recorder:
             life.arrived[value] = self.rows.count[value]
         self.stored += sorted(life.stored, key=list(self.rows.count).index)
         waiting: dict[str, tuple[int, int]] = {}
-        for index, at in segment.events:
+        for index, at in fired(self.network, segment):
             if index < 0:
                 value = self.rows.inputs[-1 - index]
                 self._write(life, segment, waiting, Action("arrive", value, at), value)
@@ -132,7 +132,7 @@ class _Recorder:
         self.stored += sorted(life.stored, key=list(rows.count).index)
         for value, slots in segment.resting.items():
             self.pixel_rings[value] = PixelRing(slots, rows.bytes[value], rows.across[value])
-        for index, at in segment.events:
+        for index, at in fired(self.network.pixels, segment):
             if index < 0:
                 value = rows.inputs[-1 - index]
                 self.result.actions.append(Action("arrive", value, at))
@@ -246,9 +246,9 @@ class _Recorder:
         for value, spans in self.fresh.items():
             pieces = tuple(Piece(begin, stop, 0, rows.bytes[value]) for begin, stop in spans)
             self._add("fresh", value, pieces, (1, rows.bytes[value]))
-        for value, fired in self.sums.items():
+        for value, consumed in self.sums.items():
             size = rows.steps[self.network.maker[value]].accumulator_bytes
-            self._add("sums", value, (Piece(fired[0], fired[-1], 0, size),), (1, size), WORD_BYTES)
+            self._add("sums", value, (Piece(consumed[0], consumed[-1], 0, size),), (1, size), WORD_BYTES)
         for value, used in self.scratch.items():
             self._add("scratch", value, tuple(used), (1, used[0].bytes), WORD_BYTES)
         if self.state_bytes:

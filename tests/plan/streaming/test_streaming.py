@@ -39,7 +39,7 @@ def test_random_networks_stream():
     plans = [stream_plan(random_model(seed), "push") for seed in range(20)]
     assert sum(planned.streamed_steps > 1 for planned in plans) > 10
     kinds = {buffer.kind for planned in plans for buffer in planned.buffers}
-    assert kinds == {"stored", "ring", "fresh", "sums", "scratch"}
+    assert kinds >= {"stored", "ring", "fresh", "sums", "scratch"}
 
 
 def test_against_every_order_of_execution():
@@ -95,10 +95,9 @@ def test_reshapes_of_inputs_and_maps_are_no_steps():
     build("map", Reshape(target=(12, 4, 1)))
     build("c", Conv2d(channels=2, kernel=3))
     build("flat", Flatten())
-    graph = build.graph()
-    planned = stream_plan(graph, "push")
-    verify_stream(graph, planned)
-    model = random_int8(graph)
+    model = random_int8(build.graph())
+    planned = stream_plan(model, "push")
+    verify_stream(model, planned)
     x = np.arange(48, dtype=np.int8)
     found = execute(model, planned, x)
     np.testing.assert_array_equal(found["flat"], model.run(x[None])["flat"][0])
