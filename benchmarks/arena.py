@@ -108,7 +108,7 @@ def tflm_whole(model: bytes) -> int:
             return False
         return True
 
-    too_small, enough = 0, 1 << 20
+    too_small, enough = 0, 1 << 23
     with native_stderr():
         while enough - too_small > 1:
             middle = (too_small + enough) // 2
