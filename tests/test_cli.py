@@ -175,6 +175,17 @@ def test_plan_streams(capsys, model_file):
     assert "copied" in out
 
 
+def test_plan_writes_its_frontier_as_a_page(capsys, model_file, tmp_path):
+    page = tmp_path / "plan.html"
+    code, out, _ = run(capsys, "plan", model_file, "--frontier", "--input", "push", "--html", str(page), "--json")
+    assert code == 0
+    text = page.read_text(encoding="utf-8")
+    for planned in json.loads(out):
+        assert f"<h3>{planned['arena_bytes']:,} bytes</h3>" in text
+    assert "src=" not in text
+    assert_one_line_error(run(capsys, "plan", model_file, "--html", str(page)), "--html", "--frontier")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model, show
 from millijoule.errors import OptionError
@@ -21,6 +22,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frontier", action="store_true", help="plans from the least RAM to the least streaming")
     parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the frontier and its arenas over time as a page"
+    )
+    parser.add_argument(
         "--input",
         choices=CONTRACTS,
         help="how a streamed input is given: overwrite: it is overwritten once it is read (default); keep: it stays; "
@@ -37,6 +41,8 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.input and options.optimize == "speed" and not options.frontier:
         raise OptionError(f"--input {options.input} is a way to stream: add --optimize ram or --frontier")
+    if options.html and not options.frontier:
+        raise OptionError(f"--html {options.html} shows the frontier: add --frontier")
     network = graph_or_model(options)
     if isinstance(network, Model) and network.is_int8:
         network = fold_pads(network)
@@ -45,6 +51,10 @@ def _run(options: argparse.Namespace) -> None:
         plans = frontier(network, contract)
         for each in plans:
             verify_stream(network, each)
+        if options.html:
+            from millijoule.report.plan_page import write_plan_page
+
+            write_plan_page(plans, network.graph if isinstance(network, Model) else network, options.html)
         show(options, [each.to_json() for each in plans], table.frontier(plans))
     elif options.optimize == "ram":
         streamed = stream_plan(network, contract)

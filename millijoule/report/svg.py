@@ -39,7 +39,7 @@ def caption(x: float, y: float, text: str, css_class: str = "", transform: str =
     return f'<text x="{x:.1f}" y="{y:.1f}"{attributes}>{escape(text)}</text>\n'
 
 
-def _rectangle(x: float, y: float, width: float, height: float, css_class: str, title: str = "") -> str:
+def rectangle(x: float, y: float, width: float, height: float, css_class: str, title: str = "") -> str:
     content = f"<title>{escape(title)}</title>" if title else ""
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}" '
@@ -86,12 +86,12 @@ def memory_map(plan: Plan, graph: Graph) -> str:
 def _map_parts(area: _Map, graph: Graph, steps: Sequence[str]) -> Iterator[str]:
     plan = area.plan
     most = max(plan.live_bytes)
-    yield _rectangle(area.left, area.top, area.right - area.left, area.height, "free")
+    yield rectangle(area.left, area.top, area.right - area.left, area.height, "free")
     for step, live in enumerate(plan.live_bytes):
         if live == most:
             title = f"{plan.steps[step]}: {fmt.count(live)} bytes live, the most"
-            yield _rectangle(area.x(step), area.top - 10, area.step_width, 5, "peak", title)
-    for address in _ticks(plan.arena_bytes):
+            yield rectangle(area.x(step), area.top - 10, area.step_width, 5, "peak", title)
+    for address in ticks(plan.arena_bytes):
         y = area.y(address)
         yield f'<line x1="{area.left - 4:.1f}" x2="{area.right:.1f}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>\n'
         yield caption(area.left - 8, y + 4, fmt.count(address), "end")
@@ -103,7 +103,7 @@ def _map_parts(area: _Map, graph: Graph, steps: Sequence[str]) -> Iterator[str]:
         yield caption(x, bottom, f"{step} {name}", "end", f"rotate(-90 {x:.1f} {bottom:.1f})")
 
 
-def _ticks(top: int) -> list[int]:
+def ticks(top: int) -> list[int]:
     """0, the top, and round addresses between that keep clear of the top."""
     distance = 2 ** max(0, ceil(log2(top / 6)))
     return [*range(0, top - distance // 4, distance), top]
@@ -119,7 +119,7 @@ def _buffer(area: _Map, buffer: Buffer, graph: Graph) -> Iterator[str]:
         f"{', then '.join(buffer.values)}: {fmt.count(buffer.bytes)} bytes at addresses "
         f"{fmt.count(buffer.offset)} to {fmt.count(buffer.end - 1)}, {steps}"
     )
-    yield _rectangle(x, y, width, height, f"buffer {kind_of(buffer, graph)}", title)
+    yield rectangle(x, y, width, height, f"buffer {kind_of(buffer, graph)}", title)
     yield from _buffer_label(x, y, width, height, buffer)
 
 
@@ -186,11 +186,11 @@ def layer_bars(names: Sequence[str], panels: Sequence[Panel]) -> str:
 
 def _stripes(rows: int, width: float) -> Iterator[str]:
     for row in range(0, rows, 2):
-        yield _rectangle(0, HEAD + row * ROW, width, ROW, "stripe")
+        yield rectangle(0, HEAD + row * ROW, width, ROW, "stripe")
 
 
 def _names(shown: Sequence[str], names: Sequence[str], width: float) -> Iterator[str]:
-    yield _rectangle(0, 0, width, HEAD + ROW * len(names), "paper")
+    yield rectangle(0, 0, width, HEAD + ROW * len(names), "paper")
     yield from _stripes(len(names), width)
     yield caption(0, 14, "layer", "strong")
     for row, (text, name) in enumerate(zip(shown, names, strict=True)):
@@ -209,7 +209,7 @@ def _panel(names: Sequence[str], panel: Panel) -> Iterator[str]:
         y = HEAD + row * ROW
         width = max(BAR * value / largest, 1)
         share = fmt.share(value, panel.whole)
-        yield _rectangle(8, y + 4, width, ROW - 8, panel.css_class, f"{name}: {fmt.count(value)} ({share})")
+        yield rectangle(8, y + 4, width, ROW - 8, panel.css_class, f"{name}: {fmt.count(value)} ({share})")
         yield (
             f'<text x="{8 + width + 5:.1f}" y="{y + 13}">{fmt.compact(value)} '
             f'<tspan class="dim" dx="4">{escape(share)}</tspan></text>\n'

@@ -155,34 +155,29 @@ def stream_plan(planned: StreamPlan) -> list[RenderableType]:
     return [Responsive(lambda width: Text(stream_picture(planned, width).rstrip("\n"), no_wrap=True))]
 
 
+FRONTIER_COLUMNS = (
+    Column("RAM,\nbytes"),
+    Column("this order\nneeds"),
+    Column("runs\nstreamed"),
+    Column("steps\nin them"),
+    Column("by\npixels"),
+    Column("firings"),
+    Column("bytes\ncopied"),
+)
+
+
 def frontier(plans: Sequence[StreamPlan]) -> list[RenderableType]:
     """RAM against what it takes to need less."""
-    columns = (
-        Column("RAM,\nbytes"),
-        Column("this order\nneeds"),
-        Column("runs\nstreamed"),
-        Column("steps\nin them"),
-        Column("by\npixels"),
-        Column("firings"),
-        Column("bytes\ncopied"),
-    )
-    rows = [
-        tuple(
-            fmt.count(value)
-            for value in (
-                planned.arena_bytes,
-                planned.lower_bound_bytes,
-                sum(len(names) > 1 for names in planned.segments),
-                planned.streamed_steps,
-                planned.pixel_steps,
-                planned.streamed_firings,
-                planned.copied_bytes,
-            )
-        )
-        for planned in plans
-    ]
+    rows = [frontier_cells(planned) for planned in plans]
     title = f"{plans[0].model}, --input {plans[0].input}; every value stored: {fmt.count(plans[0].stored_bytes)} bytes"
-    return [Text(title, style="bold"), make_table(columns, rows)]
+    return [Text(title, style="bold"), make_table(FRONTIER_COLUMNS, rows)]
+
+
+def frontier_cells(planned: StreamPlan) -> tuple[str, ...]:
+    """A row of FRONTIER_COLUMNS."""
+    runs = sum(len(names) > 1 for names in planned.segments)
+    numbers = (planned.arena_bytes, planned.lower_bound_bytes, runs, planned.streamed_steps, planned.pixel_steps)
+    return tuple(map(fmt.count, (*numbers, planned.streamed_firings, planned.copied_bytes)))
 
 
 def reduction(reduced: Reduction, proof: bool = False) -> list[RenderableType]:
