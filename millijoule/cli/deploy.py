@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import Command, add_data, add_input, fit_to, is_file, positive, real, show, whole
+from millijoule.cli.command import Command, add_data, add_input, fit_to, positive, real, show, whole
+from millijoule.cli.trained import add_numbers, is_trained, load_trained
 from millijoule.errors import OptionError, ToolError
-
-if TYPE_CHECKING:
-    from millijoule.model import Model
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -62,20 +58,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave in the channels that `millijoule reduce` proves not to matter",
     )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="numbers for the network of the zoo, which is then not trained: a state dict of PyTorch (.pt, .pth, …) or "
-        "a .safetensors file",
-    )
-    for name, what in (("mean", "is subtracted from"), ("std", "then divides")):
-        parser.add_argument(
-            f"--{name}",
-            type=_per_channel,
-            metavar="R,G,B",
-            help=f"what {what} pixels of 0…1 before a float network gets them: one number, or one for each channel",
-        )
+    add_numbers(parser)
     parser.add_argument("--samples", type=positive, metavar="N", help="run the first N test images (default: all)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="passes over the training images")
     parser.add_argument("--learning-rate", type=real, metavar="R", help="the highest of the training")
@@ -89,7 +72,6 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.deploy import check_replaceable
     from millijoule.report import table
     from millijoule.report.progress import counting
-    from millijoule.train.run_folder import is_run, load_run
 
     device = millijoule.load_device(options.device)
     if options.out:
@@ -97,28 +79,21 @@ def _run(options: argparse.Namespace) -> None:
     data = None
     if options.data:
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
-    if is_run(options.model):
-        model = load_run(options.model)
-    elif is_file(options.model):
-        if options.weights:
-            raise OptionError(f"'{options.model}' is a file; --weights are for a network of the zoo")
-        model = millijoule.load(options.model, options.shape, trust=options.trust)
+    if is_trained(options):
+        model = load_trained(options, data)
+    elif options.mean or options.std:
+        raise OptionError("--mean and --std are for networks trained elsewhere; leave them out")
     elif data is None:
         raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
     else:
-        graph = millijoule.zoo.get(options.model, **fit_to(options.model, data))
-        if options.weights:
-            model = millijoule.load(options.weights, network=graph, trust=options.trust)
-        else:
-            model = millijoule.train(
-                graph,
-                data,
-                epochs=options.epochs,
-                learning_rate=options.learning_rate,
-                seed=options.seed,
-                checkpoint=options.checkpoint,
-            )
-    model = _normalised(model, options)
+        model = millijoule.train(
+            millijoule.zoo.get(options.model, **fit_to(options.model, data)),
+            data,
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+            checkpoint=options.checkpoint,
+        )
     with counting("running the firmware") as progress:
         deployment = millijoule.deploy(
             model,
@@ -140,36 +115,6 @@ def _run(options: argparse.Namespace) -> None:
             f"{deployment.outputs_compared - deployment.outputs_equal} of {deployment.outputs_compared} output bytes "
             f"differ from the reference: do not use '{deployment.folder}'; please report this model as a bug"
         )
-
-
-def _per_channel(text: str) -> list[float]:
-    """0.485,0.456,0.406 as numbers."""
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(0 <= number < float("inf") for number in numbers):
-        raise argparse.ArgumentTypeError(f"'{text}' is not one number of 0 or more, or several with commas between")
-    return numbers
-
-
-def _normalised(model: Model, options: argparse.Namespace) -> Model:
-    """The model with what --mean and --std say of its input."""
-    given = {name: getattr(options, name) for name in ("mean", "std") if getattr(options, name) is not None}
-    if not given:
-        return model
-    if model.is_int8:
-        raise OptionError(
-            f"model '{model.graph.name}' is int8: its input's scale says it all; leave --mean and --std out"
-        )
-    if not is_file(options.model) and not options.weights:
-        raise OptionError("--mean and --std are for networks trained elsewhere; leave them out")
-    channels = model.graph.inputs[0].shape[-1]
-    for name, numbers in given.items():
-        if len(numbers) not in (1, channels) or (name == "std" and not all(numbers)):
-            raise OptionError(f"--{name} is {numbers}; {channels} numbers are needed, or one, those of --std above 0")
-    both = {"mean": [0.0], "std": [1.0]} | given
-    return replace(model, preprocess={name: (list(each) * channels)[:channels] for name, each in both.items()})
 
 
 DEPLOY = Command("deploy", "train or load a network, make firmware of it, run it and report", _run, _options)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import millijoule
 from millijoule.cli.command import Command, add_data, fit_to, show
+from millijoule.cli.trained import add_trained, load_trained
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
     from millijoule.model import Model
     from millijoule.train import Dataset
     from millijoule.train.run_folder import Epoch
-
-TRAINED = "the folder of a training (`millijoule train --out`), or a .tflite or .onnx file"
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
@@ -131,14 +130,16 @@ def _load_data(source: str, skip_bad: bool, seed: int) -> Dataset:
     return millijoule.load_data(source, skip_bad=skip_bad, seed=seed)
 
 
-def _data_of(options: argparse.Namespace, command: str) -> Dataset:
-    if options.data is None:
+def _model_and_data(options: argparse.Namespace, command: str) -> tuple[Model, Dataset]:
+    data = _load_data(options.data, options.skip_bad, 0) if options.data else None
+    model = load_trained(options, data)
+    if data is None:
         raise OptionError(f"{command} needs --data: labelled images, whose test images are counted")
-    return _load_data(options.data, options.skip_bad, 0)
+    return model, data
 
 
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help=TRAINED)
+    add_trained(parser)
     add_data(parser)
 
 
@@ -146,14 +147,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     from millijoule.report.training import tables
     from millijoule.train import evaluate
 
-    model = trained(options.model)
-    data = _data_of(options, "evaluate")
+    model, data = _model_and_data(options, "evaluate")
     evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
     show(options, evaluation.to_json(), tables.evaluation(evaluation))
 
 
 def _predict_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help=TRAINED)
+    add_trained(parser)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
 
 
@@ -163,12 +163,12 @@ def _predict(options: argparse.Namespace) -> None:
     from millijoule.report.training import tables
     from millijoule.train import answer
 
-    answers = answer(trained(options.model), options.images)
+    answers = answer(load_trained(options), options.images)
     show(options, [asdict(each) for each in answers], tables.answers(answers))
 
 
 def _look_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help=TRAINED)
+    add_trained(parser)
     add_data(parser)
     parser.add_argument(
         "--image", default="0", metavar="IMAGE", help="what is shown to it: the number of a test image, or a file"
@@ -185,7 +185,7 @@ def _look(options: argparse.Namespace) -> None:
     from millijoule.train.images import read_image
     from millijoule.train.look import look
 
-    model, data = trained(options.model), _data_of(options, "look")
+    model, data = _model_and_data(options, "look")
     name, label = options.image, None
     if options.image.isdecimal():
         number = int(options.image)
@@ -200,13 +200,6 @@ def _look(options: argparse.Namespace) -> None:
     scores = {each: float(score) for each, score in zip(evaluation.classes, seen.scores, strict=False)}
     result = {"file": str(options.out), "image": name, "scores": scores, **evaluation.to_json()}
     show(options, result, [*tables.evaluation(evaluation), Text(f"Page: {options.out}")])
-
-
-def trained(name: str) -> Model:
-    """The model of a training's folder, or of a file."""
-    from millijoule.train import is_run, load_run
-
-    return load_run(name) if is_run(name) or Path(name).is_dir() else millijoule.load(name)
 
 
 TRAIN = Command("train", "train a network of the zoo on labelled images", _train, _train_options)

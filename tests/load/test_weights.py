@@ -208,6 +208,21 @@ def test_deploys_a_network_of_the_zoo_with_given_weights(capsys, folder):
     assert any("weights.pth" in note for note in report["notes"])
 
 
+def test_evaluates_a_network_of_the_zoo_with_given_weights(capsys, folder):
+    from dataclasses import replace
+
+    from millijoule.train import accuracy
+
+    arguments = ("--weights", "weights.pth", "--mean", "0.4", "--std", "0.3")
+    assert main(["evaluate", "lenet5", *arguments, "--data", "data.npz", "--json"]) == 0
+    model = replace(mj.load("weights.pth", network=mj.zoo.lenet5()), preprocess={"mean": [0.4], "std": [0.3]})
+    data = mj.load_data("data.npz")
+    assert json.loads(capsys.readouterr().out)["accuracy"] == accuracy(model, data.x_test, data.y_test)
+    (folder / "lenet5").mkdir()
+    assert main(["evaluate", "lenet5", "--data", "data.npz"]) == 2
+    assert "network of the zoo, without numbers: give --weights, or train it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -216,7 +231,7 @@ def test_deploys_a_network_of_the_zoo_with_given_weights(capsys, folder):
         (("lenet5", "--weights", "weights.pth", "--std", "0"), "above 0"),
         (("lenet5", "--weights", "absent.pth"), "absent.pth: there is no such file"),
         (("resnet20", "--weights", "weights.pth"), "layer 'stem' takes weight (16, 3, 3, 3), '0' has weight"),
-        (("weights.pth", "--weights", "weights.pth"), "are for a network of the zoo"),
+        (("weights.pth", "--weights", "weights.pth"), "has its own numbers; --weights are for a network of the zoo"),
         (("weights.pth",), "deploy a network of the zoo with --weights"),
     ],
 )  # fmt: skip

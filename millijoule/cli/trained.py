@@ -1,0 +1,104 @@
+"""Networks that have been trained, here or elsewhere: where their numbers are, and what they take images for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import millijoule
+from millijoule.cli.command import add_input, fit_to, is_file
+from millijoule.errors import OptionError
+
+if TYPE_CHECKING:
+    from millijoule.model import Model
+    from millijoule.train import Dataset
+
+TRAINED = (
+    "the folder of a training (`millijoule train --out`), a .tflite or .onnx file, package.module:factory of a PyTorch "
+    "module, or a network of the zoo with --weights"
+)
+
+
+def add_trained(parser: argparse.ArgumentParser) -> None:
+    """MODEL, and the options that say where its numbers are and what it takes."""
+    parser.add_argument("model", metavar="MODEL", help=TRAINED)
+    add_input(parser)
+    add_numbers(parser)
+
+
+def add_numbers(parser: argparse.ArgumentParser) -> None:
+    """The options --weights, --mean and --std."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="numbers for a network of the zoo: a state dict of PyTorch (.pt, .pth, …) or a .safetensors file",
+    )
+    for name, what in (("mean", "is subtracted from"), ("std", "then divides")):
+        parser.add_argument(
+            f"--{name}",
+            type=_per_channel,
+            metavar="R,G,B",
+            help=f"what {what} pixels of 0…1 before a float network gets them: one number, or one for each channel",
+        )
+
+
+def is_trained(options: argparse.Namespace) -> bool:
+    """Whether the options name numbers, and not a network of the zoo that is still to be trained."""
+    return _is_folder(options.model) or is_file(options.model) or options.weights is not None
+
+
+def load_trained(options: argparse.Namespace, data: Dataset | None = None) -> Model:
+    """The model that the options name. data: what a network of the zoo is fitted to, if it is given.
+
+    Raises OptionError for options that do not go together.
+    """
+    from millijoule.train.run_folder import load_run
+
+    if options.weights is None and not is_trained(options):
+        raise OptionError(f"'{options.model}' is a network of the zoo, without numbers: give --weights, or train it")
+    if options.weights is None:
+        if _is_folder(options.model):
+            return _normalised(load_run(options.model), options)
+        return _normalised(millijoule.load(options.model, options.shape, trust=options.trust), options)
+    if _is_folder(options.model) or is_file(options.model):
+        raise OptionError(f"'{options.model}' has its own numbers; --weights are for a network of the zoo")
+    graph = millijoule.zoo.get(options.model, **(fit_to(options.model, data) if data else {}))
+    return _normalised(millijoule.load(options.weights, network=graph, trust=options.trust), options)
+
+
+def _is_folder(name: str) -> bool:
+    """Whether `name` means a training's folder; one that is none may be called as a network of the zoo is."""
+    from millijoule.train.run_folder import is_run
+
+    return is_run(name) or (Path(name).is_dir() and all(name != entry.name for entry in millijoule.zoo.entries()))
+
+
+def _per_channel(text: str) -> list[float]:
+    """0.485,0.456,0.406 as numbers."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(0 <= number < float("inf") for number in numbers):
+        raise argparse.ArgumentTypeError(f"'{text}' is not one number of 0 or more, or several with commas between")
+    return numbers
+
+
+def _normalised(model: Model, options: argparse.Namespace) -> Model:
+    """The model with what --mean and --std say of its input."""
+    given = {name: getattr(options, name) for name in ("mean", "std") if getattr(options, name) is not None}
+    if not given:
+        return model
+    if model.is_int8:
+        raise OptionError(f"model '{model.graph.name}' is int8, its input has a scale: leave --mean and --std out")
+    if _is_folder(options.model):
+        raise OptionError(f"'{options.model}' knows what it was trained on: leave --mean and --std out")
+    channels = model.graph.inputs[0].shape[-1]
+    for name, numbers in given.items():
+        if len(numbers) not in (1, channels) or (name == "std" and not all(numbers)):
+            raise OptionError(f"--{name} is {numbers}; {channels} numbers are needed, or one, those of --std above 0")
+    both = {"mean": [0.0], "std": [1.0]} | given
+    return replace(model, preprocess={name: (list(each) * channels)[:channels] for name, each in both.items()})
