@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from millijoule.cost import cost
-from millijoule.cost.device import Device, load_device, target_of
+from millijoule.cost.device import Device, compiled_for, load_device, target_of
 from millijoule.emit import emit, identifier, layer_symbols, rows_pushed
 from millijoule.errors import DataError, DoesNotFit, OptionError
 from millijoule.model import Model
@@ -45,7 +45,7 @@ def deploy(
     input: str = "overwrite",
     compiler: str = "zig",
     level: str = "-O2",
-    emulator: str = "unicorn",
+    emulator: str | None = None,
     samples: int | None = None,
     keep_dead_channels: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -59,18 +59,21 @@ def deploy(
     with as few layers streamed row by row as do; `ram`, the least RAM. input: whether an inference may `overwrite` the
     input, has to `keep` it, or gets it row by row (`push`): then there is no memory for a whole input.
     compiler: `zig` (clang from PyPI's ziglang) or `gcc` (arm-none-eabi-gcc). level: `-O2`, `-Os`, …
-    emulator: `unicorn` or `qemu`; `none` builds only. For the device `host`, the same C runs on this computer.
+    emulator: `unicorn`, the default, or `qemu`, the default for cores that unicorn does not know; `none` builds only.
+    For the device `host`, the same C runs on this computer.
     keep_dead_channels: leave in the channels that are proven not to matter (`millijoule.reduce`). Without it they are
     removed; the reference is the model with all of them.
     progress: called with the number of samples done.
 
     Raises DoesNotFit if flash or RAM is too small, ToolError if a compiler or emulator is missing or fails, ModelError
-    if the model cannot be emitted, DataError if the data do not suit, OptionError if `folder` holds something else.
+    if the model cannot be emitted, DataError if the data do not suit, OptionError if `folder` holds something else or
+    the emulator is none of these.
     """
     device = load_device(device) if isinstance(device, str) else device
     target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
     check_replaceable(target)
     check_known(model.graph)
+    emulator = _emulator(device, emulator)
     float_model = None if model.is_int8 else model
     if float_model is not None:
         if data is None:
@@ -153,6 +156,24 @@ def plan_for(model: Model, device: Device, optimize: str = "speed", input: str =
     return chosen
 
 
+def _emulator(device: Device, emulator: str | None) -> str:
+    """What runs the firmware. Raises ToolError if nothing installed can: told before anything is computed."""
+    from millijoule.run import emulator as unicorn
+    from millijoule.run import qemu
+
+    if emulator not in (None, "unicorn", "qemu", "none"):
+        raise OptionError(f"emulator is '{emulator}'; it must be unicorn, qemu or none")
+    if device.kind == "host" or emulator == "none":
+        return "none"
+    if emulator is None:
+        emulator = "unicorn" if compiled_for(device) in unicorn.MODELS else "qemu"
+    if emulator == "qemu":
+        qemu.qemu_version(device)
+    else:
+        unicorn.check_core(device)
+    return emulator
+
+
 def _run_on_host(work: Path, model: Model, inputs: np.ndarray, output_bytes: int) -> np.ndarray:
     from millijoule.run.host import HostLibrary, build_host
 
@@ -182,7 +203,7 @@ def _run_firmware(
         raise explained(error, model, planned, device) from None
     if emulator == "none":
         return firmware, None
-    run = {"unicorn": emulate, "qemu": emulate_qemu}[emulator]
+    run = emulate_qemu if emulator == "qemu" else emulate
     name = identifier(model.graph.name)
     symbols, rows = layer_symbols(model), rows_pushed(model, planned)
     measurement = run(firmware, device, name, inputs, symbols, output_bytes, progress, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Instructions = Literal["scalar", "armv6m", "dsp", "host"]
+Instructions = Literal["scalar", "armv6m", "dsp", "mve", "host"]
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,11 @@ class Target:
     """The instructions that an operator's `call` may count on.
 
     instructions: `scalar`, portable C11; `armv6m`, C for Thumb-1 (Cortex-M0+: no 64-bit product, eight low registers);
-    `dsp`, the dual 16-bit multiplications of Armv7E-M and Armv8-M Mainline (Cortex-M4, M7, M33); `host`, vectors of
-    sixteen sums, for computers. Code for every target also compiles on a host and computes the same there. by_row: a
-    kernel with a window is called for one row of the output at a time, and finds the rows of its input anywhere.
-    frugal: of several kernels, the one with the least working memory.
+    `dsp`, the dual 16-bit multiplications of Armv7E-M and Armv8-M Mainline (Cortex-M4, M7, M33); `mve`, the vectors of
+    Armv8.1-M, called Helium (Cortex-M55, M85); `host`, vectors of sixteen sums, for computers. Code for every target
+    also compiles on a host and computes the same there. by_row: a kernel with a window is called for one row of the
+    output at a time, and finds the rows of its input anywhere. frugal: of several kernels, the one with the least
+    working memory.
     """
 
     instructions: Instructions = "scalar"

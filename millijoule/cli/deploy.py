@@ -51,7 +51,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="the compiler's optimisation level: -O2 (default), -Os …",
     )
     parser.add_argument(
-        "--emulator", choices=("unicorn", "qemu", "none"), default="unicorn", help="what runs the firmware"
+        "--emulator",
+        choices=("unicorn", "qemu", "none"),
+        help="what runs the firmware (default: unicorn, or qemu for cores that unicorn does not know)",
     )
     parser.add_argument(
         "--keep-dead-channels",

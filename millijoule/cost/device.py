@@ -13,16 +13,15 @@ from typing import Any
 from millijoule.errors import DeviceError
 from millijoule.target import SCALAR, Target
 
-# What each core's firmware is compiled for. Until there are Helium kernels, M55 and M85 firmware uses the Armv8-M
-# Mainline subset, which these cores execute unchanged and which can be emulated as a Cortex-M33.
+# What each core's firmware is compiled for: M85 firmware for the M55, whose instructions both have and emulators know.
 COMPILED_FOR = {
     "cortex-m0plus": "cortex-m0plus",
     "cortex-m3": "cortex-m3",
     "cortex-m4": "cortex-m4",
     "cortex-m7": "cortex-m7",
     "cortex-m33": "cortex-m33",
-    "cortex-m55": "cortex-m33",
-    "cortex-m85": "cortex-m33",
+    "cortex-m55": "cortex-m55",
+    "cortex-m85": "cortex-m55",
 }
 
 TARGETS = {
@@ -31,6 +30,7 @@ TARGETS = {
     "cortex-m4": Target("dsp"),
     "cortex-m7": Target("dsp"),
     "cortex-m33": Target("dsp"),
+    "cortex-m55": Target("mve"),
 }
 """What kernels are chosen for, of each core that firmware is compiled for."""
 

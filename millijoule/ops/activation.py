@@ -14,6 +14,7 @@ from millijoule import fixedpoint
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate_int8
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
+from millijoule.ops import mve
 from millijoule.ops.base import Call, activation_range, channel_axis, make_module, same_quantization
 from millijoule.target import SCALAR, Target
 
@@ -49,7 +50,10 @@ class Unary(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        return (Call("mj_look_up", "activation.h", {"count": prod(x)}, data={"table": self._table(quantization)}),)
+        table = self._table(quantization)
+        if target.instructions == "mve":
+            return mve.look_up(x, table)
+        return (Call("mj_look_up", "activation.h", {"count": prod(x)}, data={"table": table}),)
 
     def _table(self, quantization: OperatorQuantization) -> np.ndarray:
         """int8 (256,): the output for each input from -128 to 127."""

@@ -13,7 +13,7 @@ import numpy as np
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, saturate_int8, wrap32
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
-from millijoule.ops import armv6m, dsp, host
+from millijoule.ops import armv6m, dsp, host, mve
 from millijoule.ops.base import (
     Activation,
     Call,
@@ -166,7 +166,9 @@ class Conv2d(Convolution):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        special = {"dsp": dsp.conv2d, "armv6m": armv6m.conv2d, "host": host.conv2d}.get(target.instructions)
+        special = {"dsp": dsp.conv2d, "armv6m": armv6m.conv2d, "mve": mve.conv2d, "host": host.conv2d}.get(
+            target.instructions
+        )
         calls = special(self, x, weights, quantization, target) if special else None
         if calls is not None:
             return calls

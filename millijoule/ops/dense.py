@@ -12,7 +12,7 @@ import numpy as np
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, saturate_int8, wrap32
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
-from millijoule.ops import armv6m, dsp, host
+from millijoule.ops import armv6m, dsp, host, mve
 from millijoule.ops.base import (
     Activation,
     Call,
@@ -95,7 +95,9 @@ class Dense(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        special = {"dsp": dsp.dense, "armv6m": armv6m.dense, "host": host.dense}.get(target.instructions)
+        special = {"dsp": dsp.dense, "armv6m": armv6m.dense, "mve": mve.dense, "host": host.dense}.get(
+            target.instructions
+        )
         calls = special(self, x, weights, quantization) if special else None
         if calls is not None:
             return calls

@@ -15,7 +15,7 @@ import numpy as np
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate_int8
 from millijoule.graph import Operator, OperatorCost, Shape
 from millijoule.model import OperatorQuantization, Quantization
-from millijoule.ops import dsp
+from millijoule.ops import dsp, mve
 from millijoule.ops.activation import Unary
 from millijoule.ops.base import Activation, Call, activation_range, check_choice, make_module, torch_activation
 from millijoule.target import SCALAR, Target
@@ -87,7 +87,7 @@ class _Sum(_Elementwise):
     def int8(  # type: ignore[override]
         self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
-        multiplier_a, multiplier_b, multiplier = self._multipliers(quantization)
+        multiplier_a, multiplier_b, multiplier = self.multipliers(quantization)
         scaled = [
             multiply_by_quantized_multiplier((x.astype(np.int64) - q.zero_point) << ADD_LEFT_SHIFT, *m)
             for x, q, m in zip(_aligned(a, b), quantization.inputs, (multiplier_a, multiplier_b), strict=True)
@@ -104,18 +104,21 @@ class _Sum(_Elementwise):
         quantization: OperatorQuantization,
         target: Target = SCALAR,
     ) -> tuple[Call, ...]:
+        calls = None
         if target.instructions == "dsp" and a == b:
             calls = self._dsp_call(a, quantization)
-            if calls is not None:
-                return calls
+        elif target.instructions == "mve" and a == b:
+            calls = mve.add(self, a, quantization)
+        if calls is not None:
+            return calls
         parameters = self._parameters(a, b, quantization) | {"b_sign": self.sign}
-        for name, (multiplier, shift) in zip(("a", "b", "output"), self._multipliers(quantization), strict=True):
+        for name, (multiplier, shift) in zip(("a", "b", "output"), self.multipliers(quantization), strict=True):
             parameters |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
         return (Call("mj_add", "elementwise.h", parameters, inputs=(0, 1)),)
 
     def _dsp_call(self, x: Shape, quantization: OperatorQuantization) -> tuple[Call, ...] | None:
         """The call into kernels/dsp, or None where what it needs cannot be proven."""
-        multiplier_a, multiplier_b, (multiplier, shift) = self._multipliers(quantization)
+        multiplier_a, multiplier_b, (multiplier, shift) = self.multipliers(quantization)
         every = np.arange(-128, 128, dtype=np.int64)
         tables = [
             sign * multiply_by_quantized_multiplier((every - q.zero_point) << ADD_LEFT_SHIFT, *m)
@@ -133,7 +136,8 @@ class _Sum(_Elementwise):
         data = {name: (2 * table).astype(np.int32) for name, table in zip(("a", "b"), tables, strict=True)}
         return (Call("mj_dsp_add", "dsp/elementwise.h", parameters, inputs=(0, 1), data=data),)
 
-    def _multipliers(self, quantization: OperatorQuantization) -> tuple[tuple[int, int], ...]:
+    def multipliers(self, quantization: OperatorQuantization) -> tuple[tuple[int, int], ...]:
+        """(multiplier, shift) of either input, after the shift to the left, and of the sum."""
         a, b = (float(q.scale) for q in quantization.inputs)
         twice = 2 * max(a, b)
         ratios = a / twice, b / twice, twice / ((1 << ADD_LEFT_SHIFT) * float(quantization.output.scale))
@@ -184,6 +188,9 @@ class Multiply(_Elementwise):
         quantization: OperatorQuantization,
         target: Target = SCALAR,
     ) -> tuple[Call, ...]:
+        calls = mve.multiply(self, a, quantization) if target.instructions == "mve" and a == b else None
+        if calls is not None:
+            return calls
         multiplier, shift = self.multiplier(quantization)
         parameters = self._parameters(a, b, quantization) | {"multiplier": multiplier, "shift": shift}
         return (Call("mj_multiply", "elementwise.h", parameters, inputs=(0, 1)),)

@@ -13,6 +13,7 @@ import numpy as np
 from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate_int8
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
+from millijoule.ops import mve
 from millijoule.ops.base import (
     Activation,
     Call,
@@ -103,7 +104,10 @@ class MaxPool2d(_Pool2d):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        return (Call("mj_max_pool2d", "pool.h", self._parameters(x, quantization)),)
+        parameters = self._parameters(x, quantization)
+        if target.instructions == "mve":
+            return mve.max_pool(parameters)
+        return (Call("mj_max_pool2d", "pool.h", parameters),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +156,9 @@ class AveragePool2d(_Pool2d):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        self._int8_window(x)
-        return (Call("mj_average_pool2d", "pool.h", self._parameters(x, quantization)),)
+        window, parameters = self._int8_window(x), self._parameters(x, quantization)
+        calls = mve.average_pool(window, parameters) if target.instructions == "mve" else None
+        return calls or (Call("mj_average_pool2d", "pool.h", parameters),)
 
     def call_summed(
         self, x: Shape, rows: int, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
@@ -217,10 +222,15 @@ class _Mean(Operator):
     ) -> tuple[Call, ...]:
         reduced, count = self._reduced(x), self.count(x)
         multiplier, shift = self.multiplier(count, quantization)
+        rows, channels = prod(x[: reduced[0]]), prod(x[reduced[-1] + 1 :])
+        if target.instructions == "mve":
+            calls = mve.mean(rows, count, channels, (multiplier, shift), quantization)
+            if calls is not None:
+                return calls
         parameters = {
-            "rows": prod(x[: reduced[0]]),
+            "rows": rows,
             "positions": count,
-            "channels": prod(x[reduced[-1] + 1 :]),
+            "channels": channels,
             "input_zero_point": quantization.inputs[0].zero_point,
             "output_zero_point": quantization.output.zero_point,
             "multiplier": multiplier,

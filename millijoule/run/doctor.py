@@ -37,7 +37,8 @@ PROGRAMS = (
     ("make", "building an emitted project by its Makefile", "apt-get install make"),
     (
         "qemu-system-arm",
-        f"the other emulator (--emulator qemu), for {', '.join(core.removeprefix('cortex-') for core in MACHINES)}",
+        f"the other emulator (--emulator qemu), for {', '.join(core.removeprefix('cortex-') for core in MACHINES)}; "
+        "the only one for m55 and m85",
         "apt-get install qemu-system-arm",
     ),
 )

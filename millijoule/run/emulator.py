@@ -82,6 +82,14 @@ BLOCK = np.dtype([("bytes", np.uint16), ("instructions", np.uint16), ("entered",
 """Twin of `struct block` in native/unicorn_counter.c."""
 
 
+def check_core(device: Device) -> str:
+    """The core that firmware for `device` is compiled for. Raises ToolError if unicorn does not know it."""
+    core = compiled_for(device)
+    if core not in MODELS:
+        raise ToolError(f"unicorn does not execute code for {core} ('{device.name}'): choose the emulator qemu")
+    return core
+
+
 def emulate(
     build: Build,
     device: Device,
@@ -96,9 +104,10 @@ def emulate(
 
     layers: node → symbol of its function, in order. progress: called with the number of samples done. rows: that an
     input is pushed in; 0 where it is given as a whole.
-    Raises ToolError if the firmware faults, hangs, overflows its stack or ends early, naming the layer, the function,
-    the address and the instruction. Ctrl-C stops it at once.
+    Raises ToolError if unicorn does not know the core, or if the firmware faults, hangs, overflows its stack or ends
+    early, with the layer, the function, the address and the instruction. Ctrl-C stops it at once.
     """
+    core = check_core(device)
     firmware = Firmware(Elf.read(Path(build.elf)), device, name, layers, rows)
     # Watching every access is slow: the first sample is run for it, then all of them without.
     first = _Machine(firmware, inputs[:1], output_bytes, watch=True, progress=None)
@@ -112,7 +121,7 @@ def emulate(
         )
     return Measurement(
         device=device.name,
-        emulator=f"unicorn {first.unicorn.__version__} ({compiled_for(device)})",
+        emulator=f"unicorn {first.unicorn.__version__} ({core})",
         outputs=np.frombuffer(bytes(machine.files.outputs), np.int8).reshape(len(inputs), output_bytes),
         instructions=tuple(machine.sample_instructions.tolist()),
         layer_instructions=dict(zip([*layers, RUN], machine.layer_instructions.tolist(), strict=True)),

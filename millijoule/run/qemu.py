@@ -17,6 +17,7 @@ from millijoule.cost.device import Device, Region, compiled_for
 from millijoule.errors import DoesNotFit, ToolError
 from millijoule.run.counter import ACCESS_FIELDS, INSTRUCTION_LIMIT, MEMORIES, RUN, STOPS, Firmware, native_library
 from millijoule.run.elf import Elf
+from millijoule.run.emulator import MODELS
 from millijoule.run.measurement import Build, Measurement
 from millijoule.run.semihosting import INPUT, OUTPUT
 from millijoule.run.toolchain import build
@@ -32,8 +33,12 @@ MACHINES = {
     "cortex-m4": ("mps2-an386", (0x00000000, 4 * MIB), (0x20000000, 4 * MIB)),
     "cortex-m7": ("mps2-an500", (0x00000000, 4 * MIB), (0x20000000, 4 * MIB)),
     "cortex-m33": ("mps2-an505", (0x10000000, 4 * MIB), (0x38000000, 4 * MIB)),
-    "cortex-m55": ("mps3-an547", (0x00000000, 512 * KIB), (0x20000000, 512 * KIB)),
+    "cortex-m55": ("mps3-an547", (0x60000000, 64 * MIB), (0x21000000, 4 * MIB)),
 }
+
+# The memory at 0, where these start, is too small for a large model: it holds a copy of the vectors.
+STARTS_AT_ZERO = ("mps3-an547",)
+VECTORS_BYTES = 64
 
 
 def machine_device(core: str) -> Device:
@@ -71,7 +76,7 @@ def emulate_qemu(
     extents of arena and stack are what the first sample's instructions touched.
     Raises ToolError if qemu-system-arm is missing, the model is too large for its machine, or the firmware fails.
     """
-    qemu_version()
+    qemu_version(device)
     machine = machine_device(device.core if device.core in MACHINES else compiled_for(device))
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary) / "project"
@@ -79,15 +84,17 @@ def emulate_qemu(
         try:
             linked = build(project, machine, firmware_build.toolchain, firmware_build.optimize)
         except DoesNotFit as error:
-            raise ToolError(f"QEMU's machine for core {machine.core} is too small: {error}; use unicorn") from None
+            use_unicorn = "; use unicorn" if compiled_for(device) in MODELS else ""
+            raise ToolError(f"QEMU's machine for core {machine.core} is too small: {error}{use_unicorn}") from None
         measured = run_machine(linked, machine, name, inputs, layers, output_bytes, progress, rows)
         return replace(measured, device=device.name)
 
 
-def qemu_version() -> str:
+def qemu_version(device: Device) -> str:
     """Raises ToolError if qemu-system-arm is not installed."""
     if shutil.which("qemu-system-arm") is None:
-        raise ToolError("qemu-system-arm is not installed: apt-get install qemu-system-arm, or use unicorn")
+        other = "use unicorn" if compiled_for(device) in MODELS else "choose the emulator none"
+        raise ToolError(f"qemu-system-arm is not installed: apt-get install qemu-system-arm, or {other}")
     result = subprocess.run(["qemu-system-arm", "--version"], capture_output=True, text=True, check=True)
     match = re.search(r"version (\S+)", result.stdout)
     return match[1] if match else "of unknown version"
@@ -111,7 +118,7 @@ def run_machine(
     arena, stack = (first.touched[MEMORIES.index(memory)] for memory in ("arena", "stack"))
     return Measurement(
         device=machine.name,
-        emulator=f"qemu {qemu_version()} ({machine.name})",
+        emulator=f"qemu {qemu_version(machine)} ({machine.name})",
         outputs=outputs,
         instructions=answer.instructions,
         layer_instructions=dict(zip([*layers, RUN], answer.layer_instructions, strict=True)),
@@ -173,6 +180,9 @@ def _run(
         command = ["qemu-system-arm", "-machine", firmware.device.name, "-nographic", "-monitor", "none"]
         command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
         command += ["-plugin", str(plugin), "-kernel", str(firmware.elf.path.resolve())]
+        if firmware.device.name in STARTS_AT_ZERO:
+            (folder / "vectors.bin").write_bytes(firmware.elf.segments[0].data[:VECTORS_BYTES])
+            command += ["-device", "loader,addr=0,file=vectors.bin,force-raw=on"]
         with (folder / "messages.txt").open("w") as messages:
             process = subprocess.Popen(
                 command, cwd=folder, stdin=subprocess.DEVNULL, stdout=messages, stderr=subprocess.STDOUT

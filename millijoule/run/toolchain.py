@@ -102,15 +102,20 @@ def _arm_gcc() -> str:
 def _compiler(compiler: str, device: Device, sanitize: bool) -> list[str]:
     """The command up to the sources. The project's Makefile holds the same flags."""
     core = compiled_for(device)
+    vectors = core == "cortex-m55"
     sections = ["-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer"]
     if compiler == "zig":
         # -fhosted: without it clang may not replace a 4-byte memcpy by a load. -g1: without it -Os drops all symbols.
-        target = ["-target", "thumb-freestanding-eabi", f"-mcpu={core.replace('-', '_')}", "-fhosted", "-g1"]
+        # +mve: without a floating-point unit clang leaves the vectors out too.
+        cpu = core.replace("-", "_") + ("+mve" if vectors else "")
+        target = ["-target", "thumb-freestanding-eabi", f"-mcpu={cpu}", "-fhosted", "-g1"]
         checks = ["-fsanitize=undefined", "-fsanitize-trap=undefined"] if sanitize else ["-fno-sanitize=undefined"]
         return [*zig(), *target, *checks, *WARNINGS, *sections]
     if compiler == "gcc":
         # -fno-ipa-icf: layers with equal code must stay functions of their own, or they cannot be told apart.
-        target = [f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft", "-fno-ipa-icf", "-nostartfiles", "-specs=nano.specs"]
+        # hard: gcc has vectors only beside it; +nofp: integers only.
+        machine = [f"-mcpu={core}+nofp", "-mfloat-abi=hard"] if vectors else [f"-mcpu={core}", "-mfloat-abi=soft"]
+        target = [*machine, "-mthumb", "-fno-ipa-icf", "-nostartfiles", "-specs=nano.specs"]
         checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if sanitize else []
         return [_arm_gcc(), *target, *checks, *WARNINGS, *sections]
     raise ToolError(f"compiler '{compiler}' is not known; choose zig or gcc")

@@ -90,7 +90,7 @@ def test_cores_that_run_the_code_of_another_say_so():
     for device in list_devices():
         if device.kind == "mcu" and compiled_for(device) != device.core:
             assert any("Helium" in note for note in device.notes), device.name
-    assert compiled_for(load_device("corstone-300")) == compiled_for(load_device("ek-ra8d1")) == "cortex-m33"
+    assert compiled_for(load_device("corstone-300")) == compiled_for(load_device("ek-ra8d1")) == "cortex-m55"
 
 
 def test_unknown_names_get_the_nearest_and_the_list():
@@ -149,8 +149,9 @@ def test_every_core_has_its_kernels():
     assert instructions[""] == "host"
     assert instructions["cortex-m0plus"] == "armv6m"
     assert instructions["cortex-m4"] == instructions["cortex-m33"] == "dsp"
+    assert instructions["cortex-m55"] == instructions["cortex-m85"] == "mve"
 
 
 def test_a_target_names_known_instructions():
-    with pytest.raises(ValueError, match="instructions is 'neon'; it must be one of scalar, armv6m, dsp"):
+    with pytest.raises(ValueError, match="instructions is 'neon'; it must be one of scalar, armv6m, dsp, mve"):
         Target("neon")

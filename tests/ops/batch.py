@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from millijoule.cost.device import Device, target_of
+from millijoule.cost.device import Device, compiled_for, target_of
 from millijoule.emit import emit
 from millijoule.graph import Graph, Input, Node
 from millijoule.model import Model, Quantization
 from millijoule.ops import Dense, Reshape
 from millijoule.plan import Plan, plan, verify
 from millijoule.plan.streaming import StreamPlan, stream_plan, verify_stream
-from millijoule.run.emulator import emulate
+from millijoule.run.emulator import MODELS, emulate
 from millijoule.run.host import HostLibrary, build_host
+from millijoule.run.qemu import emulate_qemu
 from millijoule.run.toolchain import build
 from millijoule.target import Target
 from tests.run.project import device, write_firmware
@@ -112,7 +113,8 @@ class Batch:
     def emulated(self, compiler: str = "zig") -> dict[str, np.ndarray]:
         firmware = build(self.folder, self.board, compiler)
         symbols = {name: f"batch_layer_{name}" for name in self.models}
-        seen = emulate(firmware, self.board, "batch", self.all_inputs(), symbols, self.sizes()[1])
+        run = emulate if compiled_for(self.board) in MODELS else emulate_qemu
+        seen = run(firmware, self.board, "batch", self.all_inputs(), symbols, self.sizes()[1])
         return self.split(seen.outputs)
 
     def _input_bytes(self, name: str) -> int:

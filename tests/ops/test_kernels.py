@@ -22,7 +22,7 @@ INPUTS = {
 }
 # Kernels for every kind of instructions also compute on this computer.
 KINDS = get_args(Instructions)
-CORES = ("cortex-m0plus", "cortex-m4")
+CORES = ("cortex-m0plus", "cortex-m4", *(["cortex-m55"] if shutil.which("qemu-system-arm") else []))
 
 
 @pytest.fixture(scope="module")

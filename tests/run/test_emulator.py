@@ -312,13 +312,9 @@ def test_inputs_of_another_size_and_wrong_names_are_errors(tmp_path):
         emulator.emulate(firmware, target, "tiny", inputs(), {"none": "tiny_layer_07_none"}, OUTPUT_BYTES)
 
 
-def test_every_core_of_the_newer_kind_runs_the_code_of_the_m33(tmp_path):
-    counts = set()
-    for core in ("cortex-m33", "cortex-m55", "cortex-m85"):
-        result = measure(tmp_path / core, RICH, device(core))
-        assert result.emulator.endswith("(cortex-m33)")
-        counts.add(result.instructions)
-    assert len(counts) == 1
+def test_cores_that_unicorn_does_not_know_are_refused(tmp_path):
+    with pytest.raises(ToolError, match=r"cortex-m55 \('test-cortex-m85'\): choose the emulator qemu"):
+        measure(tmp_path, {"add": ADD}, device("cortex-m85"))
 
 
 def test_the_native_counter_is_compiled_once(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from millijoule.errors import ToolError
 from millijoule.run import qemu
-from millijoule.run.emulator import emulate
+from millijoule.run.emulator import MODELS, emulate
 from millijoule.run.toolchain import build
 from tests.run.project import ADD, OUTPUT_BYTES, assembly, device, expected, inputs, symbols, write_project
 from tests.run.test_emulator import COMPILERS, CONDITIONAL_LOOP, LOOP, RICH
@@ -17,7 +17,7 @@ needs_qemu = pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="no 
 
 @needs_qemu
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("core", qemu.MACHINES)
+@pytest.mark.parametrize("core", [core for core in qemu.MACHINES if core in MODELS])
 def test_both_emulators_agree_exactly(tmp_path, core, compiler):
     machine = qemu.machine_device(core)
     layers = {"loop": LOOP, **RICH} | ({} if core == "cortex-m0plus" else {"conditional": CONDITIONAL_LOOP})
@@ -40,7 +40,7 @@ def test_both_emulators_agree_exactly(tmp_path, core, compiler):
 
 @needs_qemu
 def test_firmware_of_a_board_runs_on_the_machine_with_its_core(tmp_path):
-    board, layers = device("cortex-m85"), {"loop": LOOP, "add": ADD}
+    board, layers = device("cortex-m33"), {"loop": LOOP, "add": ADD}
     firmware = build(write_project(tmp_path, board, layers), board)
     seen: list[int] = []
     arguments = (firmware, board, "tiny", inputs(4), symbols(layers), OUTPUT_BYTES)
@@ -50,6 +50,26 @@ def test_firmware_of_a_board_runs_on_the_machine_with_its_core(tmp_path):
     assert "mps2-an505" in theirs.emulator
     assert seen == sorted(set(seen))
     assert all(1 <= done <= 4 for done in seen)
+
+
+# 3 + 1 + 4 * 3 + 1 instructions.
+VECTORS = assembly(
+    "mov r3, lr \n movs r0, #4 \n vmov.i32 q0, #1 \n dls lr, r0 \n"
+    "1: vadd.i32 q0, q0, q0 \n vmladava.s8 r0, q0, q0 \n le lr, 1b \n bx r3"
+)
+
+
+@needs_qemu
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("core", ["cortex-m55", "cortex-m85"])
+def test_vectors_and_their_loops_are_counted(tmp_path, core, compiler):
+    board = device(core)
+    layers = {"loop": LOOP, "vectors": VECTORS, **RICH}
+    firmware = build(write_project(tmp_path, board, layers), board, compiler)
+    seen = qemu.emulate_qemu(firmware, board, "tiny", inputs(3), symbols(layers), OUTPUT_BYTES)
+    np.testing.assert_array_equal(seen.outputs, expected(inputs(3)))
+    assert (seen.layer_instructions["loop"], seen.layer_instructions["vectors"]) == (22, 3 + 1 + 4 * 3 + 1)
+    assert sum(seen.layer_instructions.values()) == seen.instructions[0]
 
 
 @needs_qemu
@@ -76,7 +96,9 @@ def test_a_model_too_large_for_the_machine_says_so(tmp_path):
 def test_missing_qemu_is_named_with_the_command_that_gets_it(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ToolError, match="apt-get install qemu-system-arm"):
-        qemu.qemu_version()
+        qemu.qemu_version(device("cortex-m4"))
+    with pytest.raises(ToolError, match="apt-get install qemu-system-arm, or choose the emulator none"):
+        qemu.qemu_version(device("cortex-m55"))
 
 
 def test_cores_without_a_machine_are_named():

@@ -16,6 +16,12 @@ void Reset_Handler(void)
         *to = *from++;
     for (volatile uint32_t *to = &_bss_start; to < &_bss_end; to++)
         *to = 0;
+#if defined(__ARM_FEATURE_MVE)
+    /* CPACR: access to the vector registers; CCR: the cache of loops' branches. */
+    *(volatile uint32_t *)0xe000ed88 |= 0xfu << 20;
+    *(volatile uint32_t *)0xe000ed14 |= 1u << 19;
+    __asm volatile("dsb\n isb" ::: "memory");
+#endif
     main();
     Fault_Handler();
 }

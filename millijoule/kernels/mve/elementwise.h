@@ -1,0 +1,83 @@
+/* int8 sums, differences and products of two values of one shape by vectors. The output may lie over either input. */
+#ifndef MJ_MVE_ELEMENTWISE_H
+#define MJ_MVE_ELEMENTWISE_H
+
+#include "instructions.h"
+
+/* x times 2^20, less the zero point, is rescaled by multiplier and shift for each input, and their sum, or with a
+ * b_sign of -1 their difference, for the output.
+ * a_ties, b_ties, ties_away: as in instructions.h. */
+struct mj_mve_add {
+    int32_t count, b_sign;
+    int32_t a_zero_point, b_zero_point, output_zero_point, output_low, output_high;
+    int32_t a_multiplier, a_shift, a_ties, b_multiplier, b_shift, b_ties;
+    int32_t output_multiplier, output_shift, ties_away;
+};
+
+#define MJ_MVE_ADD_LEFT_SHIFT 20
+
+#if MJ_MVE
+MJ_INLINE int32x4_t mj_mve_term(int32x4_t x, int32_t zero_point, int32_t multiplier, int32_t shift, int32_t ties_away)
+{
+    if (multiplier == 1 << 30 && shift == 0) /* one half, exactly */
+        return vshlq_n_s32(vsubq_n_s32(x, zero_point), MJ_MVE_ADD_LEFT_SHIFT - 1);
+    x = vshlq_n_s32(vsubq_n_s32(x, zero_point), MJ_MVE_ADD_LEFT_SHIFT);
+    return mj_mve_rescale_n(x, multiplier, shift, ties_away);
+}
+#endif
+
+MJ_INLINE void mj_mve_add(const struct mj_mve_add p, const int8_t *a, const int8_t *b, int8_t *output)
+{
+#if MJ_MVE
+    const int32x4_t lowest = vdupq_n_s32(p.output_low), highest = vdupq_n_s32(p.output_high);
+    for (int32_t left = mj_mve_lanes(p.count); left > 0; left -= 4, a += 4, b += 4, output += 4) {
+        const mve_pred16_t inside = vctp32q((uint32_t)left);
+        const int32x4_t x =
+            mj_mve_term(vldrbq_z_s32(a, inside), p.a_zero_point, p.a_multiplier, p.a_shift, p.a_ties);
+        const int32x4_t y =
+            mj_mve_term(vldrbq_z_s32(b, inside), p.b_zero_point, p.b_multiplier, p.b_shift, p.b_ties);
+        int32x4_t sum = p.b_sign > 0 ? vaddq_s32(x, y) : vsubq_s32(x, y);
+        sum = mj_mve_rescale_n(sum, p.output_multiplier, p.output_shift, p.ties_away);
+        sum = vaddq_n_s32(sum, p.output_zero_point);
+        vstrbq_p_s32(output, vminq_s32(vmaxq_s32(sum, lowest), highest), inside);
+    }
+#else
+    for (int32_t i = 0; i < p.count; i++) {
+        const int32_t x = mj_multiply_by_quantized_multiplier(
+            (a[i] - p.a_zero_point) * (1 << MJ_MVE_ADD_LEFT_SHIFT), p.a_multiplier, p.a_shift);
+        const int32_t y = mj_multiply_by_quantized_multiplier(
+            (b[i] - p.b_zero_point) * (1 << MJ_MVE_ADD_LEFT_SHIFT), p.b_multiplier, p.b_shift);
+        const int32_t sum = mj_multiply_by_quantized_multiplier(x + p.b_sign * y, p.output_multiplier, p.output_shift);
+        output[i] = (int8_t)mj_clamp(sum + p.output_zero_point, p.output_low, p.output_high);
+    }
+#endif
+}
+
+struct mj_mve_multiply {
+    int32_t count;
+    int32_t a_zero_point, b_zero_point, output_zero_point, output_low, output_high;
+    int32_t multiplier, shift, ties_away;
+};
+
+MJ_INLINE void mj_mve_multiply(const struct mj_mve_multiply p, const int8_t *a, const int8_t *b, int8_t *output)
+{
+#if MJ_MVE
+    const int32x4_t lowest = vdupq_n_s32(p.output_low), highest = vdupq_n_s32(p.output_high);
+    for (int32_t left = mj_mve_lanes(p.count); left > 0; left -= 4, a += 4, b += 4, output += 4) {
+        const mve_pred16_t inside = vctp32q((uint32_t)left);
+        const int32x4_t x = vsubq_n_s32(vldrbq_z_s32(a, inside), p.a_zero_point);
+        const int32x4_t y = vsubq_n_s32(vldrbq_z_s32(b, inside), p.b_zero_point);
+        int32x4_t product = mj_mve_rescale_n(vmulq_s32(x, y), p.multiplier, p.shift, p.ties_away);
+        product = vaddq_n_s32(product, p.output_zero_point);
+        vstrbq_p_s32(output, vminq_s32(vmaxq_s32(product, lowest), highest), inside);
+    }
+#else
+    for (int32_t i = 0; i < p.count; i++) {
+        const int32_t product = (a[i] - p.a_zero_point) * (b[i] - p.b_zero_point);
+        const int32_t scaled = mj_multiply_by_quantized_multiplier(product, p.multiplier, p.shift);
+        output[i] = (int8_t)mj_clamp(scaled + p.output_zero_point, p.output_low, p.output_high);
+    }
+#endif
+}
+
+#endif
