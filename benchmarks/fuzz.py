@@ -4,8 +4,8 @@
                               [--optimize=-O2] [--log FILE]
 
 Each network (tests/random_models.py) runs on this computer with the kernels of every kind of instructions, and in the
-emulators on Cortex-M0+ and M4 (QEMU has no machine for M0+ with enough memory). Many networks are one firmware. Prints
-how many networks and numbers were compared and how many differ; ends in 1 if any do.
+emulators on Cortex-M0+, M4 and M55 (QEMU has no machine for M0+ with enough memory; unicorn does not know M55). Many
+networks are one firmware. Prints how many networks and numbers were compared and how many differ; ends in 1 if any do.
 
 --log: a file to which every finished batch is added, a line of JSON for each place; what it holds already is not run
 again, so that an interrupted run goes on where it was, and several runs add up.
@@ -35,7 +35,7 @@ from tests.random_models import random_model
 TOGETHER = 50
 SAMPLES = 4
 EMULATORS = {"unicorn": emulate, "qemu": emulate_qemu}
-CORES = {"cortex-m0plus": ("unicorn",), "cortex-m4": ("unicorn", "qemu")}
+CORES = {"cortex-m0plus": ("unicorn",), "cortex-m4": ("unicorn", "qemu"), "cortex-m55": ("qemu",)}
 Arrays = dict[str, np.ndarray]
 
 

@@ -50,10 +50,9 @@ class Unary(Operator):
     def call(  # type: ignore[override]
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
-        table = self._table(quantization)
         if target.instructions == "mve":
-            return mve.look_up(x, table)
-        return (Call("mj_look_up", "activation.h", {"count": prod(x)}, data={"table": table}),)
+            return mve.look_up(x, self._table(quantization))
+        return (Call("mj_look_up", "activation.h", {"count": prod(x)}, data={"table": self._table(quantization)}),)
 
     def _table(self, quantization: OperatorQuantization) -> np.ndarray:
         """int8 (256,): the output for each input from -128 to 127."""
