@@ -22,7 +22,7 @@ from millijoule.plan import Plan, plan, verify
 from millijoule.plan.streaming import StreamPlan, stream_plan, verify_stream
 from millijoule.run.emulator import MODELS, emulate
 from millijoule.run.host import HostLibrary, build_host
-from millijoule.run.qemu import emulate_qemu
+from millijoule.run.qemu import machine_device, run_machine
 from millijoule.run.toolchain import build
 from millijoule.target import Target
 from tests.run.project import device, write_firmware
@@ -111,10 +111,12 @@ class Batch:
         return self.split(library.run(self.all_inputs()))
 
     def emulated(self, compiler: str = "zig") -> dict[str, np.ndarray]:
-        firmware = build(self.folder, self.board, compiler)
+        known = compiled_for(self.board) in MODELS
+        board = self.board if known else machine_device(compiled_for(self.board))
+        firmware = build(self.folder, board, compiler)
         symbols = {name: f"batch_layer_{name}" for name in self.models}
-        run = emulate if compiled_for(self.board) in MODELS else emulate_qemu
-        seen = run(firmware, self.board, "batch", self.all_inputs(), symbols, self.sizes()[1])
+        run = emulate if known else run_machine
+        seen = run(firmware, board, "batch", self.all_inputs(), symbols, self.sizes()[1])
         return self.split(seen.outputs)
 
     def _input_bytes(self, name: str) -> int:

@@ -9,8 +9,9 @@ from millijoule.fixedpoint import (
     saturating_rounding_doubling_high_mul,
 )
 from millijoule.ops import mve
+from millijoule.ops.base import Window
 from millijoule.target import SCALAR, Target
-from tests.ops.cases import CASES
+from tests.ops.cases import CASES, int8_model
 from tests.ops.test_dsp import calls
 
 PORTABLE = {
@@ -96,3 +97,56 @@ def test_a_bias_wraps_as_every_sum_does():
 
 def test_a_turn_takes_as_many_steps_as_divide_all():
     assert [mve.unroll(steps) for steps in (1, 2, 9, 18, 36, 40, 7)] == [1, 2, 3, 3, 4, 5, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "squares"),
+    [
+        ("conv2d_depthwise", "mj_mve_depthwise_conv2d", 1),
+        ("conv2d_depthwise_strided", "mj_mve_depthwise_conv2d", 0),
+        ("conv2d_depthwise_dilated", "mj_mve_depthwise_any", None),
+    ],
+)
+def test_depthwise_kernels_are_chosen_by_size(name, function, squares):
+    (chosen,) = calls(name, Target("mve"))
+    assert (chosen.function, chosen.parameters.get("squares")) == (function, squares)
+    (by_row,) = calls(name, Target("mve", by_row=True))
+    assert by_row.parameters.get("squares") in (0, None)
+    (frugal,) = calls(name, Target("mve", frugal=True))
+    assert (frugal.function, frugal.scratch_bytes) == ("mj_mve_depthwise_any", 0)
+
+
+def test_taps_lie_column_by_column_between_zeros():
+    """Five zeros before each channel's taps: at 1, 4 and 5 bytes before them a kernel lies one row or column further."""
+    model = int8_model("conv2d_depthwise")
+    (node,) = model.graph.nodes
+    weight = model.node_weights(node)["weight"]
+    (chosen,) = calls("conv2d_depthwise", Target("mve"))
+    taps = chosen.data["taps"]
+    assert taps.size == 8 + 16 * len(weight)
+    for channel in range(len(weight)):
+        at = 8 + 16 * channel
+        assert taps[at : at + 12].reshape(3, 4)[:, :3].T.tolist() == weight[channel, ..., 0].tolist()
+        assert not taps[at - 5 : at].any()
+
+
+def test_a_table_begins_with_the_output_for_zero():
+    table = np.arange(-128, 128, dtype=np.int8)
+    (call,) = mve.look_up((3,), table)
+    assert call.data["table"].tolist() == [*range(128), *range(-128, 0)]
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (1, 2), (3, 3), (2, 3), (8, 8), (25, 5), (49, 49)])
+def test_means_are_exact_for_all_sums(kernel):
+    """The multiplication that stands for a division, against the division."""
+    window = Window.over((*kernel, 4), kernel, kernel, (1, 1), "valid")
+    (call,) = mve.average_pool(window, window.parameters())
+    p, count = call.parameters, kernel[0] * kernel[1]
+    sums = np.arange(-128 * count, 127 * count + 1, dtype=np.int64)
+    found = rescaled(sums << p["left"], p["multiplier"], p["shift"], p["ties_away"])
+    np.testing.assert_array_equal(found, np.sign(sums) * ((2 * np.abs(sums) + count) // (2 * count)))
+
+
+def test_means_of_windows_with_padding_stay_portable():
+    window = Window.over((5, 5, 4), (2, 2), (2, 2), (1, 1), "same")
+    assert mve.average_pool(window, window.parameters()) is None
