@@ -117,7 +117,7 @@ def test_depthwise_kernels_are_chosen_by_size(name, function, squares):
 
 
 def test_taps_lie_column_by_column_between_zeros():
-    """Five zeros before each channel's taps: at 1, 4 and 5 bytes before them a kernel lies one row or column further."""
+    """Five zeros before each channel: from 1, 4 and 5 bytes before its taps the kernel lies a row or column further."""
     model = int8_model("conv2d_depthwise")
     (node,) = model.graph.nodes
     weight = model.node_weights(node)["weight"]
