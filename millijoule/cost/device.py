@@ -83,6 +83,16 @@ def target_of(device: Device) -> Target:
     return Target("host") if device.kind == "host" else TARGETS[compiled_for(device)]
 
 
+def machine_flags(device: Device) -> dict[str, str]:
+    """Compiler (`zig`, `gcc`) → the flags by which it knows the core. Raises DeviceError if the core is not known."""
+    core = compiled_for(device)
+    clang = f"-mcpu={core.replace('-', '_')}"
+    if TARGETS[core].instructions == "mve":
+        # Integer vectors without a floating-point unit: clang leaves them out with it, gcc has them only with this ABI.
+        return {"zig": f"{clang}+mve", "gcc": f"-mcpu={core}+nofp -mfloat-abi=hard"}
+    return {"zig": clang, "gcc": f"-mcpu={core} -mfloat-abi=soft"}
+
+
 def memories(device: Device) -> tuple[Region, Region]:
     """(flash, RAM) of a microcontroller. DeviceError for the host, which has none of its own."""
     if device.flash is None or device.ram is None:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from os.path import normpath
 from pathlib import Path
 
-from millijoule.cost.device import Device, compiled_for
+from millijoule.cost.device import Device, machine_flags
 from millijoule.emit.project import Project, layer_symbols
 from millijoule.emit.pushed import PushedProject
 from millijoule.emit.stored import StoredProject
@@ -86,7 +86,7 @@ def _firmware(project: Project, device: Device) -> dict[str, str]:
     if device.flash is not None and device.ram is not None:
         names += ["startup.c", "linker.ld", "Makefile"]
         values |= {
-            "CPU": compiled_for(device),
+            **{f"{compiler.upper()}_MACHINE": flags for compiler, flags in machine_flags(device).items()},
             "FLASH_ORIGIN": f"{device.flash.origin:#010x}",
             "FLASH_BYTES": str(device.flash.bytes),
             "RAM_ORIGIN": f"{device.ram.origin:#010x}",

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from millijoule.cost.device import Device, Region, compiled_for, memories
+from millijoule.cost.device import Device, Region, machine_flags, memories
 from millijoule.errors import ToolError
 from millijoule.run.elf import Elf
 from millijoule.run.fit import check_memories
@@ -101,20 +101,15 @@ def _arm_gcc() -> str:
 
 def _compiler(compiler: str, device: Device, sanitize: bool) -> list[str]:
     """The command up to the sources. The project's Makefile holds the same flags."""
-    core = compiled_for(device)
-    vectors = core == "cortex-m55"
     sections = ["-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer"]
     if compiler == "zig":
         # -fhosted: without it clang may not replace a 4-byte memcpy by a load. -g1: without it -Os drops all symbols.
-        # +mve: without a floating-point unit clang leaves the vectors out too.
-        cpu = core.replace("-", "_") + ("+mve" if vectors else "")
-        target = ["-target", "thumb-freestanding-eabi", f"-mcpu={cpu}", "-fhosted", "-g1"]
+        target = ["-target", "thumb-freestanding-eabi", *machine_flags(device)["zig"].split(), "-fhosted", "-g1"]
         checks = ["-fsanitize=undefined", "-fsanitize-trap=undefined"] if sanitize else ["-fno-sanitize=undefined"]
         return [*zig(), *target, *checks, *WARNINGS, *sections]
     if compiler == "gcc":
         # -fno-ipa-icf: layers with equal code must stay functions of their own, or they cannot be told apart.
-        # hard: gcc has vectors only beside it; +nofp: integers only.
-        machine = [f"-mcpu={core}+nofp", "-mfloat-abi=hard"] if vectors else [f"-mcpu={core}", "-mfloat-abi=soft"]
+        machine = machine_flags(device)["gcc"].split()
         target = [*machine, "-mthumb", "-fno-ipa-icf", "-nostartfiles", "-specs=nano.specs"]
         checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if sanitize else []
         return [_arm_gcc(), *target, *checks, *WARNINGS, *sections]

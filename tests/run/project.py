@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from millijoule.cost.device import Device, Region, compiled_for, memories
+from millijoule.cost.device import Device, Region, machine_flags, memories
 from millijoule.run.emulator import emulate
 from millijoule.run.measurement import Measurement
 from millijoule.run.toolchain import build
@@ -98,7 +98,7 @@ def write_firmware(folder: Path, target: Device, name: str) -> None:
         "NAME": name,
         "UPPER": name.upper(),
         "TITLE": target.title,
-        "CPU": compiled_for(target),
+        **{f"{compiler.upper()}_MACHINE": flags for compiler, flags in machine_flags(target).items()},
         "FLASH_ORIGIN": f"{flash.origin:#010x}",
         "FLASH_BYTES": str(flash.bytes),
         "RAM_ORIGIN": f"{ram.origin:#010x}",

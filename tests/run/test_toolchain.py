@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,18 @@ def test_the_stack_reserve_is_part_of_what_must_fit(tmp_path):
     assert build(write_project(tmp_path, target, {"add": ADD}, arena_bytes=fits), target).ram_bytes == fits
     with pytest.raises(DoesNotFit, match=": 16 too many"):
         build(write_project(tmp_path, target, {"add": ADD}, arena_bytes=fits + 16), target)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("core", sorted(set(COMPILED_FOR.values())))
+def test_the_makefile_makes_the_same_firmware(tmp_path, core, compiler):
+    target = device(core)
+    folder = write_project(tmp_path, target, {"add": ADD})
+    built = Elf.read(Path(build(folder, target, compiler).elf)).segments
+    command = ["make", "-B", *([f"CC={sys.executable} -m ziglang cc"] if compiler == "zig" else [])]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    assert Elf.read(folder / "firmware.elf").segments == built
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
