@@ -1,7 +1,8 @@
 """Random int8 networks: the integer reference against the emitted C, byte by byte.
 
-    python benchmarks/fuzz.py [--graphs N] [--first SEED] [--emulator unicorn|qemu|both|none] [--compiler zig|gcc]
-                              [--optimize=-O2] [--log FILE]
+    python benchmarks/fuzz.py [--graphs N] [--first SEED] [--emulator unicorn|qemu|both|none] [--log FILE]
+                              [--compiler zig|gcc] [--optimize=-O2] [--host-compiler zig|clang|gcc]
+                              [--host-optimize=-O2]
 
 Each network (tests/random_models.py) runs on this computer with the kernels of every kind of instructions, and in the
 emulators on Cortex-M0+, M4 and M55 (QEMU has no machine for M0+ with enough memory; unicorn does not know M55). Many
@@ -46,6 +47,8 @@ def main() -> None:
     parser.add_argument("--emulator", choices=(*EMULATORS, "both", "none"), default="unicorn")
     parser.add_argument("--compiler", choices=("zig", "gcc"), default="zig")
     parser.add_argument("--optimize", default="-O2")
+    parser.add_argument("--host-compiler", choices=("zig", "clang", "gcc"), default="zig")
+    parser.add_argument("--host-optimize", default="-O2")
     parser.add_argument("--log", type=Path)
     options = parser.parse_args()
     records = read_log(options.log)
@@ -62,7 +65,8 @@ def main() -> None:
             for name, model in models.items()
         }
         expected = {name: model.run(inputs[name])[model.graph.outputs[0]] for name, model in models.items()}
-        for place, outputs in runs(waiting, models, inputs, options.compiler, options.optimize):
+        host, firmware = (options.host_compiler, options.host_optimize), (options.compiler, options.optimize)
+        for place, outputs in runs(waiting, models, inputs, host, firmware):
             record = {
                 "place": title(place),
                 "first": first,
@@ -91,21 +95,25 @@ def title(place: tuple[str, str]) -> str:
 
 
 def runs(
-    waiting: list[tuple[str, str]], models: dict[str, Model], inputs: Arrays, compiler: str, optimize: str
+    waiting: list[tuple[str, str]],
+    models: dict[str, Model],
+    inputs: Arrays,
+    host: tuple[str, str],
+    firmware: tuple[str, str],
 ) -> Iterator[tuple[tuple[str, str], Arrays]]:
-    """What each place gives. Emulators of one core run the same firmware."""
+    """What each place gives. Emulators of one core run the same firmware. host, firmware: compiler and its level."""
     for what in dict.fromkeys(what for what, _ in waiting):
         with tempfile.TemporaryDirectory() as folder:
             if what not in CORES:
                 batch = Batch.write(Path(folder), models, inputs, target=Target(what))
-                yield (what, ""), batch.on_host(compiler, optimize)
+                yield (what, ""), batch.on_host(*host)
                 continue
             batch = Batch.write(Path(folder), models, inputs, core=what)
-            firmware = build(batch.folder, batch.board, compiler, optimize)
+            built = build(batch.folder, batch.board, *firmware)
             symbols = {model: f"batch_layer_{model}" for model in models}
             for name in (name for core, name in waiting if core == what):
                 run = EMULATORS[name]
-                seen = run(firmware, batch.board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
+                seen = run(built, batch.board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
                 yield (what, name), batch.split(seen.outputs)
 
 
