@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from millijoule.cost import Cost
+from millijoule.cost.cycles import CyclesEstimate, estimate_cycles
 from millijoule.cost.device import Device
 from millijoule.model import Model
 from millijoule.plan import Plan
@@ -58,6 +59,12 @@ class Deployment:
             return None
         return round(sum(self.measurement.instructions) / len(self.measurement.instructions))
 
+    @property
+    def cycles_estimate(self) -> CyclesEstimate | None:
+        """Of one inference; None if instructions were not measured, or nothing is known of the core."""
+        instructions = self.mean_instructions
+        return None if instructions is None else estimate_cycles(self.device, instructions)
+
     @cached_property
     def live_bytes(self) -> dict[str, int]:
         """Node → bytes that are live in the arena while it is executed, at most; a reshape of a plan that streams has
@@ -91,10 +98,10 @@ class Deployment:
         """One object of plain values; the keys are a stable interface. What was not measured is None.
 
         arena_planned_bytes is predicted, arena_bytes was seen. streamed_steps: layers that are executed row by row.
-        instructions: mean of one inference. ram_bytes: all
+        instructions: mean of one inference. cycles_estimate: made of them (millijoule.cost.cycles). ram_bytes: all
         static data, the arena included, the stack not. accesses: of the first sample, by memory.
         """
-        build, measurement = self.build, self.measurement
+        build, measurement, estimate = self.build, self.measurement, self.cycles_estimate
         return {
             "model": self.model.graph.name,
             "device": self.device.name,
@@ -110,6 +117,7 @@ class Deployment:
             "instructions": self.mean_instructions,
             "instructions_min": min(measurement.instructions, default=None) if measurement else None,
             "instructions_max": max(measurement.instructions, default=None) if measurement else None,
+            "cycles_estimate": asdict(estimate) if estimate else None,
             "macs": self.cost.macs,
             "params": self.cost.params,
             "emulator": measurement.emulator if measurement else None,

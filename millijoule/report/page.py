@@ -135,6 +135,10 @@ def _cards(deployment: Deployment) -> list[str]:
         per_mac = fmt.ratio(values["instructions"], values["macs"]) or fmt.NONE
         cards.append(_card("Instructions", "measured", fmt.count(values["instructions"]), "", "per inference", spread))
         cards.append(_card("Per MAC", "measured", per_mac, "", "instructions, measured / counted"))
+    estimate = deployment.cycles_estimate
+    if estimate:
+        between = f"{fmt.count(estimate.cycles_low)} to {fmt.count(estimate.cycles_high)} on boards of this core"
+        cards.append(_card("Cycles", "computed", fmt.count(estimate.cycles), "", "per inference, estimate", between))
     bound = fmt.count(plan.lower_bound_bytes)
     quality = "the smallest for this order of layers" if plan.is_optimal else f"no plan is below {bound}"
     cards.append(_card("Arena, planned", "computed", fmt.count(plan.arena_bytes), "bytes", quality))

@@ -62,6 +62,13 @@ def _summary(deployed: Deployment) -> RenderableType:
         ("instructions per inference", "", fmt.count(instructions), ""),
         ("instructions per MAC", "", fmt.ratio(instructions, macs) or fmt.NONE, ""),
     ]
+    estimate = deployed.cycles_estimate
+    if estimate and device.clock_hz:
+        low, high = fmt.count(estimate.cycles_low), fmt.count(estimate.cycles_high)
+        rows.append(("cycles, estimate", fmt.count(estimate.cycles), "", f"{low} to {high}"))
+        clock = f"{device.clock_hz / 1e6:g} MHz"
+        between = f"{estimate.latency_low_ms:.3g} to {estimate.latency_high_ms:.3g}"
+        rows.append((f"ms at {clock}, estimate", f"{estimate.latency_ms:.3g}", "", between))
     if device.kind == "host":
         rows = [row for row in rows if row[1] or row[2] != fmt.NONE]
     columns = (Column("", text=True), Column("computed"), Column(where), Column("device"))

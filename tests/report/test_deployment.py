@@ -12,7 +12,7 @@ from tests.report.deployments import SAMPLES, deployment
 KEYS = [
     "model", "device", "accuracy", "bit_exact", "outputs_compared", "flash_bytes", "ram_bytes", "arena_bytes",
     "arena_planned_bytes", "streamed_steps", "stack_bytes", "instructions", "instructions_min", "instructions_max",
-    "macs", "params", "emulator", "compiler", "layers", "accesses", "notes",
+    "cycles_estimate", "macs", "params", "emulator", "compiler", "layers", "accesses", "notes",
 ]  # fmt: skip
 LAYER_KEYS = ["name", "operator", "output_shape", "params", "macs", "size_bytes", "ram_bytes", "instructions"]
 
@@ -38,6 +38,7 @@ def test_json_of_a_board():
     assert values["ram_bytes"] == 852
     assert (values["instructions_min"], values["instructions_max"]) == (total, total + 40)
     assert values["instructions"] == total + 38
+    assert values["cycles_estimate"]["cycles"] == round(1.34 * values["instructions"])
     assert values["macs"] == sum(layer["macs"] for layer in values["layers"]) == 7_164
     assert sum(layer["instructions"] for layer in values["layers"]) + 1200 == total
 
@@ -56,7 +57,15 @@ def test_layers_are_the_nodes_with_what_lives_beside_them():
 def test_what_was_not_measured_is_none():
     values = deployment(device="host").to_json()
     assert values["bit_exact"] is True
-    for key in ("flash_bytes", "ram_bytes", "arena_bytes", "stack_bytes", "instructions", "emulator", "compiler"):
+    for key in (
+        "flash_bytes",
+        "ram_bytes",
+        "arena_bytes",
+        "stack_bytes",
+        "instructions",
+        "emulator",
+        "cycles_estimate",
+    ):
         assert values[key] is None
     assert values["arena_planned_bytes"] == 720
     assert all(layer["instructions"] is None for layer in values["layers"])

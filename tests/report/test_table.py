@@ -40,6 +40,8 @@ parameters                       211
 MACs                           7,164
 instructions per inference              28,700
 instructions per MAC                      4.01
+cycles, estimate              38,458             34,440 to 47,355
+ms at 180 MHz, estimate        0.214               0.191 to 0.263
 
                              weights,  live RAM,  instructions,
 #  layer               MACs     bytes    planned       measured   share
