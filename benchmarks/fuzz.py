@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -26,8 +27,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from millijoule.model import Model
+from millijoule.plan.streaming import CONTRACTS
+from millijoule.run.emulator import MODELS as UNICORN
 from millijoule.run.emulator import emulate
-from millijoule.run.qemu import emulate_qemu
+from millijoule.run.measurement import Build
+from millijoule.run.qemu import emulate_qemu, machine_device, run_machine
 from millijoule.run.toolchain import build
 from millijoule.target import Instructions, Target
 from tests.ops.batch import Batch
@@ -36,8 +40,34 @@ from tests.random_models import random_model
 TOGETHER = 50
 SAMPLES = 4
 EMULATORS = {"unicorn": emulate, "qemu": emulate_qemu}
-CORES = {"cortex-m0plus": ("unicorn",), "cortex-m4": ("unicorn", "qemu"), "cortex-m55": ("qemu",)}
 Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where networks run: what their kernels are for, in which emulator, and how the input is given, row by row.
+
+    emulator: none for this computer. contract: none for layer by layer.
+    """
+
+    what: str
+    emulator: str = ""
+    contract: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}, {self.emulator or 'this computer'}{self.contract and f', row by row ({self.contract})'}"
+
+
+ON_HOST = (
+    *(Place(kind) for kind in get_args(Instructions)),
+    *(Place(kind, contract=contract) for kind, contract in zip(("scalar", "armv6m", "dsp"), CONTRACTS, strict=True)),
+)
+EMULATED = (
+    Place("cortex-m0plus", "unicorn"),
+    Place("cortex-m4", "unicorn"),
+    Place("cortex-m4", "qemu"),
+    Place("cortex-m55", "qemu"),
+)
 
 
 def main() -> None:
@@ -56,7 +86,7 @@ def main() -> None:
     end = options.first + options.graphs
     for first in range(options.first, end, TOGETHER):
         count = min(TOGETHER, end - first)
-        waiting = [place for place in places(options.emulator) if (title(place), first, count) not in done]
+        waiting = [place for place in places(options.emulator) if (str(place), first, count) not in done]
         if not waiting:
             continue
         models = {f"random_{seed}": random_model(seed) for seed in range(first, first + count)}
@@ -68,7 +98,7 @@ def main() -> None:
         host, firmware = (options.host_compiler, options.host_optimize), (options.compiler, options.optimize)
         for place, outputs in runs(waiting, models, inputs, host, firmware):
             record = {
-                "place": title(place),
+                "place": str(place),
                 "first": first,
                 "count": count,
                 "numbers": sum(array.size for array in expected.values()),
@@ -83,38 +113,36 @@ def main() -> None:
     sys.exit(report(records))
 
 
-def places(emulator: str) -> list[tuple[str, str]]:
-    """(kind of instructions, "") on this computer, and (core, emulator)."""
-    chosen = EMULATORS if emulator == "both" else (emulator,)
-    emulated = [(core, name) for core, names in CORES.items() for name in names if name in chosen]
-    return [*((kind, "") for kind in get_args(Instructions)), *emulated]
-
-
-def title(place: tuple[str, str]) -> str:
-    return f"{place[0]}, {place[1] or 'this computer'}"
+def places(emulator: str) -> list[Place]:
+    return [*ON_HOST, *(place for place in EMULATED if emulator in (place.emulator, "both"))]
 
 
 def runs(
-    waiting: list[tuple[str, str]],
+    waiting: list[Place],
     models: dict[str, Model],
     inputs: Arrays,
     host: tuple[str, str],
     firmware: tuple[str, str],
-) -> Iterator[tuple[tuple[str, str], Arrays]]:
+) -> Iterator[tuple[Place, Arrays]]:
     """What each place gives. Emulators of one core run the same firmware. host, firmware: compiler and its level."""
-    for what in dict.fromkeys(what for what, _ in waiting):
-        with tempfile.TemporaryDirectory() as folder:
-            if what not in CORES:
-                batch = Batch.write(Path(folder), models, inputs, target=Target(what))
-                yield (what, ""), batch.on_host(*host)
+    built: dict[str, Build] = {}
+    with tempfile.TemporaryDirectory() as root:
+        for index, place in enumerate(waiting):
+            folder = Path(root) / f"place{index}"
+            folder.mkdir()
+            if not place.emulator:
+                target = Target(place.what)  # type: ignore[arg-type]
+                batch = Batch.write(folder, models, inputs, target=target, contract=place.contract)
+                yield place, batch.on_host(*host)
                 continue
-            batch = Batch.write(Path(folder), models, inputs, core=what)
-            built = build(batch.folder, batch.board, *firmware)
-            symbols = {model: f"batch_layer_{model}" for model in models}
-            for name in (name for core, name in waiting if core == what):
-                run = EMULATORS[name]
-                seen = run(built, batch.board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
-                yield (what, name), batch.split(seen.outputs)
+            batch = Batch.write(folder, models, inputs, core=place.what)
+            board = batch.board if place.what in UNICORN else machine_device(place.what)
+            if place.what not in built:
+                built[place.what] = build(batch.folder, board, *firmware)
+            symbols = {name: f"batch_layer_{name}" for name in models}
+            run = EMULATORS[place.emulator] if place.what in UNICORN else run_machine
+            seen = run(built[place.what], board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
+            yield place, batch.split(seen.outputs)
 
 
 def read_log(path: Path | None) -> list[dict]:
