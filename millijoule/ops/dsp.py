@@ -97,6 +97,17 @@ def block_bias(weight: np.ndarray, bias: np.ndarray, zero_point: int) -> np.ndar
     return wrap32(start * ACCUMULATOR_SCALE).astype(np.int32)
 
 
+def stream(words: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """What a block reads, int32: for each two channels their starts, their weights by turns, their scalings.
+
+    words: (channels, fours, 4) of `pack_fours`. table: (channels, n), the start and n - 1 numbers of the scaling.
+    """
+    pairs, numbers = filled(words, 2).view("<i4")[..., 0], filled(table, 2)
+    pairs = pairs.reshape(-1, 2, pairs.shape[1]).swapaxes(1, 2).reshape(len(pairs) // 2, -1)
+    scaling = numbers[:, 1:].reshape(len(pairs), -1)
+    return np.concatenate([numbers[:, 0].reshape(-1, 2), pairs, scaling], axis=1).astype(np.int32)
+
+
 def channel_table(
     start: np.ndarray,
     bounds: tuple[np.ndarray, np.ndarray],
@@ -178,7 +189,6 @@ def conv2d(
     packed = pack_fours(weight, quads)
     if packed is None:
         return None
-    words = [filled(part, 2) for part in np.split(packed, op.groups)]
     parameters |= {
         "input_channels": x[2],
         "output_channels": op.channels,
@@ -186,10 +196,8 @@ def conv2d(
         "quads": quads,
         "unroll": unroll,
     }
-    data = {
-        "weight": np.stack([part.reshape(-1, 2, quads, 4).swapaxes(1, 2) for part in words]),
-        "table": np.stack([filled(part, 2) for part in np.split(table, op.groups)]),
-    }
+    numbers = zip(np.split(packed, op.groups), np.split(table[:, : 3 if by_line else 4], op.groups), strict=True)
+    data = {"stream": np.stack([stream(words, channels) for words, channels in numbers])}
     in_place = op.groups == 1 and pair(op.dilation)[1] == 1 and not np.any(op.window(x).padding)
     patch = 0 if in_place else weight.shape[1]
     return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=32 * quads + patch),)

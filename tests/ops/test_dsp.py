@@ -99,3 +99,13 @@ def test_six_instructions_equal_two_roundings():
 def test_without_proof_there_is_no_table(shift, limit):
     bounds = np.array([1 - 2**23]), np.array([2**23 - 1])
     assert dsp.scaling_table(*bounds, np.array([2**31 - 1]), np.array([shift]), 0, limit) is None
+
+
+def test_a_stream_holds_starts_then_weights_by_turns_then_scalings():
+    words = dsp.pack_fours(np.arange(24, dtype=np.int8).reshape(3, 8), 2)
+    table = np.array([[10, 1, 2], [20, 3, 4], [30, 5, 6]])
+    stream = dsp.stream(words, table)
+    halves = words.view("<i4")[..., 0]
+    assert stream.dtype == np.int32
+    assert stream[0].tolist() == [10, 20, halves[0, 0], halves[1, 0], halves[0, 1], halves[1, 1], 1, 2, 3, 4]
+    assert stream[1].tolist() == [30, 0, halves[2, 0], 0, halves[2, 1], 0, 5, 6, 0, 0]

@@ -13,13 +13,15 @@
 #include "instructions.h"
 
 /* What a block reads and where its results go. columns: for each four inputs, the first words of all pixels, then the
- * second. weights: for each two channels, for each four inputs, a word of each. channels: how many are computed; stride:
- * from one pixel's results to the next. */
+ * second. stride: from one pixel's results to the next. stream: for each two channels, what their sums start from, as in
+ * struct mj_dsp_channel; for each four inputs a word of weights of each; then of each the scaling, without a shift for a
+ * line. channels: how many are computed. The block functions move `output` on. */
 struct mj_dsp_block {
     const uint32_t *columns, *columns_end;
-    const uint32_t *weights;
-    const struct mj_dsp_channel *table;
-    int32_t channels, stride;
+    int8_t *output;
+    int32_t stride;
+    const uint32_t *stream;
+    int32_t channels;
 };
 
 /* Four inputs as two words, the second `apart` words behind the first. */
@@ -27,7 +29,7 @@ MJ_INLINE void mj_dsp_widen(uint32_t four, uint32_t *to, int32_t apart)
 {
     const uint32_t first = mj_sxtab16_ror8(0xff81ff81u, four);
     to[0] = first;
-    to[apart] = mj_ssub16(four << 8 & 0xff00ff00u, first);
+    to[apart] = mj_ssub16(mj_and_lsl8(0xff00ff00u, four), first);
 }
 
 MJ_SHARED uint32_t *mj_dsp_widen4(const int8_t *input, uint32_t *to, int32_t quads)
@@ -69,7 +71,7 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
 #if MJ_DSP
 #define MJ_DSP_MACS4(unroll) \
     __asm volatile(".rept " #unroll "\n" \
-                   "ldrd %[w], %[v], [%[weights]], #8\n" \
+                   "ldrd %[w], %[v], [%[stream]], #8\n" \
                    "ldrd %[x], %[y], [%[columns]], #8\n" \
                    "smlad %[a0], %[w], %[x], %[a0]\n smlad %[b0], %[v], %[x], %[b0]\n" \
                    "smlad %[a1], %[w], %[y], %[a1]\n smlad %[b1], %[v], %[y], %[b1]\n" \
@@ -85,19 +87,19 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
                    "smlad %[a3], %[w], %[y], %[a3]\n smlad %[b3], %[v], %[y], %[b3]\n" \
                    ".endr" \
                    : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [b0] "+r"(b0), [b1] "+r"(b1), \
-                     [b2] "+r"(b2), [b3] "+r"(b3), [weights] "+r"(weights), [columns] "+r"(columns), [w] "=&r"(w), \
+                     [b2] "+r"(b2), [b3] "+r"(b3), [stream] "+r"(stream), [columns] "+r"(columns), [w] "=&r"(w), \
                      [v] "=&r"(v), [x] "=&r"(x), [y] "=&r"(y) \
                    : \
                    : "memory")
 #define MJ_DSP_MACS1(unroll) \
     __asm volatile(".rept " #unroll "\n" \
-                   "ldrd %[w], %[v], [%[weights]], #8\n" \
+                   "ldrd %[w], %[v], [%[stream]], #8\n" \
                    "ldrd %[x], %[y], [%[columns]], #8\n" \
                    "smlad %[a], %[w], %[x], %[a]\n smlad %[b], %[v], %[x], %[b]\n" \
                    "sxtb16 %[w], %[w]\n sxtb16 %[v], %[v]\n" \
                    "smlad %[a], %[w], %[y], %[a]\n smlad %[b], %[v], %[y], %[b]\n" \
                    ".endr" \
-                   : [a] "+r"(a), [b] "+r"(b), [weights] "+r"(weights), [columns] "+r"(columns), [w] "=&r"(w), \
+                   : [a] "+r"(a), [b] "+r"(b), [stream] "+r"(stream), [columns] "+r"(columns), [w] "=&r"(w), \
                      [v] "=&r"(v), [x] "=&r"(x), [y] "=&r"(y) \
                    : \
                    : "memory")
@@ -105,8 +107,8 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
 #define MJ_DSP_MACS4(unroll) \
     for (int32_t i = 0; i < (unroll); i++) { \
         for (int32_t half = 0; half < 2; half++) { \
-            w = half ? mj_sxtb16(weights[0]) : weights[0]; \
-            v = half ? mj_sxtb16(weights[1]) : weights[1]; \
+            w = half ? mj_sxtb16(stream[0]) : stream[0]; \
+            v = half ? mj_sxtb16(stream[1]) : stream[1]; \
             x = columns[0], y = columns[1]; \
             a0 = mj_smlad(w, x, a0), b0 = mj_smlad(v, x, b0); \
             a1 = mj_smlad(w, y, a1), b1 = mj_smlad(v, y, b1); \
@@ -115,60 +117,108 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
             a3 = mj_smlad(w, y, a3), b3 = mj_smlad(v, y, b3); \
             columns += 4; \
         } \
-        weights += 2; \
+        stream += 2; \
     }
 #define MJ_DSP_MACS1(unroll) \
     for (int32_t i = 0; i < (unroll); i++) { \
-        w = weights[0], v = weights[1], x = columns[0], y = columns[1]; \
+        w = stream[0], v = stream[1], x = columns[0], y = columns[1]; \
         a = mj_smlad(w, x, a), b = mj_smlad(v, x, b); \
         a = mj_smlad(mj_sxtb16(w), y, a), b = mj_smlad(mj_sxtb16(v), y, b); \
-        columns += 2, weights += 2; \
+        columns += 2, stream += 2; \
     }
 #endif
 
 #define MJ_DSP_RESULT_rounded(sum, scaling) mj_dsp_requantize((sum) >> 7, (sum) >> 31, scaling)
 #define MJ_DSP_RESULT_line(sum, scaling) mj_dsp_line(sum, scaling)
 
+/* Words of a channel's scaling in the stream. */
+enum { MJ_DSP_WORDS_rounded = 3, MJ_DSP_WORDS_line = 2 };
+
+MJ_INLINE struct mj_dsp_scaling mj_dsp_scaling_rounded(const uint32_t *stream)
+{
+    const struct mj_dsp_scaling scaling = {(int32_t)stream[0], (int32_t)stream[1], (int32_t)stream[2]};
+    return scaling;
+}
+
+MJ_INLINE struct mj_dsp_scaling mj_dsp_scaling_line(const uint32_t *stream)
+{
+    const struct mj_dsp_scaling scaling = {(int32_t)stream[0], (int32_t)stream[1], 0};
+    return scaling;
+}
+
+/* Four results of each of two channels. */
+#define MJ_DSP_STORE_PAIR(kind) \
+    do { \
+        mj_dsp_store4_##kind(mj_dsp_scaling_##kind(stream), a0, a1, a2, a3, block->output, block->stride); \
+        stream += MJ_DSP_WORDS_##kind; \
+        mj_dsp_store4_##kind(mj_dsp_scaling_##kind(stream), b0, b1, b2, b3, block->output + 1, block->stride); \
+        stream += MJ_DSP_WORDS_##kind; \
+        block->output += 2; \
+    } while (0)
+#define MJ_DSP_STORE_PAIR_rounded() MJ_DSP_STORE_PAIR(rounded)
+#if MJ_DSP
+_Static_assert(offsetof(struct mj_dsp_block, output) == 8 && offsetof(struct mj_dsp_block, stride) == 12, "one load");
+#define MJ_DSP_STORE_PAIR_line() \
+    do { \
+        int8_t *to; \
+        int32_t step; \
+        __asm volatile("ldrd %[to], %[step], [%[block], #8]\n ldrd %[multiplier], %[offset], [%[stream]], #8\n" \
+                       MJ_DSP_LINE("a0", "%[to]") MJ_DSP_LINE("a1", "%[to], %[step]") \
+                       MJ_DSP_LINE("a2", "%[to], %[step], lsl #1") "add %[a0], %[to], %[step]\n" \
+                       MJ_DSP_LINE("a3", "%[a0], %[step], lsl #1") \
+                       "ldrd %[multiplier], %[offset], [%[stream]], #8\n add %[to], %[to], #1\n" \
+                       MJ_DSP_LINE("b0", "%[to]") MJ_DSP_LINE("b1", "%[to], %[step]") \
+                       MJ_DSP_LINE("b2", "%[to], %[step], lsl #1") "add %[b0], %[to], %[step]\n" \
+                       MJ_DSP_LINE("b3", "%[b0], %[step], lsl #1") \
+                       "add %[to], %[to], #1\n str %[to], [%[block], #8]\n" \
+                       : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [b0] "+r"(b0), [b1] "+r"(b1), \
+                         [b2] "+r"(b2), [b3] "+r"(b3), [stream] "+r"(stream), [to] "=&r"(to), [step] "=&r"(step), \
+                         [multiplier] "=&r"(w), [offset] "=&r"(v) \
+                       : [block] "r"(block) \
+                       : "memory"); \
+    } while (0)
+#else
+#define MJ_DSP_STORE_PAIR_line() MJ_DSP_STORE_PAIR(line)
+#endif
+
 /* The block functions, by how many times four inputs a turn of their loop takes and by the kind of requantization. One
  * copy serves all layers. */
 #define MJ_DSP_BLOCK(unroll, kind) \
-    MJ_SHARED void mj_dsp_block4_##unroll##_##kind(const struct mj_dsp_block *block, int8_t *output) \
+    MJ_SHARED void mj_dsp_block4_##unroll##_##kind(struct mj_dsp_block *block) \
     { \
-        const uint32_t *weights = block->weights; \
-        const struct mj_dsp_channel *channel = block->table; \
+        const uint32_t *stream = block->stream; \
         for (int32_t left = block->channels; left > 0; left -= 2) { \
             const uint32_t *columns = block->columns, *const end = block->columns_end; \
-            int32_t a0 = channel[0].bias, a1 = a0, a2 = a0, a3 = a0; \
-            int32_t b0 = channel[1].bias, b1 = b0, b2 = b0, b3 = b0; \
+            int32_t a0 = (int32_t)stream[0], a1 = a0, a2 = a0, a3 = a0; \
+            int32_t b0 = (int32_t)stream[1], b1 = b0, b2 = b0, b3 = b0; \
             uint32_t w, v, x, y; \
+            stream += 2; \
             do { \
                 MJ_DSP_MACS4(unroll); \
             } while (columns != end); \
-            mj_dsp_store4_##kind(channel[0].scaling, a0, a1, a2, a3, output, block->stride); \
-            if (left == 1) \
+            if (left == 1) { \
+                mj_dsp_store4_##kind(mj_dsp_scaling_##kind(stream), a0, a1, a2, a3, block->output, block->stride); \
                 break; \
-            mj_dsp_store4_##kind(channel[1].scaling, b0, b1, b2, b3, output + 1, block->stride); \
-            output += 2; \
-            channel += 2; \
+            } \
+            MJ_DSP_STORE_PAIR_##kind(); \
         } \
     } \
-    MJ_SHARED void mj_dsp_block1_##unroll##_##kind(const struct mj_dsp_block *block, int8_t *output) \
+    MJ_SHARED void mj_dsp_block1_##unroll##_##kind(struct mj_dsp_block *block) \
     { \
-        const uint32_t *weights = block->weights; \
-        const struct mj_dsp_channel *channel = block->table; \
+        const uint32_t *stream = block->stream; \
         for (int32_t left = block->channels; left > 0; left -= 2) { \
             const uint32_t *columns = block->columns, *const end = block->columns_end; \
-            int32_t a = channel[0].bias, b = channel[1].bias; \
+            int32_t a = (int32_t)stream[0], b = (int32_t)stream[1]; \
             uint32_t w, v, x, y; \
+            stream += 2; \
             do { \
                 MJ_DSP_MACS1(unroll); \
             } while (columns != end); \
-            output[0] = MJ_DSP_RESULT_##kind(a, channel[0].scaling); \
+            *block->output++ = MJ_DSP_RESULT_##kind(a, mj_dsp_scaling_##kind(stream)); \
             if (left == 1) \
                 break; \
-            output[1] = MJ_DSP_RESULT_##kind(b, channel[1].scaling); \
-            output += 2; \
-            channel += 2; \
+            *block->output++ = MJ_DSP_RESULT_##kind(b, mj_dsp_scaling_##kind(stream + MJ_DSP_WORDS_##kind)); \
+            stream += 2 * MJ_DSP_WORDS_##kind; \
         } \
     }
 #define MJ_DSP_BLOCKS(unroll) MJ_DSP_BLOCK(unroll, rounded) MJ_DSP_BLOCK(unroll, line)
@@ -187,18 +237,17 @@ MJ_DSP_BLOCKS(10)
 #define MJ_DSP_BLOCK_CASE(unroll) \
     case unroll: \
         if (pixels == 4 && by_line) \
-            mj_dsp_block4_##unroll##_line(block, output); \
+            mj_dsp_block4_##unroll##_line(block); \
         else if (pixels == 4) \
-            mj_dsp_block4_##unroll##_rounded(block, output); \
+            mj_dsp_block4_##unroll##_rounded(block); \
         else if (by_line) \
-            mj_dsp_block1_##unroll##_line(block, output); \
+            mj_dsp_block1_##unroll##_line(block); \
         else \
-            mj_dsp_block1_##unroll##_rounded(block, output); \
+            mj_dsp_block1_##unroll##_rounded(block); \
         break;
 
 /* by_line: whether channels are requantized by lines. */
-MJ_INLINE void mj_dsp_block(int32_t pixels, int32_t unroll, int32_t by_line, const struct mj_dsp_block *block,
-                            int8_t *output)
+MJ_INLINE void mj_dsp_block(int32_t pixels, int32_t unroll, int32_t by_line, struct mj_dsp_block *block)
 {
     switch (unroll) {
         MJ_DSP_BLOCK_CASE(1)

@@ -45,6 +45,7 @@ MJ_INLINE uint32_t mj_dsp_left_over(const struct mj_dsp_window window, int32_t i
  * fours; what the last four lack is multiplied by zero. */
 MJ_INLINE void mj_dsp_widen_window(const struct mj_dsp_window window, int32_t pixels, uint32_t *to)
 {
+#pragma GCC unroll 3
     for (int32_t y = 0; y < window.height; y++)
         to = mj_dsp_widen_run(mj_dsp_window_row(window, y), to, window.run / 4, pixels);
     for (int32_t i = 0; i < window.run % 4 * window.height; i += 4) {
@@ -85,10 +86,9 @@ MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *
     mj_dsp_widen_window(window, pixels, to);
 }
 
-/* weight: (groups, output channels of a group / 2, quads, 2) words. table: (groups, output channels, filled up to two).
- * scratch: 32 bytes for each quad, then a window of a group, unless every window lies whole inside its rows. */
-MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *const *rows, const int8_t *weight,
-                                 const int32_t *table, int8_t *scratch, int8_t *output)
+/* stream: of each group as in struct mj_dsp_block, channels filled up to two. scratch: 32 bytes for each quad, then a window of a group, unless every window lies whole inside its rows. */
+MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *const *rows, const int32_t *stream,
+                                 int8_t *scratch, int8_t *output)
 {
     uint32_t *columns = (uint32_t *)(void *)scratch;
     int8_t *patch = scratch + p.quads * 32;
@@ -98,27 +98,28 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
         complete = complete && rows[ky] != NULL;
     for (int32_t group = 0; group < p.groups; group++) {
         const int32_t first_input = p.input_channels / p.groups * group;
-        const int32_t pairs = (channels + 1) / 2;
+        const int32_t words = (channels + 1) / 2 * (2 + p.quads * 2 + (p.by_line ? 4 : 6));
         struct mj_dsp_block block = {
             .columns = columns,
             .columns_end = columns + p.quads * 8,
-            .weights = (const uint32_t *)(const void *)weight + group * pairs * p.quads * 2,
-            .table = (const struct mj_dsp_channel *)(const void *)table + group * pairs * 2,
-            .channels = channels,
             .stride = p.output_channels,
+            .stream = (const uint32_t *)stream + group * words,
+            .channels = channels,
         };
         int8_t *to = output + group * channels;
         int32_t x = 0;
         for (; x <= p.output_width - 4; x += 4) {
             for (int32_t pixel = 0; pixel < 4; pixel++)
                 mj_dsp_gather(p, rows, complete, x + pixel, first_input, 4, patch, columns + pixel);
-            mj_dsp_block(4, p.unroll, p.by_line, &block, to);
+            block.output = to;
+            mj_dsp_block(4, p.unroll, p.by_line, &block);
             to += 4 * p.output_channels;
         }
         block.columns_end = columns + p.quads * 2;
         for (; x < p.output_width; x++) {
             mj_dsp_gather(p, rows, complete, x, first_input, 1, patch, columns);
-            mj_dsp_block(1, p.unroll, p.by_line, &block, to);
+            block.output = to;
+            mj_dsp_block(1, p.unroll, p.by_line, &block);
             to += p.output_channels;
         }
     }
@@ -126,8 +127,8 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
         mj_dsp_clamp(output, p.output_width * p.output_channels, p.output_low, p.output_high);
 }
 
-MJ_INLINE void mj_dsp_conv2d(struct mj_dsp_conv2d p, const int8_t *input, const int8_t *weight, const int32_t *table,
-                             int8_t *scratch, int8_t *output)
+MJ_INLINE void mj_dsp_conv2d(struct mj_dsp_conv2d p, const int8_t *input, const int32_t *stream, int8_t *scratch,
+                             int8_t *output)
 {
     if (p.kernel_height * p.kernel_width * p.stride_height * p.stride_width == 1 && p.padding_top == 0 &&
         p.padding_left == 0 && p.output_height == p.input_height && p.output_width == p.input_width) {
@@ -140,7 +141,7 @@ MJ_INLINE void mj_dsp_conv2d(struct mj_dsp_conv2d p, const int8_t *input, const 
     for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
         mj_window_rows(rows, input, p.input_width * p.input_channels, out_y, p.stride_height, p.padding_top,
                        p.kernel_height, p.dilation_height, p.input_height);
-        mj_dsp_conv2d_row(p, rows, weight, table, scratch, output);
+        mj_dsp_conv2d_row(p, rows, stream, scratch, output);
         output += p.output_width * p.output_channels;
     }
 }

@@ -63,6 +63,8 @@ MJ_SHARED void mj_dsp_spread(const int8_t *input, int32_t pixel, int32_t width, 
     "smlad %[s2], %[a], %[p], %[" s2 "]\n smlabt %[s1], %[a], %[q], %[s1]\n" \
     "ldrd %[a], %[b], [%[" x "], #-4]\n" \
     "smlad %[s3], %[a], %[p], %[s3]\n smlabt %[s2], %[a], %[q], %[s2]\n smlabt %[s3], %[b], %[q], %[s3]\n"
+#define MJ_DSP_SCALING3_line "ldrd %[p], %[q], [%[channel], #28]\n"
+#define MJ_DSP_SCALING3_rounded MJ_DSP_SCALING3_line "ldr %[a], [%[channel], #36]\n"
 #define MJ_DSP_RESULT3_rounded(sum, at) \
     "asr %[b], %[" sum "], #7\n add %[" sum "], %[q], %[" sum "], asr #31\n" \
     "smmlar %[" sum "], %[b], %[p], %[" sum "]\n asr %[" sum "], %[" sum "], %[a]\n" \
@@ -78,7 +80,7 @@ MJ_SHARED void mj_dsp_spread(const int8_t *input, int32_t pixel, int32_t width, 
                        MJ_DSP_ROW3_##stride("x0", "0", "s3", "s3", "s3") \
                        MJ_DSP_ROW3_##stride("x1", "8", "s0", "s1", "s2") \
                        MJ_DSP_ROW3_##stride("x2", "16", "s0", "s1", "s2") \
-                       "ldrd %[p], %[q], [%[channel], #28]\n ldr %[a], [%[channel], #36]\n" \
+                       MJ_DSP_SCALING3_##kind \
                        MJ_DSP_RESULT3_##kind("s0", "%[to]") MJ_DSP_RESULT3_##kind("s1", "%[to], %[step]") \
                        "add %[to], %[to], %[step], lsl #1\n" \
                        MJ_DSP_RESULT3_##kind("s2", "%[to]") MJ_DSP_RESULT3_##kind("s3", "%[to], %[step]") \

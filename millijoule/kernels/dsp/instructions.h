@@ -94,6 +94,11 @@ MJ_INLINE uint32_t mj_pack_tops_c(uint32_t x, uint32_t y)
     return (x & 0xffff0000u) | y >> 16;
 }
 
+MJ_INLINE uint32_t mj_and_lsl8_c(uint32_t x, uint32_t y)
+{
+    return x & y << 8;
+}
+
 MJ_INLINE int32_t mj_smlad_c(uint32_t x, uint32_t y, int32_t z)
 {
     const uint32_t products = (uint32_t)(mj_bottom(x) * mj_bottom(y)) + (uint32_t)(mj_top(x) * mj_top(y));
@@ -117,6 +122,8 @@ MJ_DSP_ONE(mj_sxtb16, "sxtb16 %0, %1")
 MJ_DSP_TWO(mj_sxtab16, "sxtab16 %0, %1, %2")
 MJ_DSP_TWO(mj_sxtab16_ror8, "sxtab16 %0, %1, %2, ror #8")
 MJ_DSP_TWO(mj_ssub16, "ssub16 %0, %1, %2")
+/* x & y << 8: compilers prefer a mask in the instruction, which leaves no place for the shift. */
+MJ_DSP_TWO(mj_and_lsl8, "and %0, %1, %2, lsl #8")
 /* (bottom of x, bottom of y); (top of y, top of x). */
 MJ_DSP_TWO(mj_pack_bottoms, "pkhbt %0, %1, %2, lsl #16")
 MJ_DSP_TWO(mj_pack_tops, "pkhtb %0, %1, %2, asr #16")
