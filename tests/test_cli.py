@@ -175,6 +175,20 @@ def test_plan_streams(capsys, model_file):
     assert "copied" in out
 
 
+def test_plan_takes_two_memories(capsys, model_file):
+    whole = json.loads(run(capsys, "plan", model_file, "--optimize", "ram", "--json")[1])["arena_bytes"]
+    code, out, _ = run(capsys, "plan", model_file, "--ram", f"{whole - 1}+1MB", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["memory_fast_bytes"] < whole
+    assert found["memory_slow_bytes"] > 0
+    assert found["memory_traffic_bytes"] >= found["memory_slow_bytes"]
+    code, out, _ = run(capsys, "plan", model_file, "--ram", "64KB+4MB")
+    assert "0 in slow memory, 0 bytes of traffic" in out
+    assert_one_line_error(run(capsys, "plan", model_file, "--ram", "8+4MB"), "8 bytes", "4,000,000")
+    assert_one_line_error(run(capsys, "plan", model_file, "--ram", "1KB+1MB", "--frontier"), "--frontier", "--ram")
+
+
 def test_plan_writes_its_frontier_as_a_page(capsys, model_file, tmp_path):
     page = tmp_path / "plan.html"
     code, out, _ = run(capsys, "plan", model_file, "--frontier", "--input", "push", "--html", str(page), "--json")

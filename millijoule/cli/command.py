@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,17 @@ def real(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
     return value
+
+
+UNITS = {"": 1, "B": 1, "KB": 1000, "KIB": 1024, "MB": 1000**2, "MIB": 1024**2}
+
+
+def size(text: str) -> int:
+    """Bytes: 64KB, 1.5MiB, 2048; KB = 1000 bytes, KiB = 1024."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KM]?I?B?)", text.strip().upper())
+    if found is None or found[2] not in UNITS or float(found[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size, as 64KB (1000 bytes each) or 64KiB (1024)")
+    return int(float(found[1]) * UNITS[found[2]])
 
 
 def is_file(name: str) -> bool:

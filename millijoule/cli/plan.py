@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model, show
+from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model, show, size
 from millijoule.errors import OptionError
 
 CONTRACTS = ("overwrite", "keep", "push")
@@ -22,6 +22,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frontier", action="store_true", help="plans from the least RAM to the least streaming")
     parser.add_argument(
+        "--ram",
+        type=_memories,
+        metavar="FAST+SLOW",
+        help="two memories, as 64KB+4MB: stream, put into the slow one what must be there, and count its traffic",
+    )
+    parser.add_argument(
         "--html", type=Path, metavar="FILE", help="write the frontier and its arenas over time as a page"
     )
     parser.add_argument(
@@ -32,15 +38,24 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _memories(text: str) -> tuple[int, int]:
+    fast, plus, slow = text.partition("+")
+    if not plus:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two sizes, as 64KB+4MB")
+    return size(fast), size(slow)
+
+
 def _run(options: argparse.Namespace) -> None:
     from millijoule.model import Model
     from millijoule.passes.integer import fold_pads
     from millijoule.plan import plan
-    from millijoule.plan.streaming import frontier, stream_plan, verify_stream
+    from millijoule.plan.streaming import frontier, stream_plan, two_memories, verify_stream
     from millijoule.report import table
 
-    if options.input and options.optimize == "speed" and not options.frontier:
-        raise OptionError(f"--input {options.input} is a way to stream: add --optimize ram or --frontier")
+    if options.input and options.optimize == "speed" and not (options.frontier or options.ram):
+        raise OptionError(f"--input {options.input} is a way to stream: add --optimize ram, --frontier or --ram")
+    if options.frontier and options.ram:
+        raise OptionError("--frontier is of one memory: leave it or --ram out")
     if options.html and not options.frontier:
         raise OptionError(f"--html {options.html} shows the frontier: add --frontier")
     network = graph_or_model(options)
@@ -56,8 +71,9 @@ def _run(options: argparse.Namespace) -> None:
 
             write_plan_page(plans, network.graph if isinstance(network, Model) else network, options.html)
         show(options, [each.to_json() for each in plans], table.frontier(plans))
-    elif options.optimize == "ram":
-        streamed = stream_plan(network, contract)
+    elif options.ram or options.optimize == "ram":
+        fast, slow = options.ram or (0, 0)
+        streamed = two_memories(network, fast, slow, contract) if options.ram else stream_plan(network, contract)
         verify_stream(network, streamed)
         show(options, streamed.to_json(), table.stream_plan(streamed))
     else:

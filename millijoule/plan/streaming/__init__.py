@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from millijoule.plan.streaming.execute import execute
+from millijoule.plan.streaming.memories import two_memories
 from millijoule.plan.streaming.picture import stream_picture
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
 from millijoule.plan.streaming.planner import CONTRACTS, frontier, stream_plan
@@ -16,5 +17,6 @@ __all__ = [
     "frontier",
     "stream_picture",
     "stream_plan",
+    "two_memories",
     "verify_stream",
 ]

@@ -68,6 +68,8 @@ def lay_out(items: Sequence[Item], tries: int = TRIES) -> Layout:
         sorted(indices, key=lambda i: (-spans[i], -sizes[i])),
         sorted(indices, key=lambda i: (born[i], -sizes[i])),
     ]
+    if not items:
+        return Layout((), 0, 0)
     best = min((placer.place(order) for order in orders), key=lambda found: found.total)
     generator = random.Random(0)
     for _ in range(min(tries, PLACED // max(len(items), 1))):

@@ -38,6 +38,9 @@ def stream_picture(plan: StreamPlan, width: int = 80) -> str:
 
 def _title(plan: StreamPlan) -> Iterator[str]:
     yield f"{plan.model}: arena {plan.arena_bytes:,} bytes, streamed; {CONTRACTS[plan.input]}"
+    if plan.memories:
+        slow = f"{plan.memories.slow_bytes:,} in slow memory, {plan.memories.traffic_bytes:,} bytes of traffic with it"
+        yield f"{plan.memories.fast_bytes:,} in fast memory; {slow}"
     yield f"stored layer by layer: {plan.stored_bytes:,} bytes"
     if plan.arena_bytes == plan.floor_bytes:
         yield "no order of execution needs less"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -48,6 +48,19 @@ class RowBuffer:
 
 
 @dataclass(frozen=True)
+class Memories:
+    """A fast memory and a slow one, whose addresses follow the fast one's.
+
+    traffic_bytes: what kernels read and write in the slow one in one inference; a row counts each time that a firing
+    reads it.
+    """
+
+    fast_bytes: int
+    slow_bytes: int
+    traffic_bytes: int
+
+
+@dataclass(frozen=True)
 class StreamPlan:
     """One arena for a model that is executed row by row or pixel by pixel, nothing computed twice.
 
@@ -60,6 +73,7 @@ class StreamPlan:
     floor_bytes: no order of execution, by rows or pixels and without computing anything twice, needs less.
     stored_bytes: the most that is live when the network is executed layer by layer.
     targets: step → what its kernel is chosen for. notes: what the reader must know of how the plan was chosen.
+    memories: where two of them were planned for; the arena is both.
     """
 
     model: str
@@ -74,6 +88,7 @@ class StreamPlan:
     stored_bytes: int
     targets: Mapping[str, Target] = field(repr=False)
     notes: tuple[str, ...] = ()
+    memories: Memories | None = None
 
     @cached_property
     def places(self) -> dict[tuple[Kind, str], RowBuffer]:
@@ -143,6 +158,7 @@ class StreamPlan:
             "lower_bound_bytes": self.lower_bound_bytes,
             "floor_bytes": self.floor_bytes,
             "stored_bytes": self.stored_bytes,
+            **({f"memory_{key}": value for key, value in asdict(self.memories).items()} if self.memories else {}),
             "streamed_steps": self.streamed_steps,
             "pixel_steps": self.pixel_steps,
             "streamed_firings": self.streamed_firings,

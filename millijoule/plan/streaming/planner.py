@@ -13,11 +13,11 @@ from millijoule.plan.placement import most_live
 from millijoule.plan.streaming.bound import floor_bytes
 from millijoule.plan.streaming.kernels import with_kernels
 from millijoule.plan.streaming.layout import lay_out
-from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
+from millijoule.plan.streaming.plan import Memories, RowBuffer, StreamPlan
 from millijoule.plan.streaming.rows import Contract, Grain, rows
 from millijoule.plan.streaming.schedule import Network, Segment
 from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
-from millijoule.plan.streaming.timeline import timeline
+from millijoule.plan.streaming.timeline import Key, Timeline, timeline
 from millijoule.target import SCALAR, Target
 
 CONTRACTS: tuple[Contract, ...] = ("overwrite", "keep", "push")
@@ -100,10 +100,25 @@ def network_of(model: Model | Graph, input: str, target: Target) -> Network:
 
 def assemble(model: Model | Graph, network: Network, segments: Sequence[Segment], alignment: int) -> StreamPlan:
     """The plan that executes these segments one after the other, with addresses for all that they need."""
+    return build(model, network, segments, timeline(network, segments, alignment))
+
+
+def build(
+    model: Model | Graph,
+    network: Network,
+    segments: Sequence[Segment],
+    happens: Timeline,
+    spilled: frozenset[Key] | None = None,
+) -> StreamPlan:
+    """The plan of what happens. spilled: what lies in the slow one of two memories, after the fast one."""
     graph = model.graph if isinstance(model, Model) else model
-    happens = timeline(network, segments, alignment)
-    layout = lay_out(list(happens.items.values()))
-    offsets = dict(zip(happens.items, layout.offsets, strict=True))
+    slow_keys = spilled or frozenset()
+    fast_items = {key: item for key, item in happens.items.items() if key not in slow_keys}
+    slow_items = {key: happens.items[key] for key in happens.items if key in slow_keys}
+    layout, slow = lay_out(list(fast_items.values())), lay_out(list(slow_items.values()))
+    offsets = dict(zip(fast_items, layout.offsets, strict=True))
+    offsets |= {key: layout.total + at for key, at in zip(slow_items, slow.offsets, strict=True)}
+    memories = None if spilled is None else Memories(layout.total, slow.total, 0)
     buffers = []
     for key in (*happens.items, *happens.shared):
         kind, value = key
@@ -119,9 +134,10 @@ def assemble(model: Model | Graph, network: Network, segments: Sequence[Segment]
         grains=tuple(each.grain for each in segments),
         buffers=tuple(buffers),
         actions=tuple(happens.actions),
-        arena_bytes=layout.total,
-        lower_bound_bytes=layout.lower_bound,
+        arena_bytes=layout.total + slow.total,
+        lower_bound_bytes=layout.lower_bound + slow.lower_bound,
         floor_bytes=floor_bytes(network),
         stored_bytes=most_live([(memory.first, memory.last, memory.bytes) for memory in lifetimes(graph)]),
         targets={step.name: step.target for step in names.steps},
+        memories=memories,
     )

@@ -11,6 +11,8 @@ from millijoule.plan.streaming.rows import WORD_BYTES, Step
 from millijoule.plan.streaming.schedule import Life, Network, Segment, fired
 
 Kind = Literal["stored", "ring", "fresh", "sums", "scratch", "state"]
+Key = tuple[Kind, str]
+"""What a value, or the step that computes it, has memory for."""
 
 
 class Action(NamedTuple):
@@ -36,10 +38,10 @@ class Timeline:
     """
 
     actions: list[Action] = field(default_factory=list)
-    items: dict[tuple[Kind, str], Item] = field(default_factory=dict)
-    shared: dict[tuple[Kind, str], tuple[Kind, str]] = field(default_factory=dict)
-    pieces: dict[tuple[Kind, str], tuple[Piece, ...]] = field(default_factory=dict)
-    sizes: dict[tuple[Kind, str], tuple[int, int]] = field(default_factory=dict)
+    items: dict[Key, Item] = field(default_factory=dict)
+    shared: dict[Key, Key] = field(default_factory=dict)
+    pieces: dict[Key, tuple[Piece, ...]] = field(default_factory=dict)
+    sizes: dict[Key, tuple[int, int]] = field(default_factory=dict)
 
 
 def timeline(network: Network, segments: Sequence[Segment], alignment: int) -> Timeline:

@@ -1,0 +1,130 @@
+"""Two memories, a fast one and a slow one: what does not fit into the fast one lies in the slow one.
+
+Maps and rings can lie in either; fresh rows, sums and the working memory of kernels are always in the fast one. The
+slow memory's addresses follow the fast one's, so a plan is verified and executed as one with a single arena.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from millijoule.errors import OptionError
+from millijoule.graph import Graph
+from millijoule.model import Model
+from millijoule.plan.streaming.layout import Item, lay_out
+from millijoule.plan.streaming.plan import StreamPlan
+from millijoule.plan.streaming.planner import build, network_of
+from millijoule.plan.streaming.schedule import Network, Segment
+from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
+from millijoule.plan.streaming.timeline import Key, Kind, timeline
+from millijoule.plan.streaming.verify import Replay
+from millijoule.target import SCALAR, Target
+
+SPILLED: tuple[Kind, ...] = ("stored", "ring")
+POINTS = 4
+TRIES = 50
+"""Orders of placing that are tried while it is looked for what to spill."""
+
+
+def two_memories(
+    model: Model | Graph, fast_bytes: int, slow_bytes: int, input: str = "overwrite", *, target: Target = SCALAR
+) -> StreamPlan:
+    """The plan with least traffic to the slow memory; of equals, the one with the fewest calls of kernels.
+
+    Traffic: bytes that kernels read and write there; a row counts each time that a firing reads it. Tried are plans
+    that stream much and plans that stream little. Raises OptionError if `input` is unknown or no plan fits.
+    """
+    network = network_of(model, input, target)
+    plans = (_fitted(model, network, segments, fast_bytes) for segments in _cuts(network))
+    found = [(each.memories, each) for each in plans if each is not None and each.memories is not None]
+    fitting = [
+        (memories.traffic_bytes, len(each.actions), each)
+        for memories, each in found
+        if memories.slow_bytes <= slow_bytes
+    ]
+    if not fitting:
+        least = min((memories.slow_bytes for memories, _ in found), default=None)
+        why = "rows and working memory need more" if least is None else f"{least:,} bytes would lie in the slow one"
+        raise OptionError(f"no plan fits a fast memory of {fast_bytes:,} bytes and a slow one of {slow_bytes:,}: {why}")
+    return min(fitting, key=lambda each: each[:2])[2]
+
+
+def _cuts(network: Network) -> list[Sequence[Segment]]:
+    cutter, fine = Cutter(network, "moments"), Cutter(network, "pixels")
+    least, most = cutter.least, max(segment.bytes for segment in cutter.stored)
+    limits = sorted({round(least * (most / least) ** (point / POINTS)) for point in range(POINTS + 1)})
+    cuts: list[Sequence[Segment]] = [cutter.within(limit, streamed_steps) for limit in limits]
+    return [*cuts, refined(network, fine.within(fine.least, segments_used), "kinds")]
+
+
+def _fitted(model: Model | Graph, network: Network, segments: Sequence[Segment], fast_bytes: int) -> StreamPlan | None:
+    """The plan of these segments with what must lie in the slow memory there; None if that does not help."""
+    happens = timeline(network, segments, 1)
+    counted = Traffic(model, build(model, network, segments, happens))
+    counted.run()
+    traffic = dict.fromkeys(happens.items, 0)
+    for key, size in counted.moved.items():
+        traffic[happens.shared.get(key, key)] += size
+    spilled = _spilled(happens.items, traffic, fast_bytes)
+    if spilled is None:
+        return None
+    planned = build(model, network, segments, happens, spilled)
+    assert planned.memories is not None
+    size = sum(traffic[key] for key in spilled)
+    return replace(planned, memories=replace(planned.memories, traffic_bytes=size))
+
+
+def _spilled(items: dict[Key, Item], traffic: dict[Key, int], fast_bytes: int) -> frozenset[Key] | None:
+    """What to take out of the fast memory until the rest fits: of what is there when it is fullest, the least read and
+    written for its size."""
+    rest = dict(items)
+    while lay_out(list(rest.values()), TRIES).total > fast_bytes:
+        movable = [key for key in _fullest(rest) if key[0] in SPILLED]
+        if not movable:
+            return None
+        del rest[min(movable, key=lambda key: traffic[key] / items[key].bytes)]
+    return frozenset(items.keys() - rest.keys())
+
+
+def _fullest(items: dict[Key, Item]) -> list[Key]:
+    """What lies in the memory when most of it is taken."""
+    changes: dict[int, int] = {}
+    for item in items.values():
+        for piece in item.pieces:
+            changes[piece.first] = changes.get(piece.first, 0) + piece.bytes
+            changes[piece.last + 1] = changes.get(piece.last + 1, 0) - piece.bytes
+    taken = most = when = 0
+    for time in sorted(changes):
+        taken += changes[time]
+        if taken > most:
+            most, when = taken, time
+    return [key for key, item in items.items() if any(p.first <= when <= p.last for p in item.pieces)]
+
+
+class Traffic(Replay):
+    """Counts the bytes that kernels read and write at each place of a plan while it is replayed."""
+
+    def __init__(self, model: Model | Graph, plan: StreamPlan) -> None:
+        super().__init__(model, plan)
+        self.moved: dict[Key, int] = {}
+
+    def find(self, value: str, begin: int, end: int) -> np.ndarray:
+        addresses = super().find(value, begin, end)
+        if self.step != "the end" and len(addresses):
+            self._count(value, int(addresses[0]), len(addresses))
+        return addresses
+
+    def write(self, value: str, at: int, size: int, fresh: bool) -> None:
+        super().write(value, at, size, fresh)
+        if self.step != "the start":
+            self._count(value, int(self.address[value][at * size]), size)
+
+    def _count(self, value: str, address: int, size: int) -> None:
+        for kind in SPILLED:
+            place = self.plan.places.get((kind, value))
+            if place and place.offset <= address < place.end:
+                self.moved[kind, value] = self.moved.get((kind, value), 0) + size
+                return
