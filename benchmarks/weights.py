@@ -1,11 +1,11 @@
-"""Published weights in a network of the zoo: accuracy, float and int8, and the host's firmware beside the reference.
+"""Published weights in a network of the zoo: accuracy, float with torch and int8 with the emitted C on this computer.
 
-    python benchmarks/weights.py --data DIR [--images N]
+    python benchmarks/weights.py --data DIR [--images N] [--compared N]
 
 DIR/models/resnet_cifar10/resnet20-12fca82f.th holds the ResNet-20 weights of akamaster/pytorch_resnet_cifar10, which
 publishes 91.73 % (a test error of 8.27 %) on CIFAR-10; they were trained on images normalised by ImageNet's means and
 standard deviations. DIR/images/cifar10_webp.npz holds CIFAR-10. int8 is calibrated on training images. --images: how
-many test images (default: all).
+many test images (default: all); --compared: on how many the C is compared with the integer reference.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from rich.table import Table
 
 import millijoule as mj
 from benchmarks.reference import cifar10
-from millijoule.train import Dataset
+from millijoule.cost.device import target_of
+from millijoule.model import Model
+from millijoule.run.host import HostLibrary, build_host
+from millijoule.train import Dataset, accuracy, quantized_inputs
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PREPROCESS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -34,25 +37,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=None)
+    parser.add_argument("--compared", type=int, default=200)
     options = parser.parse_args()
     file = options.data / "models" / "resnet_cifar10" / "resnet20-12fca82f.th"
     model = replace(mj.load(file, network=mj.zoo.get("resnet20")), preprocess=PREPROCESS)
-    with tempfile.TemporaryDirectory() as folder:
-        deployment = mj.deploy(
-            model, "host", data=dataset(options.data), folder=Path(folder) / "firmware", samples=options.images
-        )
-    right = deployment.accuracy
-    table = Table("network", "test images", "published", "float", "int8", "points lost", "firmware equal")
+    data = dataset(options.data)
+    images, labels = data.x_test[: options.images], data.y_test[: options.images]
+    right = accuracy(model, images, labels)
+    quantized = mj.quantize(model, data.x_train)
+    inputs = quantized_inputs(quantized, images)
+    outputs = on_host(quantized, inputs)
+    right_int8 = float(np.mean(outputs.argmax(axis=1) == labels))
+    first = quantized.run(inputs[: options.compared])[quantized.graph.outputs[0]]
+    equal = int(np.sum(first == outputs[: options.compared]))
+    table = Table("network", "test images", "published", "float", "int8", "points lost", "C equals reference")
     table.add_row(
         "resnet20",
-        f"{options.images or 10_000:,}",
+        f"{len(images):,}",
         f"{PUBLISHED:.2%}",
-        f"{right['float']:.2%}",
-        f"{right['int8_host']:.2%}",
-        f"{100 * (right['float'] - right['int8_host']):.2f}",
-        f"{deployment.outputs_equal:,} of {deployment.outputs_compared:,}",
+        f"{right:.2%}",
+        f"{right_int8:.2%}",
+        f"{100 * (right - right_int8):.2f}",
+        f"{equal:,} of {first.size:,}",
     )
     Console(width=120).print(table)
+
+
+def on_host(model: Model, inputs: np.ndarray) -> np.ndarray:
+    """int8 (n, outputs) of the emitted C on this computer."""
+    device = mj.load_device("host")
+    with tempfile.TemporaryDirectory() as folder:
+        mj.emit(model, mj.plan(model, target=target_of(device)), device, Path(folder))
+        library = build_host(Path(folder), model.graph.name)
+        size = int(np.prod(model.graph.shapes[model.graph.outputs[0]]))
+        return HostLibrary(library, model.graph.name, inputs[0].size, size).run(inputs)
 
 
 def dataset(folder: Path) -> Dataset:
