@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 INPUT_OFFSET = 127
 """What is subtracted from every second input before it is multiplied: see kernels/dsp/block.h."""
 
+FRUGAL_STRIP = 8
+"""Outputs of a depthwise convolution that a kernel with little working memory computes at a time."""
 LARGEST_SHIFT = 22
 UNROLLED = range(1, 11)
 """How many fours of inputs one turn of a block's loop may take: the functions that kernels/dsp/block.h defines."""
@@ -200,7 +202,9 @@ def conv2d(
     data = {"stream": np.stack([stream(words, channels) for words, channels in numbers])}
     in_place = op.groups == 1 and pair(op.dilation)[1] == 1 and not np.any(op.window(x).padding)
     patch = 0 if in_place else weight.shape[1]
-    return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=32 * quads + patch),)
+    parameters["pixels"] = 1 if target.frugal or parameters["output_width"] < 4 else 4
+    scratch = 8 * quads * parameters["pixels"] + patch
+    return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=scratch),)
 
 
 def _depthwise(
@@ -215,14 +219,15 @@ def _depthwise(
     if parameters["output_height"] > parameters["output_width"] and not target.by_row:
         # By columns, for four outputs are computed at a time: the last ones of a short row cost as much.
         weight, parameters = weight.swapaxes(1, 2), _by_columns(parameters)
-    outputs = -(-parameters["output_width"] // 4) * 4
+    strip = min(FRUGAL_STRIP if target.frugal else parameters["output_width"], parameters["output_width"])
+    outputs = -(-strip // 4) * 4
     line = (outputs - 1) * parameters["stride_width"] + parameters["kernel_width"] + 1
     line += line % 2
     words = pack_pairs(weight[..., 0], parameters["stride_width"]).view(np.int32).reshape(x[2], -1)
     call = Call(
         "mj_dsp_depthwise_conv2d",
         "dsp/depthwise.h",
-        parameters | {"line": line},
+        parameters | {"line": line, "strip": strip},
         data={"table": np.column_stack([words, table]).astype(np.int32)},
         scratch_bytes=parameters["kernel_height"] * 8 * line,
     )

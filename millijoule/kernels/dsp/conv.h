@@ -10,13 +10,14 @@
 #include "block.h"
 
 /* quads: fours of weights of one output channel, the last of them filled up with zeros, in a multiple of `unroll`.
- * by_line: whether channels are requantized by lines. */
+ * by_line: whether channels are requantized by lines. pixels: how many are widened side by side, four or, for less
+ * working memory, one. */
 struct mj_dsp_conv2d {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t groups, quads, unroll, by_line;
+    int32_t groups, quads, unroll, by_line, pixels;
     int32_t input_zero_point, output_low, output_high;
 };
 
@@ -66,8 +67,12 @@ MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *
     struct mj_dsp_window window = {
         rows, patch, first_x * p.input_channels, p.kernel_height, p.kernel_width * inputs,
     };
-    if (p.groups == 1 && p.dilation_width == 1 && complete && first_x >= 0 &&
-        first_x + p.kernel_width <= p.input_width) {
+    /* A constant: then there is no patch. */
+    const int32_t pads_nothing =
+        p.padding_top + p.padding_left == 0 && (p.output_width - 1) * p.stride_width + p.kernel_width <= p.input_width &&
+        (p.output_height - 1) * p.stride_height + (p.kernel_height - 1) * p.dilation_height < p.input_height;
+    const int32_t inside = complete && first_x >= 0 && first_x + p.kernel_width <= p.input_width;
+    if (p.groups == 1 && p.dilation_width == 1 && (pads_nothing || inside)) {
         mj_dsp_widen_window(window, pixels, to);
         return;
     }
@@ -86,12 +91,13 @@ MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *
     mj_dsp_widen_window(window, pixels, to);
 }
 
-/* stream: of each group as in struct mj_dsp_block, channels filled up to two. scratch: 32 bytes for each quad, then a window of a group, unless every window lies whole inside its rows. */
+/* stream: of each group as in struct mj_dsp_block, channels filled up to two. scratch: for each pixel 8 bytes for each
+ * quad, then a window of a group, unless every window lies whole inside its rows. */
 MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *const *rows, const int32_t *stream,
                                  int8_t *scratch, int8_t *output)
 {
     uint32_t *columns = (uint32_t *)(void *)scratch;
-    int8_t *patch = scratch + p.quads * 32;
+    int8_t *patch = scratch + p.quads * 8 * p.pixels;
     const int32_t channels = p.output_channels / p.groups;
     int32_t complete = 1;
     for (int32_t ky = 0; ky < p.kernel_height; ky++)
@@ -108,7 +114,7 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
         };
         int8_t *to = output + group * channels;
         int32_t x = 0;
-        for (; x <= p.output_width - 4; x += 4) {
+        for (; p.pixels == 4 && x <= p.output_width - 4; x += 4) {
             for (int32_t pixel = 0; pixel < 4; pixel++)
                 mj_dsp_gather(p, rows, complete, x + pixel, first_input, 4, patch, columns + pixel);
             block.output = to;

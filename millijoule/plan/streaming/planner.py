@@ -11,6 +11,7 @@ from millijoule.model import Model
 from millijoule.plan.lifetimes import lifetimes
 from millijoule.plan.placement import most_live
 from millijoule.plan.streaming.bound import floor_bytes
+from millijoule.plan.streaming.faster import with_faster_kernels
 from millijoule.plan.streaming.kernels import with_kernels
 from millijoule.plan.streaming.layout import lay_out
 from millijoule.plan.streaming.plan import Memories, RowBuffer, StreamPlan
@@ -42,11 +43,13 @@ def stream_plan(
 
     input: `overwrite`: the input lies in the arena and its rows may be overwritten once they are read; `keep`: it lies
     there and stays; `push`: its rows arrive one at a time, and there is no frame buffer. target: what the kernels are
-    chosen for; of an int8 model, the working memory that they need is planned too. alignment: of every buffer.
+    chosen for; of an int8 model, the working memory that they need is planned too: as little as there are kernels for,
+    and more where the arena has room. alignment: of every buffer.
     grain: `row` leaves pixels out. Raises OptionError for any other `input`; ModelError if a node of an int8 model has
     no kernel.
     """
-    return _smallest(model, network_of(model, input, target), alignment, grain)
+    network = network_of(model, input, target)
+    return with_faster_kernels(model, network.rows, _smallest(model, network, alignment, grain))
 
 
 def frontier(
@@ -68,7 +71,7 @@ def frontier(
         planned = assemble(model, network, cutter.within(limit, streamed_steps), alignment)
         if planned.streamed_steps < found[-1].streamed_steps and planned.arena_bytes > found[-1].arena_bytes:
             found.append(planned)
-    return tuple(found)
+    return tuple(with_faster_kernels(model, network.rows, each) for each in found)
 
 
 def _smallest(model: Model | Graph, network: Network, alignment: int, grain: Grain) -> StreamPlan:
