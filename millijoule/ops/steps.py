@@ -94,6 +94,9 @@ def dsp_lines(found: Steps, multipliers: tuple[np.ndarray, np.ndarray], zero_poi
             ends = (ACCUMULATOR_SCALE * end[open] + least for end in (found.low, found.high))
             fits = [(abs(sum) < 2**31) & (abs((sum * slope >> 32) + offset) < 2**31) for sum in ends]
             right = (least <= most) & (slope > 0) & (slope < 2**31) & np.logical_and.reduce(fits)
+            if np.any(least - most > ACCUMULATOR_SCALE // 4):
+                # The tries differ by far less than that: none will do.
+                return None
             lines[open[right]] = np.stack([least, slope, np.full_like(least, offset)], axis=1)[right]
             open = open[~right]
     return None if open.size else lines.astype(np.int32)
