@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 VECTOR_BYTES = 16
 PATCH_SIDE = 4
-ADD_LEFT_SHIFT = 20
 ZEROS_BEFORE_TAPS = 8
 GROUP = 8
 LARGEST_COUNT = 4096
@@ -206,6 +205,8 @@ def look_up(x: Shape, table: np.ndarray) -> tuple[Call, ...]:
 
 def add(op: _Sum, x: Shape, quantization: OperatorQuantization) -> tuple[Call, ...] | None:
     """The call into kernels/mve for two values of shape x, or None where what it needs does not hold."""
+    from millijoule.ops.elementwise import ADD_LEFT_SHIFT
+
     *inputs, (multiplier, shift) = op.multipliers(quantization)
     common = _common(op, quantization, np.array([shift]))
     if common is None:

@@ -11,7 +11,7 @@
 
 #include "instructions.h"
 
-#define MJ_MVE_CHUNK 32 /* channels between two calls for the output */
+#define MJ_MVE_CHUNK 32 /* channels whose sums go to the buffer before they go to the output: 128 bytes a pixel */
 #define MJ_MVE_GROUP 8  /* channels whose numbers lie together in the table */
 
 struct mj_mve_block;
@@ -21,7 +21,8 @@ typedef const int8_t *mj_mve_sums_function(const struct mj_mve_block *block, con
                                            int32_t *sums);
 
 /* What the blocks of one layer have in common. The order of the first members is known to the loops below.
- * pixel: where the inputs of each begin. turns: of the loop over steps, after those before it. */
+ * pixel: where the inputs of each begin. turns: of the loop over steps, after the first. stride: from a pixel of the
+ * output to the next. */
 struct mj_mve_block {
     const int8_t *pixel[3];
     int32_t turns;
@@ -159,8 +160,14 @@ MJ_INLINE int32_t mj_mve_pairs(int32_t channels)
                    : [weights] "+r"(weights), [sums] "+r"(sums), [fours] "+r"(fours) \
                    : [block] "r"(block) \
                    : "r0", "r1", "r2", "r3", "r4", "r6", "lr", "q0", "q1", "q2", "q3", "q4", "cc", "memory")
+/* All registers are taken: gcc needs optimization to find them. */
+#if defined(__clang__)
+#define MJ_MVE_OPTIMIZED
+#else
+#define MJ_MVE_OPTIMIZED __attribute__((optimize("O2", "omit-frame-pointer")))
+#endif
 #define MJ_MVE_SUMS(name, code) \
-    MJ_SHARED const int8_t *name(const struct mj_mve_block *block, const int8_t *weights, int32_t pairs, \
+    MJ_SHARED MJ_MVE_OPTIMIZED const int8_t *name(const struct mj_mve_block *block, const int8_t *weights, int32_t pairs, \
                                  int32_t *sums) \
     { \
         code; \
@@ -185,7 +192,7 @@ MJ_SHARED const int8_t *mj_mve_sums(int32_t pixels, const struct mj_mve_block *b
             for (int32_t channel = 0; channel < 2; channel++) {
                 int32_t sum = 0;
                 for (int32_t i = 0; i < block->pair_bytes / 2; i++)
-                    sum += block->pixel[pixel][i] * weights[i / 16 * 32 + channel * 16 + i % 16];
+                    sum = mj_wrapping_add(sum, block->pixel[pixel][i] * weights[i / 16 * 32 + channel * 16 + i % 16]);
                 sums[pixel * MJ_MVE_CHUNK + 2 * pair + channel] = sum;
             }
     return weights;
