@@ -1,12 +1,15 @@
 """Random int8 networks: the integer reference against the emitted C, byte by byte.
 
-    python benchmarks/fuzz.py [--graphs N] [--first SEED] [--emulator unicorn|qemu|both|none] [--log FILE]
+    python benchmarks/fuzz.py [--graphs N] [--first SEED] [--emulator unicorn|qemu|both|none] [--log FILE] [--stream]
                               [--compiler zig|gcc] [--optimize=-O2] [--host-compiler zig|clang|gcc]
                               [--host-optimize=-O2]
 
 Each network (tests/random_models.py) runs on this computer with the kernels of every kind of instructions, and in the
 emulators on Cortex-M0+, M4 and M55 (QEMU has no machine for M0+ with enough memory; unicorn does not know M55). Many
 networks are one firmware. Prints how many networks and numbers were compared and how many differ; ends in 1 if any do.
+
+--stream: networks with more branches, windows and barriers (tests/plan/streaming/networks.py), only where they are
+executed row by row. There, a firmware's arenas must also have the planned bytes.
 
 --log: a file to which every finished batch is added, a line of JSON for each place; what it holds already is not run
 again, so that an interrupted run goes on where it was, and several runs add up.
@@ -18,7 +21,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -28,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from millijoule.model import Model
 from millijoule.plan.streaming import CONTRACTS
+from millijoule.run.elf import Elf
 from millijoule.run.emulator import MODELS as UNICORN
 from millijoule.run.emulator import emulate
 from millijoule.run.measurement import Build
@@ -35,6 +39,7 @@ from millijoule.run.qemu import emulate_qemu, machine_device, run_machine
 from millijoule.run.toolchain import build
 from millijoule.target import Instructions, Target
 from tests.ops.batch import Batch
+from tests.plan.streaming.networks import random_model as streaming_model
 from tests.random_models import random_model
 
 TOGETHER = 50
@@ -65,6 +70,9 @@ ON_HOST = (
 EMULATED = (
     Place("cortex-m0plus", "unicorn"),
     Place("cortex-m4", "unicorn"),
+    Place("cortex-m0plus", "unicorn", "overwrite"),
+    Place("cortex-m4", "unicorn", "push"),
+    Place("cortex-m4", "qemu", "keep"),
     Place("cortex-m4", "qemu"),
     Place("cortex-m55", "qemu"),
 )
@@ -80,16 +88,21 @@ def main() -> None:
     parser.add_argument("--host-compiler", choices=("zig", "clang", "gcc"), default="zig")
     parser.add_argument("--host-optimize", default="-O2")
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--stream", action="store_true")
     options = parser.parse_args()
     records = read_log(options.log)
     done = {(record["place"], record["first"], record["count"]) for record in records}
     end = options.first + options.graphs
     for first in range(options.first, end, TOGETHER):
         count = min(TOGETHER, end - first)
-        waiting = [place for place in places(options.emulator) if (str(place), first, count) not in done]
+        waiting = [
+            place
+            for place in places(options.emulator, options.stream)
+            if (named(place, options.stream), first, count) not in done
+        ]
         if not waiting:
             continue
-        models = {f"random_{seed}": random_model(seed) for seed in range(first, first + count)}
+        models = {f"random_{seed}": network(seed, options.stream) for seed in range(first, first + count)}
         inputs = {
             name: np.random.default_rng(1).integers(-128, 128, (SAMPLES, *model.graph.inputs[0].shape), dtype=np.int8)
             for name, model in models.items()
@@ -98,7 +111,7 @@ def main() -> None:
         host, firmware = (options.host_compiler, options.host_optimize), (options.compiler, options.optimize)
         for place, outputs in runs(waiting, models, inputs, host, firmware):
             record = {
-                "place": str(place),
+                "place": named(place, options.stream),
                 "first": first,
                 "count": count,
                 "numbers": sum(array.size for array in expected.values()),
@@ -113,8 +126,20 @@ def main() -> None:
     sys.exit(report(records))
 
 
-def places(emulator: str) -> list[Place]:
-    return [*ON_HOST, *(place for place in EMULATED if emulator in (place.emulator, "both"))]
+def network(seed: int, stream: bool) -> Model:
+    if not stream:
+        return random_model(seed)
+    model = streaming_model(seed)
+    return replace(model, graph=replace(model.graph, name=f"random_{seed}"))
+
+
+def named(place: Place, stream: bool) -> str:
+    return f"{place}, networks for streaming" if stream else str(place)
+
+
+def places(emulator: str, stream: bool) -> list[Place]:
+    found = [*ON_HOST, *(place for place in EMULATED if emulator in (place.emulator, "both"))]
+    return [place for place in found if place.contract or not stream]
 
 
 def runs(
@@ -125,7 +150,7 @@ def runs(
     firmware: tuple[str, str],
 ) -> Iterator[tuple[Place, Arrays]]:
     """What each place gives. Emulators of one core run the same firmware. host, firmware: compiler and its level."""
-    built: dict[str, Build] = {}
+    built: dict[tuple[str, str], Build] = {}
     with tempfile.TemporaryDirectory() as root:
         for index, place in enumerate(waiting):
             folder = Path(root) / f"place{index}"
@@ -135,13 +160,16 @@ def runs(
                 batch = Batch.write(folder, models, inputs, target=target, contract=place.contract)
                 yield place, batch.on_host(*host)
                 continue
-            batch = Batch.write(folder, models, inputs, core=place.what)
+            batch = Batch.write(folder, models, inputs, core=place.what, contract=place.contract)
             board = batch.board if place.what in UNICORN else machine_device(place.what)
-            if place.what not in built:
-                built[place.what] = build(batch.folder, board, *firmware)
+            key = place.what, place.contract
+            if key not in built:
+                built[key] = build(batch.folder, board, *firmware)
+                elf = Elf.read(Path(built[key].elf))
+                assert {name: elf.symbol(f"{name}_arena").bytes for name in models} == dict(batch.arena_bytes)
             symbols = {name: f"batch_layer_{name}" for name in models}
             run = EMULATORS[place.emulator] if place.what in UNICORN else run_machine
-            seen = run(built[place.what], board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
+            seen = run(built[key], board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
             yield place, batch.split(seen.outputs)
 
 

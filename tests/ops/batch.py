@@ -73,13 +73,14 @@ def of_one_input(model: Model, name: str) -> Model:
 class Batch:
     """A C project of several models, each of one input. Its runs return model → int8 (samples, outputs).
 
-    inputs: model → int8 (samples, …).
+    inputs: model → int8 (samples, …). arena_bytes: model → as planned.
     """
 
     folder: Path
     board: Device
     models: Mapping[str, Model]
     inputs: Mapping[str, np.ndarray]
+    arena_bytes: Mapping[str, int]
 
     @classmethod
     def write(
@@ -97,10 +98,13 @@ class Batch:
         """
         board = device(core, flash_bytes=8 * MEBIBYTE, ram_bytes=MEBIBYTE)
         write_firmware(folder, board, "batch")
+        arenas = {}
         for name, model in models.items():
             (folder / name).mkdir()
-            emit(model, _planned(model, target or target_of(board), contract), board, folder / name)
-        batch = cls(folder, board, models, inputs)
+            planned = _planned(model, target or target_of(board), contract)
+            emit(model, planned, board, folder / name)
+            arenas[name] = planned.arena_bytes
+        batch = cls(folder, board, models, inputs, arenas)
         (folder / "model.h").write_text(batch._header())
         (folder / "model.c").write_text(batch._source())
         return batch

@@ -1,0 +1,58 @@
+"""RAM and instructions of firmware whose layers are executed row by row, on Cortex-M4.
+
+    python benchmarks/streamed_firmware.py --data DIR [--models ic,kws,vww]
+
+For each model of DIR/models/mlperf_tiny: layer by layer, and for the least RAM with the input overwritten, kept or
+pushed. arena: planned, input, output and working memory of kernels included; static: all static data in the linked
+firmware, which ends at a multiple of 8 bytes. Outputs for two random inputs are compared with the integer reference.
+/ stored: instructions against layer by layer. CMSIS-NN: the fewest instructions of an exact build that calls it
+directly (DIR/tables/cmsis_nn_baseline.csv). An instruction is not a cycle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from firmware import MODELS, best_of_peer
+from rich.console import Console
+from rich.table import Table
+
+import millijoule as mj
+
+DEVICE = "nucleo-l4r5zi"
+WAYS = (("speed", "overwrite"), ("ram", "overwrite"), ("ram", "keep"), ("ram", "push"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--models", default="ic,kws,vww")
+    options = parser.parse_args()
+    peers = best_of_peer(options.data / "tables" / "cmsis_nn_baseline.csv")
+    columns = ("arena", "static", "stack", "flash", "instructions", "/ stored", "/ CMSIS-NN", "exact")
+    table = Table("model", "optimize", "input", *columns)
+    for name in options.models.split(","):
+        model = mj.load(options.data / "models" / "mlperf_tiny" / MODELS[name])
+        stored = 0
+        for optimize, given in WAYS:
+            with tempfile.TemporaryDirectory() as folder:
+                result = mj.deploy(
+                    model, DEVICE, optimize=optimize, input=given, samples=2, folder=Path(folder) / "firmware"
+                ).to_json()
+            instructions = result["instructions"]
+            stored = stored or instructions
+            table.add_row(
+                *(name, optimize, given),
+                f"{result['arena_planned_bytes']:,}",
+                *(f"{result[key]:,}" for key in ("ram_bytes", "stack_bytes", "flash_bytes", "instructions")),
+                f"{instructions / stored:.3f}",
+                f"{instructions / peers[name, 'm4']:.2f}",
+                "yes" if result["bit_exact"] else "NO",
+            )
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
