@@ -172,6 +172,7 @@ def test_safetensors(tmp_path):
     for data, words in (
         (whole[:-4], "the file is truncated"),
         (safetensors({"fc.weight": ("F64", exact.astype("f4"))}), "F64 of shape"),
+        (whole.replace(b'"shape": [2, 4]', b'"shape":[-2,-4]'), "header is damaged"),
     ):
         path.write_bytes(data)
         with pytest.raises(ModelError, match=words):

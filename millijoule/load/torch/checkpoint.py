@@ -144,7 +144,10 @@ def _safetensors(path: Path) -> dict[str, _Entry]:
         for name, entry in header.items():
             if name != "__metadata__":
                 begin, end = (8 + length + int(place) for place in entry["data_offsets"])
-                entries[name] = _Entry(str(entry["dtype"]), tuple(map(int, entry["shape"])), begin, end)
+                shape = tuple(map(int, entry["shape"]))
+                if min(shape, default=0) < 0:
+                    raise ValueError
+                entries[name] = _Entry(str(entry["dtype"]), shape, begin, end)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{path}: its safetensors header is damaged: get the file again") from None
     for name, found in entries.items():
