@@ -19,6 +19,9 @@ FRACTION_BITS = 12
 ACCUMULATOR_SCALE = 256
 """By how much such a sum is larger than the usual accumulator."""
 
+LARGEST_REACH = 2**20
+"""Between how many accumulators the results of a line of kernels/armv6m may lie."""
+
 
 @dataclass(frozen=True, eq=False)
 class Steps:
@@ -100,10 +103,6 @@ def dsp_lines(found: Steps, multipliers: tuple[np.ndarray, np.ndarray], zero_poi
             lines[open[right]] = np.stack([least, slope, np.full_like(least, offset)], axis=1)[right]
             open = open[~right]
     return None if open.size else lines.astype(np.int32)
-
-
-LARGEST_REACH = 2**20
-"""Between how many accumulators the results of a line of kernels/armv6m may lie."""
 
 
 def armv6m_lines(found: Steps, multipliers: tuple[np.ndarray, np.ndarray]) -> np.ndarray | None:
