@@ -98,6 +98,16 @@ def test_another_training_in_the_folder_is_refused(here, capsys):
     assert_one_line_error(result, "lenet5-run", "another batch_size (8 there, 9 asked for)")
 
 
+def test_history_prints_error_against_year_parameters_and_macs(here, capsys, monkeypatch):
+    from millijoule.train.history import methods
+
+    monkeypatch.setattr(methods, "QUICK_EPOCHS", 1)
+    code, out, _ = run(capsys, "history", "--data", "data.npz", "--quick")
+    assert code == 0
+    for text in ("1958", "perceptron", "support vector machine", "LeNet-5, modern form", "Exclusive or", "MACs"):
+        assert text in out
+
+
 def test_every_setting_is_an_option_with_its_own_words(capsys):
     assert described().keys() == {field.name for field in fields(Settings)}
     with pytest.raises(SystemExit):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import millijoule
 from millijoule.cli.cost import COST
 from millijoule.cli.deploy import DEPLOY
+from millijoule.cli.history import HISTORY
 from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.plan import PLAN
 from millijoule.cli.reduce import REDUCE
@@ -20,7 +21,11 @@ from millijoule.cli.survey import AUDIT, COMPARE, EXPLAIN
 from millijoule.cli.train import EVALUATE, LOOK, PREDICT, TRAIN
 from millijoule.errors import MillijouleError
 
-COMMANDS = (DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, DEVICES, ZOO, DOCTOR)
+COMMANDS = (
+    *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
+    *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE),
+    *(DEVICES, ZOO, DOCTOR),
+)
 
 EPILOG = "Data goes to stdout, messages to stderr. Exit code 0: done; 1: the model does not fit; 2: an error."
 

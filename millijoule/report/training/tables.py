@@ -11,6 +11,7 @@ from rich.text import Text
 from millijoule.report import format as fmt
 from millijoule.report.layout import Column, make_table
 from millijoule.train.evaluation import Answer, Evaluation
+from millijoule.train.history import Result, Xor
 from millijoule.train.run_folder import Epoch
 
 CLASS_COLUMNS = (Column("class", text=True), Column("images"), Column("right"), Column("most taken for", text=True))
@@ -73,6 +74,39 @@ def answers(found: Sequence[Answer]) -> list[RenderableType]:
         (each.file, each.classes[0][0], fmt.percent(each.classes[0][1], 1), shown(each.classes[1:3])) for each in found
     ]
     return [make_table(columns, rows)]
+
+
+def history(data: str, images: int, results: Sequence[Result], tried: Xor) -> list[RenderableType]:
+    """The result of `history`, by year."""
+    columns = (
+        Column("year"),
+        Column("method", text=True),
+        Column("test error"),
+        Column("parameters"),
+        Column("MACs"),
+        Column("epochs", rank=1),
+        Column("time", rank=2),
+    )
+    rows = [
+        (
+            str(each.year),
+            each.method,
+            fmt.percent(each.error),
+            fmt.count(each.params),
+            fmt.count(each.macs),
+            fmt.count(each.epochs),
+            duration(each.seconds),
+        )
+        for each in results
+    ]
+    return [
+        Text(f"{data}: {images:,} test images", style="bold"),
+        make_table(columns, rows),
+        Text(
+            f"Exclusive or: after {tried.passes} passes the perceptron has {tried.perceptron} of 4 right, two layers "
+            f"have {tried.two_layer} of 4."
+        ),
+    ]
 
 
 def duration(seconds: float) -> str:

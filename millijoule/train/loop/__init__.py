@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +40,8 @@ def train(
     progress: bool = True,
     checkpoint: Path | str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    start: Mapping[str, np.ndarray] | None = None,
+    must_learn: bool = True,
     **changes: Any,
 ) -> Model:
     """Train a classifier on the dataset's training images; return the float model that did best on held-out ones.
@@ -48,6 +50,8 @@ def train(
     progress: show a progress bar on stderr, if that is a terminal.
     checkpoint: a folder that keeps the state after each epoch; training that was stopped goes on from there.
     on_epoch: called after each epoch, before its state is kept.
+    start: the numbers to begin with, as in `Model.weights`; default: `initial_weights`.
+    must_learn: raise OptionError if the network ends by giving every held-out image the same class.
     changes: settings that differ from the recipe's, by the names of `Settings`, where each is explained.
 
     Same seed, same machine: same model. Networks whose step takes 1 GMAC or more are trained with all of torch's
@@ -72,11 +76,13 @@ def train(
         settings = replace(settings, precision="bfloat16" if large and machine.has_bfloat16 else "float32")
     # What is mapped from a file may be larger than memory: it is fitted batch by batch.
     images = dataset.x_train if isinstance(dataset.x_train, np.memmap) else fit(dataset.x_train, shape)
-    weights = initial_weights(graph, settings.seed)
+    weights = initial_weights(graph, settings.seed) if start is None else start
     model = Model(graph, weights, labels=dataset.classes, preprocess=measure_preprocess(images, shape))
     trainer = Trainer(model, loss, images, dataset.y_train, settings, machine)
     folder = Path(checkpoint) if checkpoint else None
     best = _run(trainer, folder, progress, on_epoch)
+    if must_learn:
+        trainer.check_answers(best)
     return replace(model, weights=best.weights, notes=(*dataset.notes, *machine.notes))
 
 
@@ -125,8 +131,7 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
                     save_checkpoint(folder, trainer.state(epoch + 1, best), identity, trainer.model)
             except KeyboardInterrupt:
                 raise MillijouleError(_interrupted(epoch, settings.epochs, best, folder)) from None
-        assert best is not None
-        trainer.check_answers(best)
+    assert best is not None
     return best
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from millijoule.train.loop.settings import Settings
@@ -52,6 +53,21 @@ class Machine:
         torch = import_torch()
         context: AbstractContextManager[Any] = torch.autocast(self.device.split(":")[0], torch.bfloat16)
         return context
+
+    @contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """Inside, torch's random numbers follow from `seed` and the worker; afterwards they go on as before."""
+        torch = import_torch()
+        # torch.manual_seed would format a stack trace for every kind of device, which takes longer than a small step.
+        generator = torch.default_generator
+        if self.device.startswith("cuda"):
+            generator = torch.cuda.default_generators[torch.device(self.device).index]
+        state = generator.get_state()
+        generator.manual_seed(seed + self.rank)
+        try:
+            yield
+        finally:
+            generator.set_state(state)
 
     def wrapped(self, network: torch.nn.Module, settings: Settings) -> Any:
         """What the training steps call: the network, compiled and shared among workers where that is asked for."""

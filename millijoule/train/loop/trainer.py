@@ -95,10 +95,9 @@ class Trainer:
                 loss_of = mixed(self.loss.of, self._labels(batch[others]), mix)
             else:
                 loss_of = self.loss.of
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)  # dropout draws from torch's own stream
-                with self.machine.precision(self.settings):
-                    outputs = self.forward(inputs, values=(self.loss.value,))[self.loss.value]
+            # Dropout draws from torch's own stream.
+            with self.machine.seeded(seed), self.machine.precision(self.settings):
+                outputs = self.forward(inputs, values=(self.loss.value,))[self.loss.value]
             loss = loss_of(outputs.float(), labels)
             if not math.isfinite(value := loss.item()):
                 raise OptionError(
