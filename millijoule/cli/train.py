@@ -56,6 +56,7 @@ def _train(options: argparse.Namespace) -> None:
     from millijoule.report.training import tables
     from millijoule.report.training.run_page import write_run_page
     from millijoule.train import evaluate
+    from millijoule.train.loop.machine import Machine
     from millijoule.train.run_folder import RunFolder, graph_of, read_config, read_metrics
 
     if options.resume:
@@ -90,6 +91,8 @@ def _train(options: argparse.Namespace) -> None:
         on_epoch=on_epoch,
         **config["settings"],
     )
+    if not Machine().writes:
+        return
     evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
     write_run_page(folder, evaluation)
     epochs = read_metrics(folder)

@@ -33,7 +33,8 @@ class Epoch:
     """What one epoch of a training did.
 
     loss: mean over its steps. accuracy, validation_loss: on the held-out images after it. images: trained on since the
-    beginning. seconds, cpu_seconds: of this epoch, of the wall clock and of all cores together.
+    beginning. seconds, cpu_seconds: of this epoch, of the wall clock and of all cores together. training_seconds,
+    training_cpu_seconds: the part of them before the evaluation.
     """
 
     epoch: int
@@ -44,6 +45,8 @@ class Epoch:
     images: int
     seconds: float
     cpu_seconds: float
+    training_seconds: float
+    training_cpu_seconds: float
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,9 @@ def train(
     must_learn: raise OptionError if the network ends by giving every held-out image the same class.
     changes: settings that differ from the recipe's, by the names of `Settings`, where each is explained.
 
+    Started by torchrun, the processes share each batch and its gradients; the first one writes and shows. Batch-norm's
+    statistics are of each process's images.
+
     Same seed, same machine: same model. Networks whose step takes 1 GMAC or more are trained with all of torch's
     threads, whose number must then be the same too.
 
@@ -78,11 +81,12 @@ def train(
     images = dataset.x_train if isinstance(dataset.x_train, np.memmap) else fit(dataset.x_train, shape)
     weights = initial_weights(graph, settings.seed) if start is None else start
     model = Model(graph, weights, labels=dataset.classes, preprocess=measure_preprocess(images, shape))
-    trainer = Trainer(model, loss, images, dataset.y_train, settings, machine)
     folder = Path(checkpoint) if checkpoint else None
-    best = _run(trainer, folder, progress, on_epoch)
-    if must_learn:
-        trainer.check_answers(best)
+    with machine.joined():
+        trainer = Trainer(model, loss, images, dataset.y_train, settings, machine)
+        best = _run(trainer, folder, progress and machine.writes, on_epoch)
+        if must_learn:
+            trainer.check_answers(best)
     return replace(model, weights=best.weights, notes=(*dataset.notes, *machine.notes))
 
 
@@ -104,17 +108,19 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
         for epoch in range(done, settings.epochs):
             if best is not None and _is_enough(best, epoch, settings):
                 break
-            start, cpu_start, losses = time.monotonic(), time.process_time(), []
+            losses, clock = [], _Clock()
             try:
                 for images, loss in trainer.steps_of(epoch):
                     bar.step(images, loss)
                     losses.append(loss * images)
+                training_seconds, training_cpu_seconds = clock.read()
                 accuracy, validation_loss = trainer.evaluate()
                 bar.epoch(accuracy)
                 if best is None or best.is_beaten_by(accuracy, validation_loss):
                     best = Best(epoch + 1, accuracy, validation_loss, trainer.kept_weights())
-                if on_epoch:
+                if on_epoch and trainer.machine.writes:
                     trained_on = len(trainer.train_set)
+                    seconds, cpu_seconds = clock.read()
                     on_epoch(
                         Epoch(
                             epoch=epoch + 1,
@@ -123,16 +129,29 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
                             validation_loss=validation_loss,
                             learning_rate=trainer.optimizer.param_groups[0]["lr"],
                             images=(epoch + 1) * trained_on,
-                            seconds=round(time.monotonic() - start, 3),
-                            cpu_seconds=round(time.process_time() - cpu_start, 3),
+                            seconds=seconds,
+                            cpu_seconds=cpu_seconds,
+                            training_seconds=training_seconds,
+                            training_cpu_seconds=training_cpu_seconds,
                         )
                     )
-                if folder:
+                if folder and trainer.machine.writes:
                     save_checkpoint(folder, trainer.state(epoch + 1, best), identity, trainer.model)
             except KeyboardInterrupt:
                 raise MillijouleError(_interrupted(epoch, settings.epochs, best, folder)) from None
     assert best is not None
     return best
+
+
+class _Clock:
+    """Wall time and time of all cores since it was made."""
+
+    def __init__(self) -> None:
+        self.start, self.cpu_start = time.monotonic(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        """(seconds, CPU seconds), to the millisecond."""
+        return round(time.monotonic() - self.start, 3), round(time.process_time() - self.cpu_start, 3)
 
 
 def _is_enough(best: Best, epochs_done: int, settings: Settings) -> bool:

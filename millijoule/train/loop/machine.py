@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,24 @@ class Machine:
         elif torch.backends.mps.is_available() and self.workers == 1:
             self.device = "mps"
         self.notes: list[str] = []
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the process that writes files and shows progress."""
+        return self.rank == 0
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Inside, the workers that torchrun started can talk to each other: by NCCL on GPUs, else by gloo."""
+        torch = import_torch()
+        if self.workers == 1 or torch.distributed.is_initialized():
+            yield
+            return
+        torch.distributed.init_process_group("nccl" if self.device.startswith("cuda") else "gloo")
+        try:
+            yield
+        finally:
+            torch.distributed.destroy_process_group()
 
     @property
     def has_bfloat16(self) -> bool:
@@ -91,6 +109,14 @@ class Machine:
         if self.workers == 1:
             return loss
         return loss * (len(range(*part.indices(count))) * self.workers / count)
+
+    def agree(self, arrays: Iterable[Tensor]) -> None:
+        """Give every worker the first one's numbers: batch-norm's statistics are of each worker's own images."""
+        if self.workers == 1:
+            return
+        torch = import_torch()
+        for array in arrays:
+            torch.distributed.broadcast(array.detach(), 0)
 
     def summed(self, *numbers: float) -> tuple[Any, ...]:
         """The sum of each number over all workers."""

@@ -55,7 +55,7 @@ class Trainer:
         self.train_set, self.held_out = stratified_split(labels, settings.validation, settings.seed)
         if not len(self.held_out):
             self.held_out = self.train_set
-        _check_batches(model, len(self.train_set), settings)
+        _check_batches(model, len(self.train_set), settings, self.machine.workers)
         self.steps = max(1, round(len(self.train_set) / settings.batch_size))
         self.network = build_network(model.graph)
         write_weights(model.graph, self.network, model.weights)
@@ -124,6 +124,8 @@ class Trainer:
     def evaluate(self) -> tuple[float, float]:
         """(accuracy, mean loss) on the held-out images, of the averaged weights if there are any."""
         right, total = 0, 0.0
+        statistics = [array for name, array in self.arrays.items() if name not in self.trained]
+        self.machine.agree([*statistics, *self.average.values()])
         with self._averaged():
             for outputs, labels in self._answers(self.held_out[self.machine.part(len(self.held_out))]):
                 total += self.loss.plain(outputs, labels).item() * len(labels)
@@ -223,14 +225,18 @@ class Trainer:
         return prepared.reshape(len(images), *self.model.graph.inputs[0].shape)
 
 
-def _check_batches(model: Model, images: int, settings: Settings) -> None:
+def _check_batches(model: Model, images: int, settings: Settings, workers: int) -> None:
     """OptionError if there are no batches of that size, or none that can be normalised."""
     if settings.batch_size > images:
         raise OptionError(
             f"batch_size is {settings.batch_size}, but there are {images} images to train on: choose {images} or less"
         )
     steps = max(1, round(images / settings.batch_size))
-    if images // steps < 2 and any(isinstance(node.op, BatchNorm) for node in model.graph.nodes):
+    if images // steps < workers:
+        raise OptionError(
+            f"batch_size is {settings.batch_size} for {workers} workers: each needs an image of every batch"
+        )
+    if images // steps // workers < 2 and any(isinstance(node.op, BatchNorm) for node in model.graph.nodes):
         raise OptionError(
             f"batches of 1 image cannot be normalised: batch_size is {settings.batch_size} for "
             f"{images} training images; network '{model.graph.name}' needs 2 or more"

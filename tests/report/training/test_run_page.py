@@ -13,7 +13,7 @@ from millijoule.report.training.tables import class_rows, duration
 from millijoule.train.run_folder import Epoch
 from tests.train.test_evaluation import CASE
 
-FIRST = Epoch(1, 0.5, 0.75, 0.4, 0.1, 1000, 2.0, 3.0)
+FIRST = Epoch(1, 0.5, 0.75, 0.4, 0.1, 1000, 2.0, 3.0, 1.5, 2.5)
 EPOCHS = [FIRST, replace(FIRST, epoch=2, loss=0.25, accuracy=0.875, images=2000)]
 CONFIG = {
     "network": "lenet5", "data": "a <b> & c", "recipe": "sgd", "settings": {"epochs": 2},

@@ -1,0 +1,67 @@
+"""Several workers share each batch: the same gradients as one process with the whole of it."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from millijoule.train import train
+from millijoule.train.initial import initial_weights
+from tests.train.cases import everything_random, linear, stripes
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="gloo over local sockets")
+WORKER = """
+import os
+import sys
+import numpy as np
+from millijoule.train import train
+from millijoule.train.initial import initial_weights
+from tests.train.cases import linear, stripes
+from tests.train.test_distributed import SETTINGS
+model = train(linear(), stripes(), checkpoint=sys.argv[1], **SETTINGS)
+if os.environ["RANK"] == "0":
+    np.savez(sys.argv[2], **model.weights)
+"""
+SETTINGS = {"epochs": 3, "batch_size": 9, "learning_rate": 0.03, "shift": 1, "seed": 2, "must_learn": False}
+
+
+def torchrun(folder, script: str, *arguments: object, workers: int = 2) -> subprocess.CompletedProcess:
+    (folder / "worker.py").write_text(script)
+    return subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={workers}", "--standalone",
+            str(folder / "worker.py"), *map(str, arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_two_workers_end_with_the_weights_of_one_process(tmp_path):
+    alone, start = train(linear(), stripes(), **SETTINGS), initial_weights(linear(), SETTINGS["seed"])
+    result = torchrun(tmp_path, WORKER, tmp_path / "kept", tmp_path / "weights.npz")
+    assert result.returncode == 0, result.stderr[-2000:]
+    with np.load(tmp_path / "weights.npz") as together:
+        for name, array in alone.weights.items():
+            # Gradients are added in another order. 36 images in 4 batches of 9: the workers have 5 and 4 of them.
+            np.testing.assert_allclose(together[name], array, rtol=0, atol=2e-6)
+            assert np.abs(array - start[name]).max() > 1e-3
+    assert (tmp_path / "kept" / "checkpoint.npz").exists()
+
+
+def test_one_of_several_workers_takes_its_part(monkeypatch):
+    from millijoule.train.loop.machine import Machine
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    machine = Machine()
+    assert list(range(10))[machine.part(10)] == [1, 4, 7]
+    import torch
+
+    loss = torch.tensor(2.0)
+    assert machine.share_of_mean(loss, machine.part(10), 10).item() == pytest.approx(2 * 3 * 3 / 10)
+    assert everything_random().nodes
