@@ -78,6 +78,8 @@ def save_checkpoint(folder: Path, state: Checkpoint, identity: dict[str, Any], m
     for group, values in zip(GROUPS, (state.weights, state.optimizer, state.average, state.best.weights), strict=True):
         arrays |= {f"{group}/{name}": array for name, array in values.items()}
     folder.mkdir(parents=True, exist_ok=True)
+    for half_written in folder.glob(".checkpoint-*.npz"):  # by a process that was killed
+        half_written.unlink(missing_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".checkpoint-", suffix=".npz", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -88,6 +90,16 @@ def save_checkpoint(folder: Path, state: Checkpoint, identity: dict[str, Any], m
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """OptionError, before time is spent, if nothing can be written to `folder`. option: what chooses another."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise OptionError(f"'{folder}' cannot be written ({error.strerror}): choose another {option}") from None
 
 
 def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None:

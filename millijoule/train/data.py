@@ -16,7 +16,8 @@ from millijoule.errors import DataError
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 TEST_FRACTION = 0.2
 SOURCES = (
-    "digits, an .npz file with x_train, y_train, x_test, y_test, or a folder with one sub-folder of images per class"
+    "digits, an .npz file with x_train, y_train, x_test, y_test, a folder with x_train.npy, …, or a folder with one "
+    "sub-folder of images per class"
 )
 
 
@@ -28,7 +29,7 @@ class Dataset:
     y_train, y_test: (n,) int64, positions in `classes`. notes: what the reader of results must know.
 
     Raises DataError if lengths, shapes or labels do not agree, if there are fewer than two classes, or if a class has
-    no training image.
+    no training image or no test image.
     """
 
     name: str
@@ -64,10 +65,15 @@ class Dataset:
                 f"'{self.name}': training images have shape {self.x_train.shape[1:]}, test images "
                 f"{self.x_test.shape[1:]}; they must be equal"
             )
-        present = set(np.unique(self.y_train).tolist())
+        present, tested = (set(np.unique(y).tolist()) for y in (self.y_train, self.y_test))
         for label, name in enumerate(self.classes):
             if label not in present:
                 raise DataError(f"'{self.name}': class '{name}' (label {label}) has no training image")
+            if label not in tested:
+                raise DataError(
+                    f"'{self.name}': class '{name}' (label {label}) has no test image, so nothing would tell "
+                    "whether it is recognised: add some, or leave the class out"
+                )
 
 
 def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None = None, seed: int = 0) -> Dataset:
@@ -77,6 +83,8 @@ def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None 
         `digits`: scikit-learn's 1797 handwritten digits, 8×8, 360 of them in a fixed test set.
         an .npz file: x_train, y_train, x_test, y_test; images (n, h, w) or (n, h, w, c), uint8 or float in 0…1 or
         0…255; labels whole numbers or one-hot; optionally `classes`, their names.
+        a folder with x_train.npy, y_train.npy, x_test.npy, y_test.npy: images uint8, read from the files as they are
+        needed, so that they may be larger than memory.
         a folder: one sub-folder of images per class, perhaps under train/ and test/ (or val/).
         else a data-set name that Hugging Face `datasets` resolves.
     skip_bad: use the rest where some image files cannot be read; the skipped are listed in the notes.
@@ -90,6 +98,8 @@ def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None 
     path = Path(source).expanduser()
     if source == "digits":
         return _digits()
+    if (path / "x_train.npy").is_file():
+        return _mapped(path)
     if path.is_dir():
         return load_folder(path, skip_bad, size, seed)
     if path.is_file():
@@ -147,6 +157,25 @@ def _npz(path: Path) -> Dataset:
             found = file.files
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"'{path}' cannot be read as an .npz file ({_first_line(error)}): give {SOURCES}") from None
+    return _dataset(path, arrays, found)
+
+
+def _mapped(path: Path) -> Dataset:
+    arrays: dict[str, np.ndarray] = {}
+    for file in sorted(path.glob("*.npy")):
+        if file.stem in (*ARRAYS, "classes"):
+            try:
+                arrays[file.stem] = np.load(file, mmap_mode="r" if file.stem.startswith("x") else None)
+            except (OSError, ValueError, EOFError) as error:
+                raise DataError(f"'{file}' cannot be read as an .npy file ({_first_line(error)})") from None
+            if file.stem.startswith("x") and arrays[file.stem].dtype != np.uint8:
+                raise DataError(
+                    f"'{file}' is {arrays[file.stem].dtype}; images that are read as they are needed must be uint8"
+                )
+    return _dataset(path, arrays, list(arrays))
+
+
+def _dataset(path: Path, arrays: dict[str, np.ndarray], found: list[str]) -> Dataset:
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise DataError(f"'{path}' has no array {', '.join(missing)}; it holds {', '.join(found) or 'nothing'}")
@@ -167,7 +196,9 @@ def _pixels(path: Path, name: str, x: np.ndarray) -> np.ndarray:
         raise DataError(
             f"'{path}': {name} has shape {x.shape}; (n, height, width) or (n, height, width, 1 or 3) is needed"
         )
-    if x.dtype == np.uint8 or not x.size:
+    if x.dtype == np.uint8:
+        return x
+    if not x.size:
         return x.astype(np.uint8)
     if x.dtype.kind not in "buif":
         raise DataError(f"'{path}': {name} is {x.dtype}; images are uint8, or float in 0…1 or 0…255")

@@ -21,7 +21,7 @@ from millijoule import zoo
 from millijoule.errors import DataError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.train.checkpoint import FILE, load_checkpoint
+from millijoule.train.checkpoint import FILE, check_writable, load_checkpoint
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -63,14 +63,9 @@ class RunFolder:
         """Raises OptionError, before time is spent, if the folder holds something else or cannot be written."""
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f"'{self.path}' is a file: choose another --out")
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / CONFIG).exists():
+        if any(self.path.glob("[!.]*")) and not (self.path / CONFIG).exists():
             raise OptionError(f"'{self.path}' holds something else than a training: choose another --out")
-        there = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
-        try:
-            with tempfile.TemporaryFile(dir=there):
-                pass
-        except OSError as error:
-            raise OptionError(f"'{self.path}' cannot be written ({error.strerror}): choose another --out") from None
+        check_writable(self.path, "--out")
 
     def add(self, epoch: Epoch) -> None:
         """Write the epoch's line. Lines of this epoch and of later ones are of a training that was cut off: they go."""
@@ -137,7 +132,9 @@ def _version(name: str) -> str | None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
+    """Whole or not at all. What a killed process left half written goes."""
+    for half_written in path.parent.glob(f".{path.name}-*"):
+        half_written.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

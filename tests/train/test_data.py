@@ -80,6 +80,7 @@ def test_npz_labels_in_other_forms(tmp_path, form):
         ({"y_test": np.array([0, 1, 0, 2])}, "y_test has the label 2; labels of the 2 classes go from 0 to 1"),
         ({"y_train": np.array([0, 1, -1, 1] * 2)}, "y_train has the label -1"),
         ({"y_train": np.array([1, 2] * 4)}, "class '0' (label 0) has no training image"),
+        ({"y_test": np.zeros(4, int)}, "class '1' (label 1) has no test image, so nothing would tell"),
         ({"y_train": np.zeros(8, int), "y_test": np.zeros(4, int)}, "has 1 class; at least two"),
         ({"y_train": np.full((8, 2), 1)}, "(8, 2) but its rows are not one-hot"),
         ({"y_train": np.full(8, 0.5)}, "y_train is float64 of shape (8,); whole numbers"),
@@ -137,6 +138,58 @@ def test_npy_and_pickled_arrays_are_refused(tmp_path):
 def test_path_that_does_not_exist(source):
     with pytest.raises(DataError, match="does not exist: give digits, an"):
         load_data(source)
+
+
+def mapped(folder, **arrays):
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return str(folder)
+
+
+def test_arrays_in_a_folder_stay_on_disk(tmp_path):
+    arrays = small(channels=3)
+    dataset = load_data(mapped(tmp_path, **arrays, classes=np.array(["cat", "dog"])))
+    assert isinstance(dataset.x_train, np.memmap)
+    assert dataset.classes == ("cat", "dog")
+    for name, array in arrays.items():
+        assert np.array_equal(getattr(dataset, name), array)
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    without = {name: array[..., 0] if name.startswith("x") else array for name, array in arrays.items()}
+    assert isinstance(load_data(mapped(flat, **without)).x_train, np.memmap)
+
+
+def test_training_from_disk_is_training_from_memory(tmp_path):
+    from millijoule.train import train
+    from tests.train.cases import linear, stripes
+
+    data = stripes()
+    names = ("x_train", "y_train", "x_test", "y_test")
+    from_disk = load_data(mapped(tmp_path, **{name: getattr(data, name) for name in names}))
+    first, second = (train(linear(), each, epochs=2, must_learn=False) for each in (data, from_disk))
+    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x_train": np.zeros((8, 6, 5))}, "x_train.npy' is float64; images that are read as they are needed must be"),
+        ({"y_train": np.zeros(7, int)}, "x_train has 8 images, y_train has 7 labels"),
+        ({"x_test": None}, "has no array x_test; it holds x_train, y_test, y_train"),
+    ],
+)
+def test_arrays_in_a_folder_that_cannot_be_used(tmp_path, change, message):
+    arrays = {name: array for name, array in (small() | change).items() if array is not None}
+    with pytest.raises(DataError, match=re.escape(message)):
+        load_data(mapped(tmp_path, **arrays))
+
+
+def test_a_truncated_array_in_a_folder(tmp_path):
+    mapped(tmp_path, **small())
+    path = tmp_path / "x_test.npy"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"x_test\.npy' cannot be read as an \.npy file"):
+        load_data(str(tmp_path))
 
 
 def test_dataset_checks_its_arrays():

@@ -50,7 +50,7 @@ def test_sizes_and_colours_are_made_uniform(folder):
 
 def test_photographs_are_reduced(tmp_path):
     for name in ("a", "b"):
-        for number in range(2):
+        for number in range(3):
             draw(tmp_path / name / f"{number}.png", size=(1024, 512))
     assert load_data(str(tmp_path)).x_train.shape[1:] == (128, 256, 1)
 

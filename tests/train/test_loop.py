@@ -409,6 +409,28 @@ def test_a_loss_that_is_no_number_says_where_and_what_to_do():
         )
 
 
+def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+    evaluate = Trainer.evaluate
+
+    def then_break(trainer):
+        found = evaluate(trainer)
+        trainer.arrays["n1.weight"].data.fill_(math.nan)
+        return found
+
+    monkeypatch.setattr(Trainer, "evaluate", then_break)
+    with pytest.raises(OptionError, match="the loss became nan in epoch 2, step 1"):
+        train(linear(), stripes(), checkpoint=tmp_path, **GENTLE)
+    model = load_checkpoint(tmp_path, linear())
+    assert np.isfinite(model.weights["n1.bias"]).all()
+
+
+def test_a_checkpoint_folder_that_is_a_file_is_told_before_training(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(Trainer, "steps_of", None)
+    with pytest.raises(OptionError, match=r"file' cannot be written \(Not a directory\): choose another --checkpoint"):
+        train(linear(), stripes(), checkpoint=tmp_path / "file")
+
+
 def test_a_network_that_says_the_same_to_all_has_not_learnt():
     dataset = stripes()
     blank = replace(dataset, x_train=np.zeros_like(dataset.x_train), x_test=np.zeros_like(dataset.x_test))

@@ -88,6 +88,14 @@ def test_a_folder_without_write_permission(tmp_path):
         RunFolder(tmp_path / "run").check()
 
 
+def test_what_a_killed_process_left_half_written_goes(tmp_path):
+    for name in (".checkpoint-x.npz", ".config.json-x", ".metrics.jsonl-x"):
+        (tmp_path / name).write_text("half")
+    RunFolder(tmp_path).check()
+    trained(tmp_path, epochs=1, must_learn=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.npz", CONFIG, METRICS]
+
+
 def test_a_full_disk_leaves_the_metrics_as_they_were(tmp_path, monkeypatch):
     run = RunFolder(tmp_path, CONFIGURED)
     run.add(FIRST)

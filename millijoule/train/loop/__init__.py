@@ -14,7 +14,7 @@ import numpy as np
 from millijoule.errors import MillijouleError, ModelError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.train.checkpoint import FILE, Best, fingerprint, read_checkpoint, save_checkpoint
+from millijoule.train.checkpoint import FILE, Best, check_writable, fingerprint, read_checkpoint, save_checkpoint
 from millijoule.train.data import Dataset
 from millijoule.train.initial import initial_weights
 from millijoule.train.loop.machine import Machine
@@ -73,6 +73,9 @@ def train(
             f"network '{graph.name}' has {outputs} outputs, data set '{dataset.name}' has {len(dataset.classes)} "
             "classes: they must be equal; most networks of the zoo take the number of classes"
         )
+    folder = Path(checkpoint) if checkpoint else None
+    if folder:
+        check_writable(folder, "--checkpoint")
     machine = Machine()
     if settings.precision == "auto":
         large = step_macs(graph, settings) >= ONE_THREAD_MACS
@@ -81,7 +84,6 @@ def train(
     images = dataset.x_train if isinstance(dataset.x_train, np.memmap) else fit(dataset.x_train, shape)
     weights = initial_weights(graph, settings.seed) if start is None else start
     model = Model(graph, weights, labels=dataset.classes, preprocess=measure_preprocess(images, shape))
-    folder = Path(checkpoint) if checkpoint else None
     with machine.joined():
         trainer = Trainer(model, loss, images, dataset.y_train, settings, machine)
         best = _run(trainer, folder, progress and machine.writes, on_epoch)
