@@ -97,7 +97,7 @@ def _train(options: argparse.Namespace) -> None:
     write_run_page(folder, evaluation)
     epochs = read_metrics(folder)
     done = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
-    printed = tables.training(model.graph.name, data.name, epochs, evaluation, folder, model.notes)
+    printed = tables.training(model.graph.name, data.name, epochs, evaluation, folder, (*data.notes, *model.notes))
     show(options, done | evaluation.to_json(), printed)
 
 

@@ -89,7 +89,7 @@ def train(
         best = _run(trainer, folder, progress and machine.writes, on_epoch)
         if must_learn:
             trainer.check_answers(best)
-    return replace(model, weights=best.weights, notes=(*dataset.notes, *machine.notes))
+    return replace(model, weights=best.weights, notes=tuple(machine.notes))
 
 
 def step_macs(graph: Graph, settings: Settings) -> int:
