@@ -24,22 +24,28 @@ MJ_INLINE int32x4_t mj_mve_term(int32x4_t x, int32_t zero_point, int32_t multipl
     x = vshlq_n_s32(vsubq_n_s32(x, zero_point), MJ_MVE_ADD_LEFT_SHIFT);
     return mj_mve_rescale_n(x, multiplier, shift, ties_away);
 }
+
+MJ_INLINE int32x4_t mj_mve_four_sums(const struct mj_mve_add p, int32x4_t a, int32x4_t b)
+{
+    const int32x4_t x = mj_mve_term(a, p.a_zero_point, p.a_multiplier, p.a_shift, p.a_ties);
+    const int32x4_t y = mj_mve_term(b, p.b_zero_point, p.b_multiplier, p.b_shift, p.b_ties);
+    int32x4_t sum = p.b_sign > 0 ? vaddq_s32(x, y) : vsubq_s32(x, y);
+    sum = mj_mve_rescale_n(sum, p.output_multiplier, p.output_shift, p.ties_away);
+    sum = vaddq_n_s32(sum, p.output_zero_point);
+    return vminq_s32(vmaxq_s32(sum, vdupq_n_s32(p.output_low)), vdupq_n_s32(p.output_high));
+}
 #endif
 
 MJ_INLINE void mj_mve_add(const struct mj_mve_add p, const int8_t *a, const int8_t *b, int8_t *output)
 {
 #if MJ_MVE
-    const int32x4_t lowest = vdupq_n_s32(p.output_low), highest = vdupq_n_s32(p.output_high);
-    for (int32_t left = mj_mve_lanes(p.count); left > 0; left -= 4, a += 4, b += 4, output += 4) {
-        const mve_pred16_t inside = vctp32q((uint32_t)left);
-        const int32x4_t x =
-            mj_mve_term(vldrbq_z_s32(a, inside), p.a_zero_point, p.a_multiplier, p.a_shift, p.a_ties);
-        const int32x4_t y =
-            mj_mve_term(vldrbq_z_s32(b, inside), p.b_zero_point, p.b_multiplier, p.b_shift, p.b_ties);
-        int32x4_t sum = p.b_sign > 0 ? vaddq_s32(x, y) : vsubq_s32(x, y);
-        sum = mj_mve_rescale_n(sum, p.output_multiplier, p.output_shift, p.ties_away);
-        sum = vaddq_n_s32(sum, p.output_zero_point);
-        vstrbq_p_s32(output, vminq_s32(vmaxq_s32(sum, lowest), highest), inside);
+    int32_t left = p.count;
+    for (; left >= 4; left -= 4, a += 4, b += 4, output += 4)
+        vstrbq_s32(output, mj_mve_four_sums(p, vldrbq_s32(a), vldrbq_s32(b)));
+    if (left > 0) {
+        const mve_pred16_t inside = vctp32q((uint32_t)mj_mve_lanes(left));
+        const int32x4_t sums = mj_mve_four_sums(p, vldrbq_z_s32(a, inside), vldrbq_z_s32(b, inside));
+        vstrbq_p_s32(output, sums, inside);
     }
 #else
     for (int32_t i = 0; i < p.count; i++) {
@@ -59,17 +65,26 @@ struct mj_mve_multiply {
     int32_t multiplier, shift, ties_away;
 };
 
+#if MJ_MVE
+MJ_INLINE int32x4_t mj_mve_four_products(const struct mj_mve_multiply p, int32x4_t a, int32x4_t b)
+{
+    int32x4_t product = vmulq_s32(vsubq_n_s32(a, p.a_zero_point), vsubq_n_s32(b, p.b_zero_point));
+    product = mj_mve_rescale_n(product, p.multiplier, p.shift, p.ties_away);
+    product = vaddq_n_s32(product, p.output_zero_point);
+    return vminq_s32(vmaxq_s32(product, vdupq_n_s32(p.output_low)), vdupq_n_s32(p.output_high));
+}
+#endif
+
 MJ_INLINE void mj_mve_multiply(const struct mj_mve_multiply p, const int8_t *a, const int8_t *b, int8_t *output)
 {
 #if MJ_MVE
-    const int32x4_t lowest = vdupq_n_s32(p.output_low), highest = vdupq_n_s32(p.output_high);
-    for (int32_t left = mj_mve_lanes(p.count); left > 0; left -= 4, a += 4, b += 4, output += 4) {
-        const mve_pred16_t inside = vctp32q((uint32_t)left);
-        const int32x4_t x = vsubq_n_s32(vldrbq_z_s32(a, inside), p.a_zero_point);
-        const int32x4_t y = vsubq_n_s32(vldrbq_z_s32(b, inside), p.b_zero_point);
-        int32x4_t product = mj_mve_rescale_n(vmulq_s32(x, y), p.multiplier, p.shift, p.ties_away);
-        product = vaddq_n_s32(product, p.output_zero_point);
-        vstrbq_p_s32(output, vminq_s32(vmaxq_s32(product, lowest), highest), inside);
+    int32_t left = p.count;
+    for (; left >= 4; left -= 4, a += 4, b += 4, output += 4)
+        vstrbq_s32(output, mj_mve_four_products(p, vldrbq_s32(a), vldrbq_s32(b)));
+    if (left > 0) {
+        const mve_pred16_t inside = vctp32q((uint32_t)mj_mve_lanes(left));
+        const int32x4_t products = mj_mve_four_products(p, vldrbq_z_s32(a, inside), vldrbq_z_s32(b, inside));
+        vstrbq_p_s32(output, products, inside);
     }
 #else
     for (int32_t i = 0; i < p.count; i++) {
