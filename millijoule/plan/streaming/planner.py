@@ -81,9 +81,22 @@ def _smallest(model: Model | Graph, network: Network, alignment: int, grain: Gra
     if grain == "pixel":
         finest = fine.within(fine.least, segments_used)
         cuts += [refined(network, finest, "moments"), refined(network, finest, "kinds")]
+    best = _best(model, network, cuts, alignment)
+    if best.arena_bytes == best.lower_bound_bytes:
+        return best
+    # What needs a little more at one time may have addresses that fit better.
+    cuts = [few.within(round(few.least * more), segments_used) for more in (1, 1.1, 1.25)]
+    cuts.append(short.within(short.least, streamed_steps))
+    return min(best, _best(model, network, cuts, alignment), key=_size)
+
+
+def _best(model: Model | Graph, network: Network, cuts: Sequence[Sequence[Segment]], alignment: int) -> StreamPlan:
     different = {tuple((each.first, each.stop, each.grain, each.policy) for each in cut): cut for cut in cuts}
-    plans = [assemble(model, network, segments, alignment) for segments in different.values()]
-    return min(plans, key=lambda planned: (planned.arena_bytes, planned.streamed_steps))
+    return min((assemble(model, network, segments, alignment) for segments in different.values()), key=_size)
+
+
+def _size(planned: StreamPlan) -> tuple[int, int]:
+    return planned.arena_bytes, planned.streamed_steps
 
 
 def network_of(model: Model | Graph, input: str, target: Target) -> Network:
