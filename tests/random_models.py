@@ -91,6 +91,8 @@ class _Growing:
             self.add_layer(Dense(features=int(self.rng.integers(1, 20)), activation=self.activation()))
             if self.rng.random() < 0.3:
                 self.add(Softmax())
+        if all(node.op.alias for node in self.nodes):
+            self.add_unary()
         graph = Graph(self.name, (self.input,), tuple(self.nodes), (self.last,))
         return Model(graph, self.weights, self.quantization)
 
