@@ -66,9 +66,10 @@ def errors(rows: list[dict[str, str]], peers: dict[tuple[str, str], dict[str, st
 def ours(rows: list[dict[str, str]], data: Path) -> Table:
     table = Table("model", "board", "instructions", "estimate, ms", "range, ms", *(f"{name}, ms" for name in ENGINES))
     for name, file in MODELS.items():
-        model = reduce(mj.load(data / "models" / "mlperf_tiny" / file)).model
+        model = mj.load(data / "models" / "mlperf_tiny" / file)
+        reduced = reduce(model).model
         for core, (mcu, device) in BOARDS.items():
-            _, seen, exact = measure(model, DEVICES[core], "zig")
+            _, seen, exact = measure(model, reduced, DEVICES[core], "zig")
             assert exact, f"{name} on {core} differs from the reference"
             estimate = estimate_cycles(load_device(device), max(seen.instructions))
             assert estimate is not None
