@@ -84,6 +84,7 @@ def test_all_of_it_on_digits(monkeypatch):
     assert errors["support vector machine, RBF kernel"] < 0.05
     assert errors["random forest, 100 trees"] < 0.08
     assert errors["perceptron, Rosenblatt's rule"] < 0.2
+    assert errors["deep belief network, fine-tuned"] < 0.6
     costs = {result.method: (result.params, result.macs) for result in results}
     assert costs["LeNet-5, modern form"] == (61_706, 416_520)
     assert costs["perceptron, Rosenblatt's rule"] == (650, 640)

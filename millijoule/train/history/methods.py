@@ -14,13 +14,15 @@ from millijoule.errors import ToolError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.train.data import Dataset
-from millijoule.train.history.belief import pretrain
+from millijoule.train.history.belief import BATCH, pretrain
 from millijoule.train.history.rosenblatt import train_perceptron
 from millijoule.train.loop import train
 from millijoule.train.network import accuracy
 from millijoule.train.prepare import fit, measure_preprocess
 
 QUICK_EPOCHS = 3
+LEAST_UPDATES = 1000
+"""Of each restricted Boltzmann machine: after fewer, weights are too small for what is built on them to learn."""
 PLAIN: Mapping[str, Any] = {
     "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "warm_up": 0.0, "loss": "squared_error", "shift": 0,
     "validation": 0.1,
@@ -32,7 +34,8 @@ PLAIN: Mapping[str, Any] = {
 class Result:
     """What one method reaches. error: share of the test images that are wrong. params: numbers that were learnt, of a
     forest its nodes, of a support vector machine its vectors' numbers. macs: of one answer, 0 for comparisons alone.
-    epochs: passes over the training images, None where there is no such thing. seconds: training and testing.
+    epochs: passes over the training images with labels, None where there is no such thing. seconds: training and
+    testing.
     """
 
     year: int
@@ -57,6 +60,7 @@ def history(dataset: Dataset, *, quick: bool = False, seed: int = 0, progress: b
     shape = dataset.x_train.shape[1:]
     sizes: dict[str, Any] = {"classes": len(dataset.classes), "input_shape": shape}
     epochs = QUICK_EPOCHS if quick else 20
+    large = not quick and len(dataset.x_train) >= 5_000
     hidden = 32 if quick else 300
     common: dict[str, Any] = {"seed": seed, "progress": progress, "must_learn": False}
 
@@ -90,7 +94,7 @@ def history(dataset: Dataset, *, quick: bool = False, seed: int = 0, progress: b
             dataset,
         )
     yield _baseline(2001, "random forest, 100 trees", _forest, dataset, seed)
-    belief = zoo.deep_belief(**sizes, hidden=(64, 64) if quick else (500, 500, 2000))
+    belief = zoo.deep_belief(**sizes, hidden=(500, 500, 2000) if large else (64, 64))
     yield _measured(
         2006, "deep belief network, fine-tuned", epochs, lambda: _belief(belief, dataset, epochs, common), dataset
     )
@@ -99,18 +103,12 @@ def history(dataset: Dataset, *, quick: bool = False, seed: int = 0, progress: b
 
 
 def _belief(graph: Graph, dataset: Dataset, epochs: int, common: Mapping[str, Any]) -> Model:
-    """Greedily pretrained for a quarter of the epochs, then fine-tuned with labels for the rest."""
+    """Greedily pretrained, a quarter as often as then with labels, but so often that the machines come to learn."""
     shape = graph.inputs[0].shape
     preprocess = measure_preprocess(fit(dataset.x_train, shape), shape)
-    greedy = max(1, epochs // 4)
+    greedy = max(epochs // 4, -(-LEAST_UPDATES * BATCH // len(dataset.x_train)))
     start = pretrain(graph, dataset.x_train, preprocess, greedy, common["seed"])
-    changes: dict[str, Any] = {
-        "epochs": max(1, epochs - greedy),
-        "learning_rate": 0.05,
-        "start": start.weights,
-        "shift": 0,
-    }
-    return train(graph, dataset, **common, **changes)
+    return train(graph, dataset, epochs=epochs, learning_rate=0.05, shift=0, start=start.weights, **common)
 
 
 def _measured(year: int, method: str, epochs: int | None, make: Callable[[], Model], dataset: Dataset) -> Result:
