@@ -116,10 +116,8 @@ def rows(graph: Graph, grain: Grain = "row") -> Rows:
             window = node.op.window(*graph.input_shapes(node))
             value = source[node.inputs[0]]
             widest[value] = max(widest[value], columns_under(window))
-    inputs, outputs = (
-        tuple(dict.fromkeys(names))
-        for names in ((i.name for i in graph.inputs), (source[name] for name in graph.outputs))
-    )
+    inputs = tuple(input.name for input in graph.inputs)
+    outputs = tuple(dict.fromkeys(source[name] for name in graph.outputs))
     return Rows(grain, inputs, outputs, steps, count, size, across, widest, source)
 
 

@@ -24,7 +24,8 @@ def segments_used(steps: int) -> tuple[int, int]:
 def refined(network: Network, segments: Sequence[Segment], measure: Measure) -> list[Segment]:
     """The segments that need most at pixel grain, where they need less so; the others by rows, which are faster.
 
-    measure: of what they need by rows."""
+    measure: of what they need by rows.
+    """
     by_rows = [stream(network, each.first, each.stop, NO_LIMIT, measure) or each for each in segments]
     chosen, most = list(by_rows), 0
     for index in sorted(range(len(chosen)), key=lambda index: -chosen[index].bytes):
@@ -40,7 +41,10 @@ def refined(network: Network, segments: Sequence[Segment], measure: Measure) -> 
 
 
 class Cutter:
-    """Segments of a network; those that were seen to be above a limit are not computed again."""
+    """Segments of a network; those that were seen to be above a limit are not computed again.
+
+    Nor are longer ones, where the rings alone of a shorter one that ends with the same step are above it.
+    """
 
     def __init__(self, network: Network, measure: Measure) -> None:
         self.network, self.measure = network, measure
