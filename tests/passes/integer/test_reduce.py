@@ -14,6 +14,7 @@ from millijoule.passes.integer import fold_pads, reduce
 from millijoule.passes.integer.bounds import bounds
 from tests.networks import random_int8
 from tests.passes.integer.networks import extreme_inputs, random_model
+from tests.random_models import random_model as model_of_any_operators
 
 SEEDS = range(60)
 
@@ -25,9 +26,10 @@ def assert_equal_outputs(before: Model, after: Model) -> None:
         np.testing.assert_array_equal(new[two], old[one])
 
 
+@pytest.mark.parametrize("make", [random_model, model_of_any_operators])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_random_networks_keep_their_outputs_and_their_bounds(seed):
-    model = random_model(seed)
+def test_random_networks_keep_their_outputs_and_their_bounds(seed, make):
+    model = make(seed)
     values, proven = model.run(extreme_inputs(model)), bounds(model)
     for name, value in values.items():
         assert (value >= proven[name].low).all(), name
