@@ -143,7 +143,7 @@ def plan_for(model: Model, device: Device, optimize: str = "speed", input: str =
         verify(model, stored)
         return stored
     else:
-        plans = [each for each in frontier(model, input, target=target) if "pixel" not in each.grains]
+        plans = frontier(model, input, target=target, grain="row")
         chosen = next((each for each in reversed(plans) if fits_ram(each, device)), plans[0])
         if input == "overwrite":
             layers = sum(map(len, chosen.segments))

@@ -53,18 +53,26 @@ def stream_plan(
 
 
 def frontier(
-    model: Model | Graph, input: str = "overwrite", *, target: Target = SCALAR, alignment: int = 1, points: int = 8
+    model: Model | Graph,
+    input: str = "overwrite",
+    *,
+    target: Target = SCALAR,
+    alignment: int = 1,
+    points: int = 8,
+    grain: Grain = "pixel",
 ) -> tuple[StreamPlan, ...]:
     """Plans from the least RAM to every layer by itself: first one with pixels, if that needs less than rows alone.
 
-    Each has more RAM and streams fewer steps than the one before, or as many without pixels.
+    Each has more RAM and streams fewer steps than the one before, or as many without pixels. grain: `row` leaves
+    pixels out.
     """
     network = network_of(model, input, target)
     cutter = Cutter(network, "moments")
     found = [_smallest(model, network, alignment, "row")]
-    finest = _smallest(model, network, alignment, "pixel")
-    if finest.arena_bytes < found[0].arena_bytes:
-        found.insert(0, finest)
+    if grain == "pixel":
+        finest = _smallest(model, network, alignment, "pixel")
+        if finest.arena_bytes < found[0].arena_bytes:
+            found.insert(0, finest)
     least, most = cutter.least, max(segment.bytes for segment in cutter.stored)
     for point in range(points + 1):
         limit = round(least * (most / least) ** (point / points))
