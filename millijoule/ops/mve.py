@@ -137,7 +137,7 @@ def _depthwise(
     height, width = window.output
     squares = (window.kernel, window.stride) == ((3, 3), (1, 1)) and min(height, width) > 1 and not target.by_row
     last = width if squares else -(-width // PATCH_SIDE) * PATCH_SIDE
-    columns = (last - 1) * window.stride[1] + (3 if squares else PATCH_SIDE)
+    columns = max((last - 1) * window.stride[1] + (3 if squares else PATCH_SIDE), window.padding[1][0])
     taps = np.zeros((x[2], PATCH_SIDE, PATCH_SIDE), np.int8)
     taps[:, : window.kernel[1], : window.kernel[0]] = weight.swapaxes(1, 2)
     start = wrap32(bias - zero_point * weight.astype(np.int64).sum(axis=(1, 2)))

@@ -147,6 +147,9 @@ CASES: dict[str, Case] = {
     "conv2d_depthwise_multiplier": case(Conv2d(channels=12, kernel=(2, 3), groups=4, stride=2), MAP),
     "conv2d_depthwise_multiplier_same": case(Conv2d(channels=8, kernel=3, groups=4, padding="same"), MAP),
     "conv2d_depthwise_beyond_map": case(Conv2d(channels=4, kernel=7, groups=4, padding="same"), SMALL_MAP),
+    "conv2d_depthwise_far_padding": case(
+        Conv2d(channels=4, kernel=1, groups=4, stride=8, padding=((31, 0), (31, 0))), PIXEL
+    ),
     "conv2d_depthwise_pixel": case(Conv2d(channels=4, kernel=3, groups=4, padding="same"), PIXEL),
     "conv2d_depthwise_many": case(Conv2d(channels=19, kernel=3, groups=19), (4, 5, 19)),
     "conv2d_per_tensor": case(Conv2d(channels=5, kernel=3, padding="same"), MAP, weight_scale=0.004),

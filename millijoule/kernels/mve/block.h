@@ -60,7 +60,8 @@ MJ_INLINE void mj_mve_requantize(int32_t pixels, const struct mj_mve_block *bloc
                 vstrbq_p_s16(to, vreinterpretq_s16_s8(result), inside);
             }
         } else {
-            const int32x4_t bias = vldrwq_s32(table), multiplier = vldrwq_s32(table + 8), shift = vldrwq_s32(table + 16);
+            const int32x4_t bias = vldrwq_s32(table);
+            const int32x4_t multiplier = vldrwq_s32(table + 8), shift = vldrwq_s32(table + 16);
             const int32x4_t lowest = vdupq_n_s32(INT8_MIN), highest = vdupq_n_s32(INT8_MAX);
             const mve_pred16_t inside = vctp32q((uint32_t)mj_mve_lanes(channels));
             int8_t *to = output;
@@ -167,8 +168,8 @@ MJ_INLINE int32_t mj_mve_pairs(int32_t channels)
 #define MJ_MVE_OPTIMIZED __attribute__((optimize("O2", "omit-frame-pointer")))
 #endif
 #define MJ_MVE_SUMS(name, code) \
-    MJ_SHARED MJ_MVE_OPTIMIZED const int8_t *name(const struct mj_mve_block *block, const int8_t *weights, int32_t pairs, \
-                                 int32_t *sums) \
+    MJ_MVE_OPTIMIZED MJ_SHARED const int8_t *name(const struct mj_mve_block *block, const int8_t *weights, \
+                                                  int32_t pairs, int32_t *sums) \
     { \
         code; \
         return weights; \
