@@ -103,7 +103,8 @@ def _compile(
             raise ToolError("ziglang comes without sanitizers for this computer: choose gcc or clang")
         command = [*zig(), "-fno-sanitize=undefined"]
     elif (found := shutil.which(compiler)) is not None:
-        command = [found]
+        # GCC 12 takes the rest behind a loop over 512-bit vectors for aligned where it is not.
+        command = [found, *(["--param=vect-epilogues-nomask=0"] if compiler == "gcc" else [])]
     else:
         raise ToolError(f"the C compiler '{compiler}' is not installed: apt-get install {compiler}, or choose zig")
     with tempfile.TemporaryDirectory(dir=into or folder) as temporary:
