@@ -1,4 +1,4 @@
-"""The four MLPerf Tiny models as firmware: bit-exactness, instructions, RAM and flash on host, M0+, M4 and M7.
+"""The four MLPerf Tiny models as firmware: bit-exactness, instructions, RAM and flash on host, M0+, M4, M7 and M55.
 
     python benchmarks/firmware.py --data DIR [--inputs N] [--compiler zig|gcc]
 
@@ -23,7 +23,13 @@ MODELS = {
     "kws": "kws_ref_model.tflite",
     "vww": "vww_96_int8.tflite",
 }
-DEVICES = {"host": "host", "m0p": "nucleo-g0b1re", "m4": "nucleo-l4r5zi", "m7": "nucleo-h743zi"}
+DEVICES = {
+    "host": "host",
+    "m0p": "nucleo-g0b1re",
+    "m4": "nucleo-l4r5zi",
+    "m7": "nucleo-h743zi",
+    "m55": "corstone-300",
+}
 
 
 def main() -> None:
