@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import millijoule
 from millijoule.cli.cost import COST
@@ -81,8 +82,14 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as every other error."""
+        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="millijoule", description="What a CNN costs on a device, and how it runs there for less.", epilog=EPILOG
     )
     parser.add_argument("--version", action="version", version=f"millijoule {millijoule.__version__}")

@@ -79,7 +79,10 @@ def is_file(name: str) -> bool:
 
 def input_shape(text: str) -> tuple[int, ...]:
     """1x3x224x224 as numbers."""
-    return tuple(positive(size) for size in text.split("x"))
+    try:
+        return tuple(positive(size) for size in text.split("x"))
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no shape such as 1x3x224x224: {error}") from None
 
 
 def add_input(parser: argparse.ArgumentParser, *names: str) -> None:
