@@ -285,7 +285,7 @@ WRONG = [
     (lambda: ops.LocalResponseNorm(size=0), "size is 0"),
     (lambda: ops.Reshape(target=(4, -1)), r"target is \(4, -1\)"),
     (lambda: ops.Attention(heads=0), "heads is 0"),
-    (lambda: ops.AddNumber(scale=-0.5), r"1 steps of -0\.5; the scale must be positive"),
+    (lambda: ops.AddNumber(scale=-0.5), r"1 steps of -0\.5; a positive scale and at most 255 are needed"),
     (lambda: ops.Mean(axes=(0, 2)), r"axes is \(0, 2\); they must follow each other"),
     (lambda: ops.Slice(begin=(0,), size=(0,)), r"size is \(0,\)"),
     (lambda: ops.ConvTranspose2d(channels=1, kernel=2, output_padding=(-1, 0)), r"output padding \(-1, 0\)"),
