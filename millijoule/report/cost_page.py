@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-import millijoule
 from millijoule.cost import Cost
 from millijoule.cost.definitions import DEFINITIONS
 from millijoule.report.costs import LAYER_COLUMNS, layer_cells, not_counted_note, total_cells, totals
 from millijoule.report.files import read_part, write_text
+from millijoule.report.frame import frame
 from millijoule.report.layout import Column
 from millijoule.report.svg import Panel, layer_bars
 
@@ -31,21 +30,15 @@ def write_cost_page(costs: Cost, path: Path, arena: Plan | None = None) -> None:
 def cost_page(costs: Cost, arena: Plan | None = None) -> str:
     """The page as text."""
     rows = [layer_cells(number, layer, costs) for number, layer in enumerate(costs.layers, start=1)]
-    notes = ""
-    if costs.at_least:
-        notes = f'<p class="note">{escape(not_counted_note(costs))}</p>'
-    return Template(read_part("cost.html")).substitute(
-        style=read_part("style.css"),
-        title=escape(f"What {costs.name} costs"),
-        notes=notes,
+    main = Template(read_part("cost.html")).substitute(
         totals=html_table(TOTAL_COLUMNS, totals(costs, arena)),
         bars=_bars(costs),
         layers=html_table(LAYER_COLUMNS, rows, total_cells(costs)),
         words="<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in DEFINITIONS.items()) + "</dl>",
-        footer=f"Made by millijoule {escape(millijoule.__version__)}. The numbers are in this page as JSON.",
-        # No `<` can end the element or open a comment.
-        json=json.dumps(costs.to_json()).replace("<", "\\u003c"),
     )
+    notes = [not_counted_note(costs)] if costs.at_least else []
+    subtitle = "Counted from shapes alone; nothing was run."
+    return frame("cost", f"What {costs.name} costs", subtitle, main, costs.to_json(), notes=notes)
 
 
 def _bars(costs: Cost) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +13,7 @@ from millijoule.plan.streaming import StreamPlan, stream_picture
 from millijoule.report import format as fmt
 from millijoule.report.deployment import Deployment
 from millijoule.report.files import read_part, write_text
+from millijoule.report.frame import FOOTER, frame
 from millijoule.report.svg import Panel, kind_of, layer_bars, memory_map
 from millijoule.run.counter import RUN
 
@@ -41,15 +41,8 @@ def write_page(deployment: Deployment, path: Path) -> None:
 
 def page(deployment: Deployment) -> str:
     """The page as text."""
-    template = Template(read_part("page.html"))
     graph, plan = deployment.model.graph, deployment.plan
-    return template.substitute(
-        style=read_part("style.css"),
-        title=escape(f"{graph.name} on {deployment.device.name}"),
-        heading=escape(f"{graph.name} on {deployment.device.title}"),
-        subtitle=_subtitle(deployment),
-        verdict=_verdict(deployment),
-        notes="\n".join(f'<p class="note">{escape(note)}</p>' for note in (*deployment.notes, *plan.notes)),
+    main = Template(read_part("page.html")).substitute(
         cards="\n".join(_cards(deployment)),
         memory_text=_memory_text(deployment),
         memory_keys=_memory_keys(deployment),
@@ -63,10 +56,17 @@ def page(deployment: Deployment) -> str:
         accesses=_accesses(deployment),
         built=_definitions(_built(deployment)),
         words=_definitions(WORDS),
-        footer=f"Made by millijoule {escape(millijoule.__version__)}. The numbers are in this page as JSON, and in "
-        "<code>report.json</code> beside it.",
-        # No `<` can end the element or open a comment.
-        json=json.dumps(deployment.to_json()).replace("<", "\\u003c"),
+    )
+    return frame(
+        "deployment",
+        f"{graph.name} on {deployment.device.name}",
+        _subtitle(deployment),
+        main,
+        deployment.to_json(),
+        heading=f"{graph.name} on {deployment.device.title}",
+        verdict=_verdict(deployment),
+        notes=(*deployment.notes, *plan.notes),
+        footer=f"{FOOTER}, and in <code>report.json</code> beside it.",
     )
 
 
@@ -82,7 +82,7 @@ def _subtitle(deployment: Deployment) -> str:
         parts = ["int8 firmware", f"{fmt.core(device.core)} at {fmt.clock(device.clock_hz)}"]
     if deployment.measurement:
         parts.append(f"measured in {deployment.measurement.emulator}")
-    return escape(" · ".join(parts))
+    return " · ".join(parts)
 
 
 def _verdict(deployment: Deployment) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from html import escape
 from math import log10
@@ -15,6 +14,7 @@ from millijoule.plan.streaming import RowBuffer, StreamPlan
 from millijoule.report import format as fmt
 from millijoule.report.cost_page import html_table
 from millijoule.report.files import read_part, write_text
+from millijoule.report.frame import frame
 from millijoule.report.svg import PAGE, caption, draw, rectangle, ticks
 from millijoule.report.table import FRONTIER_COLUMNS, frontier_cells
 
@@ -46,13 +46,7 @@ def plan_page(plans: Sequence[StreamPlan], graph: Graph) -> str:
         for each in plans
     )
     keys = "".join(f'<span><span class="key {kind}"></span>{text}</span>' for kind, text in KINDS.items())
-    return Template(read_part("plan.html")).substitute(
-        style=read_part("style.css"),
-        title=escape(f"RAM of {first.model}"),
-        subtitle=escape(
-            f"Planned and verified by replay, not run. Input: {first.input}. Stored layer by layer: "
-            f"{fmt.count(first.stored_bytes)} bytes."
-        ),
+    main = Template(read_part("plan.html")).substitute(
         calls_text=escape(
             f"Nothing is computed twice, so all plans have the same {macs} MACs; what streaming adds are calls of "
             "kernels that compute less each time. Calls are counted exactly; instructions are not: they need a built "
@@ -64,10 +58,12 @@ def plan_page(plans: Sequence[StreamPlan], graph: Graph) -> str:
         keys=keys,
         arenas=arenas,
         words="<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in WORDS.items()) + "</dl>",
-        footer=f"Made by millijoule {escape(millijoule.__version__)}. The numbers are in this page as JSON.",
-        # No `<` can end the element or open a comment.
-        json=json.dumps([each.to_json() for each in plans]).replace("<", "\\u003c"),
     )
+    subtitle = (
+        f"Planned and verified by replay, not run. Input: {first.input}. Stored layer by layer: "
+        f"{fmt.count(first.stored_bytes)} bytes."
+    )
+    return frame("plans", f"RAM of {first.model}", subtitle, main, [each.to_json() for each in plans])
 
 
 def curve(plans: Sequence[StreamPlan]) -> str:

@@ -1,35 +1,22 @@
-"""The frame of the pages about training: one file that needs nothing else."""
+"""The frame of the pages about training, and what they are made of."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
-from string import Template
 from typing import Any
 
-import millijoule
 from millijoule.report.files import read_part
+from millijoule.report.frame import frame
 
 
-def frame(
+def training_page(
     kind: str, title: str, subtitle: str, sections: Sequence[tuple[str, str]], value: Any, notes: Sequence[str] = ()
 ) -> str:
-    """The page as text.
-
-    sections: (heading, HTML). value: the page's numbers, which it keeps as JSON under the id `kind`.
-    """
-    return Template(read_part("training/frame.html")).substitute(
-        style=read_part("style.css"),
-        title=escape(title),
-        subtitle=escape(subtitle),
-        notes="\n".join(f'<p class="note">{escape(note)}</p>' for note in notes),
-        sections="\n".join(f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>" for heading, body in sections),
-        footer=f"Made by millijoule {escape(millijoule.__version__)}. The numbers are in this page as JSON.",
-        kind=kind,
-        # No `<` can end the element or open a comment.
-        json=json.dumps(value).replace("<", "\\u003c"),
-    )
+    """The page as text. sections: (heading, HTML). The others as in `report.frame`."""
+    parts = [f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>\n" for heading, body in sections]
+    style = read_part("training/style.css")
+    return frame(kind, title, subtitle, "".join(parts), value, notes=notes, style=style)
 
 
 def cards(entries: Sequence[tuple[str, str, str]]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from millijoule.report import format as fmt
 from millijoule.report.cost_page import html_table
 from millijoule.report.files import write_text
-from millijoule.report.training.frame import frame
+from millijoule.report.training.frame import training_page
 from millijoule.report.training.pictures import figure, heat, montage, picture, signed, stretched
 from millijoule.report.training.tables import CLASS_COLUMNS, class_rows
 from millijoule.train.evaluation import Evaluation
@@ -40,7 +40,7 @@ def look_page(seen: Look) -> str:
     subtitle = (
         f"{fmt.percent(evaluation.accuracy)} of {len(evaluation.labels):,} test images of {evaluation.data} are right"
     )
-    return frame("look", f"What {graph.name} sees", subtitle, sections, evaluation.to_json())
+    return training_page("look", f"What {graph.name} sees", subtitle, sections, evaluation.to_json())
 
 
 def _scale(side: int, target: int = 160) -> int:

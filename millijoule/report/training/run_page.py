@@ -11,7 +11,7 @@ from millijoule.report import format as fmt
 from millijoule.report.cost_page import html_table
 from millijoule.report.files import write_text
 from millijoule.report.training.curves import Curve, chart
-from millijoule.report.training.frame import cards, definitions, frame
+from millijoule.report.training.frame import cards, definitions, training_page
 from millijoule.report.training.tables import CLASS_COLUMNS, class_rows, duration
 from millijoule.train.evaluation import Evaluation
 from millijoule.train.run_folder import Epoch, read_config, read_metrics
@@ -53,7 +53,7 @@ def run_page(config: dict[str, Any], epochs: Sequence[Epoch], evaluation: Evalua
     }
     title = f"Training {config['network']} on {config['data']}"
     subtitle = f"recipe {config.get('recipe', 'auto')}"
-    return frame("training", title, subtitle, sections, value)
+    return training_page("training", title, subtitle, sections, value)
 
 
 def _curves(epochs: Sequence[Epoch]) -> str:
