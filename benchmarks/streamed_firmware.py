@@ -1,4 +1,4 @@
-"""RAM and instructions of firmware whose layers are executed row by row, on Cortex-M4.
+"""RAM and instructions of firmware whose layers are executed row by row or pixel by pixel, on Cortex-M4.
 
     python benchmarks/streamed_firmware.py --data DIR [--models ic,kws,vww,mobilenet_v2]
 

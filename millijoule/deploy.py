@@ -138,18 +138,20 @@ def plan_for(model: Model, device: Device, optimize: str = "speed", input: str =
     target = target_of(device)
     chosen: Plan | StreamPlan
     if optimize == "ram":
-        chosen = stream_plan(model, input, target=target, grain="row")
+        chosen = stream_plan(model, input, target=target)
     elif input == "overwrite" and fits_ram(stored := plan(model, target=target), device):
         verify(model, stored)
         return stored
     else:
-        plans = frontier(model, input, target=target, grain="row")
+        plans = frontier(model, input, target=target)
         chosen = next((each for each in reversed(plans) if fits_ram(each, device)), plans[0])
         if input == "overwrite":
             layers = sum(map(len, chosen.segments))
+            by_pixels = f" ({chosen.pixel_steps} pixel by pixel)" if chosen.pixel_steps else ""
             note = (
                 f"layer by layer the arena takes {stored.arena_bytes:,} bytes, which do not fit: "
-                f"{chosen.streamed_steps} of {layers} layers are executed row by row, in {chosen.arena_bytes:,} bytes"
+                f"{chosen.streamed_steps} of {layers} layers are executed row by row{by_pixels}, "
+                f"in {chosen.arena_bytes:,} bytes"
             )
             chosen = replace(chosen, notes=(note,))
     verify_stream(model, chosen)

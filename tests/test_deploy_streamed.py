@@ -21,7 +21,7 @@ def board(arena_bytes: int):
 
 
 def least_bytes() -> int:
-    return stream_plan(residual(), target=target_of(load_device("nucleo-l4r5zi")), grain="row").arena_bytes
+    return stream_plan(residual(), target=target_of(load_device("nucleo-l4r5zi"))).arena_bytes
 
 
 @pytest.mark.parametrize("input", ["overwrite", "keep", "push"])

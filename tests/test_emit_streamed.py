@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,14 +18,16 @@ from millijoule.model import Model
 from millijoule.ops import Add, Conv2d, Dense, GlobalAveragePool
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import CONTRACTS, StreamPlan, stream_plan, verify_stream
+from millijoule.plan.streaming.kernels import LEVELS
+from millijoule.plan.streaming.rows import Grain
 from millijoule.run.emulator import emulate
 from millijoule.run.host import HostLibrary, build_host, run_program
 from millijoule.run.toolchain import build
-from millijoule.target import Target
+from millijoule.target import SCALAR, Target
 from tests.networks import random_int8
 from tests.ops.batch import Batch
 from tests.ops.test_kernels import INPUTS, MODELS
-from tests.plan.streaming.networks import random_model
+from tests.plan.streaming.networks import by_pixels, random_model
 from tests.run.project import device
 from tests.test_emit_builds import installed
 
@@ -61,9 +64,18 @@ def expected(model: Model, inputs: np.ndarray) -> np.ndarray:
 
 
 def write(
-    folder: Path, model: Model, contract: str, target: Target | None = None, core: str = "cortex-m4"
+    folder: Path,
+    model: Model,
+    contract: str,
+    target: Target = SCALAR,
+    core: str = "cortex-m4",
+    grain: Grain = "row",
 ) -> StreamPlan:
-    planned = stream_plan(model, contract, target=target or Target("scalar"), grain="row")
+    planned = (
+        by_pixels(model, contract, target)
+        if grain == "pixel"
+        else stream_plan(model, contract, target=target, grain="row")
+    )
     verify_stream(model, planned)
     folder.mkdir(exist_ok=True)
     emit(model, planned, device(core, ram_bytes=256 * 1024), folder)
@@ -86,21 +98,38 @@ def test_random_networks_equal_int8_in_the_emulator(tmp_path, core, contract):
         np.testing.assert_array_equal(outputs, expected(models[name], inputs[name]), err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("contract", "kind"), [("overwrite", "scalar"), ("overwrite", "mve"), ("keep", "armv6m"), ("push", "dsp")]
+)
+def test_random_networks_by_pixels_equal_int8_on_this_computer(tmp_path, contract, kind):
+    """Windows at every edge, lines that the end of a ring divides, sums, gates; each instruction set's kernels."""
+    models = {f"random_{seed}": named(random_model(seed), f"random_{seed}") for seed in range(24)}
+    models["residual"] = residual()
+    inputs = {name: inputs_of(model) for name, model in models.items()}
+    batch = Batch.write(tmp_path, models, inputs, target=Target(kind), contract=contract, grain="pixel")
+    for name, outputs in batch.on_host().items():
+        np.testing.assert_array_equal(outputs, expected(models[name], inputs[name]), err_msg=name)
+
+
+@pytest.mark.parametrize("grain", ["row", "pixel"])
 @pytest.mark.parametrize("contract", CONTRACTS)
 @pytest.mark.parametrize("compiler", [installed("gcc"), installed("clang")])
-def test_sanitizers_find_nothing(tmp_path, compiler, contract):
+def test_sanitizers_find_nothing(tmp_path, compiler, contract, grain):
     model = random_model(11)
-    write(tmp_path / "one", model, contract, Target("dsp"))
+    write(tmp_path / "one", model, contract, Target("dsp"), grain=grain)
     inputs = inputs_of(model)
     found = run_program(tmp_path / "one", inputs, expected(model, inputs).shape[1], compiler, "-O0")
     np.testing.assert_array_equal(found, expected(model, inputs))
 
 
-@pytest.mark.parametrize(("core", "kind"), [("cortex-m0plus", "armv6m"), ("cortex-m4", "dsp")])
+@pytest.mark.parametrize(
+    ("core", "kind", "grain"),
+    [("cortex-m0plus", "armv6m", "row"), ("cortex-m4", "dsp", "row"), ("cortex-m4", "dsp", "pixel")],
+)
 @pytest.mark.parametrize("contract", CONTRACTS)
-def test_firmware_takes_the_planned_bytes_and_no_other_memory(tmp_path, contract, core, kind):
+def test_firmware_takes_the_planned_bytes_and_no_other_memory(tmp_path, contract, core, kind, grain):
     model = residual()
-    planned = write(tmp_path / "one", model, contract, Target(kind), core)
+    planned = write(tmp_path / "one", model, contract, Target(kind), core, grain)
     board = device(core, ram_bytes=256 * 1024)
     firmware = build(tmp_path / "one", board)
     inputs = inputs_of(model, 2)
@@ -202,10 +231,30 @@ def test_a_kept_input_is_left_as_it_is(tmp_path):
     assert "An inference leaves the input as it is." in (tmp_path / "model.h").read_text()
 
 
-def test_the_emitted_actions_are_the_plans(tmp_path):
-    """The table, read back with the cases of the switch, is the plan's actions: names, rows, and where rows go."""
+def actions_of(numbers: list[int], begin: int) -> Iterator[int]:
+    """The actions of a program of kernels/loops.h, in order."""
+    at, opened = 0, []
+    while at < len(numbers):
+        if numbers[at] == begin:
+            opened.append([at + 2, numbers[at + 1]])
+            at += 2
+        elif numbers[at] == begin + 1:
+            opened[-1][1] -= 1
+            assert numbers[at + 1] == at - opened[-1][0]
+            at = opened[-1][0] if opened[-1][1] else at + 2
+            if at > opened[-1][0]:
+                opened.pop()
+        else:
+            yield numbers[at]
+            at += 1
+        assert len(opened) <= LEVELS
+
+
+@pytest.mark.parametrize("grain", ["row", "pixel"])
+def test_the_emitted_actions_are_the_plans(tmp_path, grain):
+    """The program, followed with the cases of the switch, is the plan's actions: names, rows, and where rows go."""
     model = residual()
-    planned = write(tmp_path, model, "push")
+    planned = write(tmp_path, model, "push", grain=grain)
     source = (tmp_path / "model.c").read_text()
     symbols = {symbol: name for name, symbol in layer_symbols(model).items()}
     cases = {}
@@ -217,7 +266,8 @@ def test_the_emitted_actions_are_the_plans(tmp_path):
         else:
             cases[int(number)] = ("arrive", "input", None)
     table = re.search(r"residual_actions\[\d+\] = \{([^}]*)\}", source)
-    done = [cases[int(number)] for number in table[1].split(",") if number.strip()]
+    numbers = [int(number) for number in table[1].split(",") if number.strip()]
+    done = [cases[number] for number in actions_of(numbers, len(cases))]
     assert [(do, name) for do, name, _ in done] == [(action.do, action.name) for action in planned.actions]
     for (do, _, fresh), action in zip(done, planned.actions, strict=True):
         assert do != "fire" or bool(fresh) == action.fresh

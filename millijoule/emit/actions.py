@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from millijoule.errors import ModelError
 from millijoule.plan.streaming import StreamPlan
-from millijoule.plan.streaming.kernels import Firing, count_bytes, counted
+from millijoule.plan.streaming.kernels import LEVELS, Firing, count_bytes
+from millijoule.plan.streaming.loops import Loop, Program, loops, shallow
 from millijoule.plan.streaming.rows import Rows
 from millijoule.plan.verify import PlanError
 
@@ -27,31 +29,50 @@ class Code:
 
 @dataclass(frozen=True)
 class Actions:
-    """codes: what can be done, arrivals first. sequence: indices of codes. counters: inputs and steps that are counted.
-
-    counter_type: of C, in which every count fits.
+    """codes: what can be done, arrivals first. numbers: the program of kernels/loops.h whose actions are indices of
+    codes. counters: inputs and steps that are counted. counter_type: of C, in which every count fits.
     """
 
     codes: tuple[Code, ...]
-    sequence: tuple[int, ...]
+    numbers: tuple[int, ...]
     counters: tuple[str, ...]
     counter_type: str
 
     @classmethod
-    def of(cls, plan: StreamPlan, rows: Rows, firings: Mapping[str, Firing]) -> Actions:
-        """The actions of `plan`. Raises PlanError where C, which counts rows, would find one elsewhere."""
+    def of(cls, plan: StreamPlan, rows: Rows, counts: Mapping[str, int], firings: Mapping[str, Firing]) -> Actions:
+        """The actions of `plan`. counts: of `counted`.
+
+        Raises PlanError where C, which counts rows, would find one elsewhere; ModelError if they are too many.
+        """
         done = _Follower(plan, rows, firings).codes()
         order = {"arrive": 0, "fire": 1, "rest": 2}
-        counts = counted(rows, plan.input)
         names = list(counts)
         codes = sorted(dict.fromkeys(done), key=lambda code: (order[code.do], names.index(code.name), code.fresh))
         numbers = {code: number for number, code in enumerate(codes)}
         return cls(
             tuple(codes),
-            tuple(numbers[code] for code in done),
+            _program([numbers[code] for code in done], len(codes), plan.model),
             tuple(names),
             f"uint{8 * count_bytes(counts.values())}_t",
         )
+
+
+def _program(sequence: Sequence[int], begin: int, model: str) -> tuple[int, ...]:
+    """The numbers of kernels/loops.h. The first action lies in no loop, so that a state of zeros is before it."""
+    looped = shallow(loops(sequence[1:]), LEVELS)
+    numbers = [*sequence[:1], *_numbers(looped, begin)]
+    if max(len(numbers), *numbers) >= 1 << 16:
+        raise ModelError(f"model '{model}' streams by a program of {len(numbers):,} numbers; there is room for 65,535")
+    return tuple(numbers)
+
+
+def _numbers(program: Program, begin: int) -> Iterator[int]:
+    for part in program:
+        if isinstance(part, Loop):
+            body = list(_numbers(part.body, begin))
+            yield from (begin, part.times, *body, begin + 1, len(body))
+        else:
+            yield part
 
 
 class _Follower:
@@ -62,6 +83,8 @@ class _Follower:
         self.steps = {step.name: step for step in rows.steps}
         self.fired = dict.fromkeys([*rows.inputs, *self.steps], 0)
         self.fresh: dict[str, int] = {}
+        grains = zip(plan.segments, plan.grains, strict=True)
+        self.by_pixel = {name for names, grain in grains for name in names if grain == "pixel"}
 
     def codes(self) -> list[Code]:
         found = []
@@ -75,8 +98,9 @@ class _Follower:
             if row != self.fired[name]:
                 raise self.error(f"row {row} of '{name}' comes after {self.fired[name]}")
             self.fired[name] += 1
-            bits = self._read(name, row) if action.do == "fire" else 0
-            if self._writes(name, row):
+            by_row = action.do == "fire" and name not in self.by_pixel
+            bits = self._read(name, row) if by_row else 0
+            if name not in self.by_pixel and self._writes(name, row):
                 self.fresh.pop(name, None)
                 if action.fresh:
                     bits |= 1

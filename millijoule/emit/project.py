@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 
 from millijoule.emit.text import c_array, c_float, comment_safe, identifier, in_identifier, times
 from millijoule.errors import ModelError
@@ -237,10 +238,22 @@ MJ_SHARED void {layer.symbol}({parameters})
 }}
 """
 
-    def call(self, layer: Layer, index: int, inputs: Sequence[str], outputs: Sequence[str]) -> str:
-        """A call into kernels/. inputs: its arguments before its arrays; outputs: those behind them."""
+    def call(
+        self,
+        layer: Layer,
+        index: int,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        computed: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        """A call into kernels/. inputs: its arguments before its arrays; outputs: those behind them.
+
+        computed: parameters that are no constants → expressions of C.
+        """
         call = layer.calls[index]
-        parameters = "".join(f"            .{name} = {int(value)},\n" for name, value in call.parameters.items())
+        parameters = "".join(
+            f"            .{name} = {computed.get(name, int(value))},\n" for name, value in call.parameters.items()
+        )
         arguments = (*inputs, *(self._array(layer, index, name) for name in call.data), *outputs)
         lines = ",\n".join(f"        {argument}" for argument in arguments)
         return f"""    {call.function}(

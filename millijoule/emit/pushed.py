@@ -46,20 +46,16 @@ int {name}_run_float(const float *input, float *output);
 
     def definitions(self) -> str:
         upper, name = self.upper, self.name
-        counters, state = len(self.actions.counters), self.plan.places["state", self.input]
+        state = self.plan.places["state", self.input]
         arrivals = [number for number, code in enumerate(self.actions.codes) if code.do == "arrive"]
         fresh = [number for number in arrivals if self.actions.codes[number].fresh]
-        is_fresh = f"{name}_actions[STATE->next] == {fresh[0]}" if fresh else "0"
+        is_fresh = f"{name}_actions[STATE->loops.next] == {fresh[0]}" if fresh else "0"
         return f"""{self.output_definition()}
-/* Between two rows: the index of the next action, an arrival, and how often each input and step was counted. */
-struct {name}_state {{
-    uint32_t next;
-    {self.actions.counter_type} fired[{counters}];
-}};
+{self.functions()}
+/* What is kept between two rows: the next action is an arrival. */
 _Static_assert(sizeof(struct {name}_state) <= {state.bytes}, "the state");
 #define STATE ((struct {name}_state *)(void *)({self.place(state.offset)}))
 
-{self.functions()}
 int8_t *{name}_input_row(void)
 {{
     return mj_ring_row({self.rings[self.input]}, STATE->fired[0], {is_fresh});
@@ -77,10 +73,9 @@ int {name}_push_row(const int8_t *row)
     if (row != {name}_input_row())
         memcpy({name}_input_row(), row, {upper}_INPUT_ROW_BYTES);
     do {{
-        {name}_act({name}_actions[STATE->next], STATE->fired);
-        STATE->next++;
-    }} while (STATE->next < ACTIONS && {name}_actions[STATE->next] > {arrivals[-1]});
-    if (STATE->next < ACTIONS)
+        {name}_act(STATE);
+    }} while (STATE->loops.next < ACTIONS && {name}_actions[STATE->loops.next] > {arrivals[-1]});
+    if (STATE->loops.next < ACTIONS)
         return 0;
     {name}_reset();
     return 1;

@@ -1,8 +1,8 @@
-"""The C of a model that is executed row by row, as a plan that streams says."""
+"""The C of a model that is executed row by row or pixel by pixel, as a plan that streams says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -15,28 +15,28 @@ from millijoule.graph import Node
 from millijoule.model import Model
 from millijoule.ops.base import Call
 from millijoule.plan.streaming import StreamPlan
-from millijoule.plan.streaming.kernels import Firing, firing
-from millijoule.plan.streaming.rows import rows
+from millijoule.plan.streaming.kernels import Firing, counted, firing
+from millijoule.plan.streaming.rows import columns_under, rows
 
 
 class StreamedProject(Project):
     """A layer's function computes one row each time: `row` counts them; `fresh` has bit 0 where the row that it writes
     is to lie apart from its ring, and bit 1 + n where the last row that it reads of the n-th value that it reads does.
+    Where the plan is by pixels, it computes pixel `row`, and nothing is ever fresh.
     """
 
     def __init__(self, model: Model, plan: StreamPlan) -> None:
-        if "pixel" in plan.grains:
-            raise ModelError(f"model '{model.graph.name}' is planned by pixels; C is made of plans by rows")
         self.plan = plan
-        self.rows = rows(model.graph)
-        self.steps = {step.name: step for step in self.rows.steps}
-        if not self.steps:
+        self.rows, self.pixels = rows(model.graph), rows(model.graph, "pixel")
+        self.grain = {name: grain for names, grain in zip(plan.segments, plan.grains, strict=True) for name in names}
+        if not self.rows.steps:
             raise ModelError(
                 f"model '{model.graph.name}' has no layer that computes anything: there is nothing to stream"
             )
         self.firings: dict[str, Firing] = {}
         super().__init__(model, plan.arena_bytes)
-        self.actions = Actions.of(plan, self.rows, self.firings)
+        counts = counted(self.pixels if "pixel" in plan.grains else self.rows, plan.input)
+        self.actions = Actions.of(plan, self.rows, counts, self.firings)
         if plan.input == "keep":
             self.after_run = "An inference leaves the input as it is."
 
@@ -47,11 +47,13 @@ class StreamedProject(Project):
                 weights=self.model.node_weights(node),
                 quantization=self.model.node_quantization(node),
             )
-        self.firings[node.name] = firing(self.model, self.rows, self.steps[node.name], self.plan.targets[node.name])
+        grained = self.pixels if self.grain[node.name] == "pixel" else self.rows
+        step = next(step for step in grained.steps if step.name == node.name)
+        self.firings[node.name] = firing(self.model, grained, step, self.plan.targets[node.name])
         return self.firings[node.name].calls
 
     def headers(self) -> set[str]:
-        return super().headers() | {"ring.h"}
+        return super().headers() | {"loops.h", "ring.h"} | ({"pixels.h"} if self.seen else set())
 
     def offset(self, value: str) -> int:
         return self.plan.places["stored", self.rows.source[value]].offset
@@ -61,6 +63,24 @@ class StreamedProject(Project):
         """Value → the C name of where its rows lie."""
         symbols = {layer.node.name: layer.symbol for layer in self.layers}
         return {value: f"{symbols.get(value, f'{self.name}_input')}_ring" for value in self.rows.count}
+
+    @cached_property
+    def lined(self) -> set[str]:
+        """The values whose lines arrive, or are read or written as such."""
+        arriving = {self.input} if self.plan.input == "push" else set()
+        return arriving | self._touched(layer.node for layer in self.layers if not self._is_by_pixel(layer.node))
+
+    @cached_property
+    def seen(self) -> dict[str, str]:
+        """Value → the C name of where its pixels lie, for the values that are read or written pixel by pixel."""
+        values = self._touched(layer.node for layer in self.layers if self._is_by_pixel(layer.node))
+        return {value: ring.removesuffix("_ring") + "_pixels" for value, ring in self.rings.items() if value in values}
+
+    def _touched(self, nodes: Iterable[Node]) -> set[str]:
+        return {value for node in nodes for value in (node.name, *(self.rows.source[name] for name in node.inputs))}
+
+    def _is_by_pixel(self, node: Node) -> bool:
+        return self.grain[node.name] == "pixel" and self.firings[node.name].kind != "whole"
 
     def functions(self) -> str:
         return "\n".join(
@@ -73,10 +93,9 @@ class StreamedProject(Project):
         )
 
     def statements(self) -> str:
-        counters = len(self.actions.counters)
-        return f"""    {self.actions.counter_type} fired[{max(counters, 1)}] = {{0}};
-    for (int32_t i = 0; i < ACTIONS; i++)
-        {self.name}_act({self.name}_actions[i], fired);"""
+        return f"""    struct {self.name}_state state = {{0}};
+    while (state.loops.next < ACTIONS)
+        {self.name}_act(&state);"""
 
     def _rings(self) -> Iterator[str]:
         places = self.plan.places
@@ -86,21 +105,34 @@ class StreamedProject(Project):
             held = stored or ring or fresh
             if held is None:
                 continue
-            if stored:
-                what, slots = f"{self.rows.count[value]} rows, stored", 0
-            else:
-                what, slots = f"{held.rows} of {self.rows.count[value]} rows at a time", held.rows
+            by_pixel = ring is not None and value in self.seen
+            across, slots = (self.pixels.across[value] if by_pixel else 1), 0 if stored else held.rows
+            count, unit = (self.pixels.count[value], "pixels") if by_pixel else (self.rows.count[value], "rows")
+            what = f"{count} {unit}, stored" if stored else f"{slots} of {count} {unit} at a time"
             where = "; the newest apart" if fresh and fresh is not held else ""
-            yield f"""/* {comment_safe(value)}: {what}{where}. */
-static const struct mj_ring {symbol} = {{
+            yield f"/* {comment_safe(value)}: {what}{where}. */"
+            if value in self.lined:
+                yield f"""static const struct mj_ring {symbol} = {{
     .rows = {self.place(held.offset)},
     .fresh = {self.place((fresh or held).offset)},
+    .slots = {slots // across},
+    .row_bytes = {held.row_bytes * across},
+}};
+"""
+            if value in self.seen:
+                width = self.pixels.across[value]
+                yield f"""static const struct mj_pixels {self.seen[value]} = {{
+    .pixels = {self.place(held.offset)},
     .slots = {slots},
-    .row_bytes = {held.row_bytes},
+    .pixel_bytes = {self.pixels.bytes[value]},
+    .height = {self.pixels.count[value] // width},
+    .width = {width},
 }};
 """
 
     def _body(self, layer: Layer) -> str:
+        if self._is_by_pixel(layer.node):
+            return "\n".join(["    (void)row;", "    (void)fresh;", *self._pixel(layer)])
         node, kind = layer.node, self.firings[layer.node.name].kind
         values = [self.rows.source[name] for name in node.inputs]
         bits = {value: 1 << 1 + index for index, value in enumerate(dict.fromkeys(values))}
@@ -140,22 +172,73 @@ static const struct mj_ring {symbol} = {{
             f"    mj_ring_window(rows, {self.rings[value]}, {first}, {sizes}, fresh & {bit});",
         ]
 
+    def _pixel(self, layer: Layer) -> Iterator[str]:
+        """Statements: one pixel, or one added to sums."""
+        node, fires = layer.node, self.firings[layer.node.name]
+        values, places = [self.rows.source[name] for name in node.inputs], self.plan.places
+        scratch = places.get(("scratch", node.name))
+        computed: dict[str, str] = {}
+        if fires.window:
+            window, (map_of, *_) = fires.window, values
+            copy = self.place(scratch.end - fires.copied_bytes) if scratch and fires.copied_bytes else "NULL"
+            y, x = (f"row {sign} {window.output[1]} * {window.stride[axis]}" for axis, sign in enumerate("/%"))
+            yield f"    const int8_t *rows[{window.kernel[0]}];"
+            yield "    const struct mj_columns columns = mj_pixel_window("
+            yield f"        rows, &{self.seen[map_of]}, {y} - {window.padding[0][0]}, {x} - {window.padding[1][0]},"
+            yield f"        {window.kernel[0]}, {window.dilation[0]}, {columns_under(window)}, {copy});"
+            yield "    (void)columns;"
+            if any(window.padding[1]):
+                computed = {
+                    "input_width": "columns.inside",
+                    "padding_left": "columns.outside",
+                    "output_width": "1",
+                }
+        output = f"mj_pixel({self.seen[node.name]}, {'0' if fires.kind == 'sums' else 'row'})"
+        for index, call in enumerate(layer.calls):
+            outputs = [output]
+            if fires.kind == "sums":
+                sums = self.place(places["sums", node.name].offset)
+                outputs = ["row", f"(int32_t *)(void *)({sums})", output]
+            elif call.scratch_bytes:
+                assert scratch is not None
+                outputs.insert(0, self.place(scratch.offset))
+            inputs = (
+                ["rows"]
+                if fires.window
+                else [
+                    f"mj_pixel({self.seen[value]}, {'row' if self.pixels.count[value] > 1 else '0'})"
+                    for value in (values[i] for i in call.inputs)
+                ]
+            )
+            yield self.call(layer, index, inputs, outputs, computed)
+
     def _table(self) -> str:
-        array = np.array(self.actions.sequence, np.uint8 if len(self.actions.codes) < 256 else np.uint16)
-        table = c_array(f"{self.name}_actions", array)
-        return f"/* What is done, in order: the cases of `act`. */\n{table}#define ACTIONS {array.size}\n"
+        name, numbers = self.name, np.array(self.actions.numbers, np.uint16)
+        table = c_array(f"{name}_actions", numbers)
+        return f"""/* What is done, in order: the cases of `act` in loops. */
+{table}#define ACTIONS {numbers.size}
+
+/* fired: how often each input and step was counted. */
+struct {name}_state {{
+    struct mj_loops loops;
+    {self.actions.counter_type} fired[{len(self.actions.counters)}];
+}};
+"""
 
     def _act(self) -> str:
+        name = self.name
         cases = "\n".join(
             f"    case {number}:\n        {self._case(code)};\n        break;"
             for number, code in enumerate(self.actions.codes)
         )
-        return f"""/* One action. fired: how often each step did. */
-MJ_INLINE void {self.name}_act(uint32_t action, {self.actions.counter_type} *fired)
+        return f"""/* One action, and on to the next. */
+MJ_INLINE void {name}_act(struct {name}_state *state)
 {{
-    switch (action) {{
+    {self.actions.counter_type} *fired = state->fired;
+    switch ({name}_actions[state->loops.next]) {{
 {cases}
     }}
+    mj_loops_step(&state->loops, {name}_actions, ACTIONS, {len(self.actions.codes)});
 }}
 """
 

@@ -20,19 +20,25 @@ from millijoule.model import Model, Quantization
 from millijoule.ops import Dense, Reshape
 from millijoule.plan import Plan, plan, verify
 from millijoule.plan.streaming import StreamPlan, stream_plan, verify_stream
+from millijoule.plan.streaming.rows import Grain
 from millijoule.run.emulator import MODELS, emulate
 from millijoule.run.host import HostLibrary, build_host
 from millijoule.run.qemu import machine_device, run_machine
 from millijoule.run.toolchain import build
 from millijoule.target import Target
+from tests.plan.streaming.networks import by_pixels
 from tests.run.project import device, write_firmware
 
 MEBIBYTE = 1024 * 1024
 
 
-def _planned(model: Model, target: Target, contract: str) -> Plan | StreamPlan:
+def _planned(model: Model, target: Target, contract: str, grain: Grain) -> Plan | StreamPlan:
     if contract:
-        streamed = stream_plan(model, contract, target=target, grain="row")
+        streamed = (
+            by_pixels(model, contract, target)
+            if grain == "pixel"
+            else stream_plan(model, contract, target=target, grain="row")
+        )
         verify_stream(model, streamed)
         return streamed
     stored = plan(model, target=target)
@@ -91,17 +97,19 @@ class Batch:
         core: str = "cortex-m4",
         target: Target | None = None,
         contract: str = "",
+        grain: Grain = "row",
     ) -> Batch:
         """target: what the kernels are chosen for; if none is given, what `core` can do.
 
-        contract: how a streamed input is given; without it, models are executed layer by layer.
+        contract: how a streamed input is given; without it, models are executed layer by layer. grain: in
+        what it is streamed.
         """
         board = device(core, flash_bytes=8 * MEBIBYTE, ram_bytes=MEBIBYTE)
         write_firmware(folder, board, "batch")
         arenas = {}
         for name, model in models.items():
             (folder / name).mkdir()
-            planned = _planned(model, target or target_of(board), contract)
+            planned = _planned(model, target or target_of(board), contract, grain)
             emit(model, planned, board, folder / name)
             arenas[name] = planned.arena_bytes
         batch = cls(folder, board, models, inputs, arenas)

@@ -107,7 +107,7 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
         const int32_t words = (channels + 1) / 2 * (2 + p.quads * 2 + (p.by_line ? 4 : 6));
         struct mj_dsp_block block = {
             .columns = columns,
-            .columns_end = columns + p.quads * 8,
+            .columns_end = columns + p.quads * 2 * p.pixels,
             .stride = p.output_channels,
             .stream = (const uint32_t *)stream + group * words,
             .channels = channels,

@@ -58,7 +58,10 @@ def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) ->
     if step.accumulator_bytes:
         assert isinstance(op, ops.Dense | ops.GlobalAveragePool | ops.AveragePool2d)
         count = rows.count[rows.source[node.inputs[0]]]
-        return Firing("sums", (op.call_summed(x[0], count, weights=weights, quantization=quantization),))
+        call = op.call_summed(x[0], count, weights=weights, quantization=quantization)
+        if rows.grain == "pixel" and "width" in call.parameters:
+            call = replace(call, parameters={**call.parameters, "width": 1})
+        return Firing("sums", (call,))
     window = None
     if not step.whole and rows.grain == "pixel":
         return _pixel(node, x, weights, quantization, target)
@@ -86,11 +89,13 @@ def _pixel(
     if isinstance(op, WINDOWS):
         window, (height, _, channels) = op.window(x[0]), x[0]
         columns, suffix = columns_under(window), "_row"
-        op = replace(op, padding=(window.padding[0], (0, 0)))
-        x = ((height, columns, channels),)
+        # Where windows reach beyond the sides of the map, the kernel must be one that pads.
+        padded = int(any(window.padding[1]))
+        op = replace(op, padding=(window.padding[0], (padded, 0)))
+        x = ((height, max(columns - padded, 1), channels),)
         copied = columns * channels if columns > 1 else 0
     elif isinstance(op, ops.Pad):
-        window = window_of_pad(op, x[0])
+        window, suffix = window_of_pad(op, x[0]), "_row"
         op, x = replace(op, padding=((0, 0), (0, 0))), ((1, 1, x[0][2]),)
     else:
         x = tuple((1, 1, shape[2]) if len(shape) == 3 else shape for shape in x)
@@ -121,7 +126,8 @@ def counted(rows: Rows, contract: str) -> dict[str, int]:
 
 def count_bytes(counts: Iterable[int]) -> int:
     """Bytes of a number that holds each of these."""
-    return 1 if max(counts, default=0) < 1 << 8 else 2
+    most = max(counts, default=0)
+    return 1 if most < 1 << 8 else 2 if most < 1 << 16 else 4
 
 
 def state_bytes(rows: Rows, contract: str) -> int:

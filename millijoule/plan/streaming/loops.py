@@ -61,6 +61,15 @@ def unrolled(program: Program) -> Iterator[int]:
             yield part
 
 
+def shallow(program: Program, levels: int) -> Program:
+    """The same with loops in `levels` levels at most: those further inside are written out."""
+    if levels == 0:
+        return tuple(unrolled(program))
+    return tuple(
+        Loop(part.times, shallow(part.body, levels - 1)) if isinstance(part, Loop) else part for part in program
+    )
+
+
 def length(program: Program) -> int:
     """How many numbers are written in the program."""
     return sum(length(part.body) if isinstance(part, Loop) else 1 for part in program)

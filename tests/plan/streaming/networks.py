@@ -20,6 +20,11 @@ from millijoule.ops import (
     Softmax,
     Transpose,
 )
+from millijoule.plan.streaming import StreamPlan
+from millijoule.plan.streaming.planner import assemble, network_of
+from millijoule.plan.streaming.schedule import stream
+from millijoule.plan.streaming.segments import NO_LIMIT, Cutter, segments_used
+from millijoule.target import SCALAR, Target
 from tests.networks import random_int8
 
 SHARED = Quantization.of(0.05, -10)
@@ -91,6 +96,16 @@ def random_model(seed: int, blocks: int = 4) -> Model:
         elif isinstance(node.op, MaxPool2d | AveragePool2d | Pad | Flatten | ChannelShuffle | Transpose):
             quantization[node.name] = quantization[node.inputs[0]]
     return Model(model.graph, model.weights, quantization)
+
+
+def by_pixels(model: Model, contract: str, target: Target = SCALAR) -> StreamPlan:
+    """A plan that streams pixel by pixel all that can be streamed."""
+    network = network_of(model, contract, target)
+    segments = Cutter(network.pixels, "kinds").within(NO_LIMIT, segments_used)
+    whole = [network.rows.steps[segment.first].whole for segment in segments]
+    by_rows = [stream(network, segment.first, segment.stop, NO_LIMIT) for segment in segments]
+    mixed = [b if alone else a for alone, a, b in zip(whole, segments, by_rows, strict=True)]
+    return assemble(model, network, [segment for segment in mixed if segment], 1)
 
 
 def small_graph(seed: int) -> Graph:

@@ -7,7 +7,7 @@ import pytest
 from millijoule import zoo
 from millijoule.passes import simplify
 from millijoule.plan.streaming import stream_plan
-from millijoule.plan.streaming.loops import Loop, length, loops, unrolled
+from millijoule.plan.streaming.loops import Loop, length, loops, shallow, unrolled
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,12 @@ def test_loops_give_their_sequence_back(seed):
     program = loops(sequence)
     assert list(unrolled(program)) == sequence
     assert length(program) <= len(sequence)
+
+
+def test_loops_that_are_too_deep_are_written_out():
+    deep = (Loop(2, (Loop(3, (0, 1)), 2)), 4)
+    assert shallow(deep, 1) == (Loop(2, (0, 1, 0, 1, 0, 1, 2)), 4)
+    assert shallow(deep, 2) == deep
 
 
 def test_thousands_of_pixels_are_a_few_hundred_numbers():

@@ -12,14 +12,10 @@ from millijoule.ops import Conv2d, Flatten, GlobalAveragePool, Reshape
 from millijoule.passes import simplify
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import CONTRACTS, execute, frontier, stream_picture, stream_plan, verify_stream
-from millijoule.plan.streaming.planner import assemble, network_of
-from millijoule.plan.streaming.schedule import stream
-from millijoule.plan.streaming.segments import NO_LIMIT, Cutter, segments_used
 from millijoule.plan.streaming.timeline import Action
-from millijoule.target import SCALAR
 from tests.networks import random_int8, small_int8_model
 from tests.plan.streaming.exhaustive import least_bytes
-from tests.plan.streaming.networks import random_model, small_graph
+from tests.plan.streaming.networks import by_pixels, random_model, small_graph
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -154,12 +150,7 @@ def test_every_run_pixel_by_pixel_computes_the_same(seed):
     inputs = np.random.default_rng(seed).integers(-128, 128, (1, *model.graph.inputs[0].shape), dtype=np.int8)
     expected = model.run(inputs)
     for contract in CONTRACTS:
-        network = network_of(model, contract, SCALAR)
-        segments = Cutter(network.pixels, "kinds").within(NO_LIMIT, segments_used)
-        whole = [network.rows.steps[segment.first].whole for segment in segments]
-        by_rows = [stream(network, segment.first, segment.stop, NO_LIMIT) for segment in segments]
-        segments = [b if alone else a for alone, a, b in zip(whole, segments, by_rows, strict=True)]
-        planned = assemble(model, network, segments, 1)
+        planned = by_pixels(model, contract)
         for name, value in execute(model, planned, inputs[0]).items():
             np.testing.assert_array_equal(value, expected[name][0])
 
