@@ -48,6 +48,7 @@ def deploy(
     emulator: str | None = None,
     samples: int | None = None,
     keep_dead_channels: bool = False,
+    flash_for_speed: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Deployment:
     """Turn a model into a firmware project in `folder`, build it, run it and report.
@@ -63,11 +64,13 @@ def deploy(
     For the device `host`, the same C runs on this computer.
     keep_dead_channels: leave in the channels that are proven not to matter (`millijoule.reduce`). Without it they are
     removed; the reference is the model with all of them.
+    flash_for_speed: weights of convolutions and dense layers as int16, on Cortex-M4, M7 and M33: twice their flash and
+    fewer instructions, but by Arm's table of cycles about as many cycles on Cortex-M4 (`kernels/dsp/block.h`).
     progress: called with the number of samples done.
 
     Raises DoesNotFit if flash or RAM is too small, ToolError if a compiler or emulator is missing or fails, ModelError
-    if the model cannot be emitted, DataError if the data do not suit, OptionError if `folder` holds something else or
-    the emulator is none of these.
+    if the model cannot be emitted, DataError if the data do not suit, OptionError if `folder` holds something else, the
+    emulator is none of these, or `flash_for_speed` is asked of another core.
     """
     device = load_device(device) if isinstance(device, str) else device
     target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
@@ -87,7 +90,7 @@ def deploy(
         reduction = reduce(model)
         model = reduction.model
         notes += reduction.notes
-    planned = plan_for(model, device, optimize, input)
+    planned = plan_for(model, device, optimize, input, flash_for_speed)
     if device.kind != "host":
         check_before_compiling(model, planned, device)
 
@@ -128,14 +131,23 @@ def _references(model: Model, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate([model.run(batch)[output].reshape(len(batch), -1) for batch in batches])
 
 
-def plan_for(model: Model, device: Device, optimize: str = "speed", input: str = "overwrite") -> Plan | StreamPlan:
+def plan_for(
+    model: Model, device: Device, optimize: str = "speed", input: str = "overwrite", flash_for_speed: bool = False
+) -> Plan | StreamPlan:
     """The plan of an int8 model for a device, verified; if none fits its RAM, the one that needs least.
 
-    Parameters as of `deploy`. Raises OptionError for another `optimize` or `input`.
+    Parameters as of `deploy`. Raises OptionError for another `optimize` or `input`, and for `flash_for_speed`
+    where there are no kernels for it.
     """
     if optimize not in OPTIMIZE:
         raise OptionError(f"optimize is '{optimize}'; it must be one of {', '.join(OPTIMIZE)}")
     target = target_of(device)
+    if flash_for_speed and target.instructions != "dsp":
+        raise OptionError(
+            f"device '{device.name}' has no kernels for int16 weights, only Cortex-M4, M7 and M33 have: leave out "
+            "--flash-for-speed"
+        )
+    target = replace(target, wide_weights=flash_for_speed)
     chosen: Plan | StreamPlan
     if optimize == "ram":
         chosen = stream_plan(model, input, target=target)

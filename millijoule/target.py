@@ -17,12 +17,14 @@ class Target:
     Armv8.1-M, called Helium (Cortex-M55, M85); `host`, vectors of sixteen sums, for computers. Code for every target
     also compiles on a host and computes the same there. by_row: a kernel with a window is called for one row of the
     output at a time, and finds the rows of its input anywhere. frugal: of several kernels, the one with the least
-    working memory.
+    working memory. wide_weights: weights are kept as int16 where `dsp` has a kernel for it, which takes
+    twice the flash and fewer instructions.
     """
 
     instructions: Instructions = "scalar"
     by_row: bool = False
     frugal: bool = False
+    wide_weights: bool = False
 
     def __post_init__(self) -> None:
         known = get_args(Instructions)

@@ -67,6 +67,39 @@ def test_what_does_not_fit_row_by_row_either_is_told_with_the_least(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("optimize", ["speed", "ram"])
+def test_flash_for_speed(tmp_path, optimize):
+    int8, int16 = (
+        deploy(
+            residual(),
+            "nucleo-l4r5zi",
+            optimize=optimize,
+            folder=tmp_path / str(wide),
+            samples=2,
+            flash_for_speed=wide,
+        )
+        for wide in (False, True)
+    )
+    assert int16.bit_exact
+    assert int16.mean_instructions < int8.mean_instructions
+    assert int16.plan.arena_bytes == int8.plan.arena_bytes
+
+
+@pytest.mark.parametrize("device", ["host", "nucleo-g0b1re"])
+def test_flash_for_speed_is_for_kernels_that_have_it(tmp_path, device):
+    with pytest.raises(OptionError, match=f"'{device}' has no kernels for int16 weights, only Cortex-M4, M7 and M33"):
+        deploy(residual(), device, flash_for_speed=True, folder=tmp_path / "out")
+
+
+def test_flash_that_int16_weights_overflow(tmp_path):
+    whole = load_device("nucleo-l4r5zi")
+    found = deploy(residual(), whole, folder=tmp_path / "out", samples=1)
+    assert whole.flash is not None
+    small = replace(whole, flash=replace(whole.flash, bytes=found.build.flash_bytes))
+    with pytest.raises(DoesNotFit, match="without --flash-for-speed, its weights take half the flash"):
+        deploy(residual(), small, folder=tmp_path / "wide", flash_for_speed=True)
+
+
 def test_unknown_aims_are_refused(tmp_path):
     with pytest.raises(OptionError, match="optimize is 'size'; it must be one of speed, ram"):
         deploy(residual(), "host", optimize="size", folder=tmp_path / "out")

@@ -98,7 +98,7 @@ def conv2d(
 
 
 def dense(
-    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target
 ) -> tuple[Call, ...] | None:
     """The call into kernels/armv6m, or None where what it needs cannot be proven."""
     weight = weights["weight"]

@@ -98,7 +98,7 @@ class Dense(Operator):
         special = {"dsp": dsp.dense, "armv6m": armv6m.dense, "mve": mve.dense, "host": host.dense}.get(
             target.instructions
         )
-        calls = special(self, x, weights, quantization) if special else None
+        calls = special(self, x, weights, quantization, target) if special else None
         if calls is not None:
             return calls
         multiplier, shift = self.multipliers(quantization)

@@ -82,6 +82,17 @@ def pack_fours(weight: np.ndarray, fours: int) -> np.ndarray | None:
     return halves.astype("<i2").view(np.int8).reshape(len(weight), fours, 4)
 
 
+def widen_fours(weight: np.ndarray, fours: int) -> np.ndarray:
+    """Wide weights for kernels/dsp/block.h: (channels, n) int8 → (channels, fours, 8) int8, filled up with zeros.
+
+    The first and third of each four, then the second and fourth, as int16 256 times as large.
+    """
+    padded = np.zeros((len(weight), 4 * fours), "<i2")
+    padded[:, : weight.shape[1]] = weight.astype(np.int16) * ACCUMULATOR_SCALE
+    halves = padded.reshape(len(weight), fours, 2, 2).swapaxes(2, 3)
+    return np.ascontiguousarray(halves).reshape(len(weight), fours, 4).view(np.int8)
+
+
 def fours_first(kernel: Pair, inputs: int) -> np.ndarray:
     """In which order kernels/dsp/conv.h reads a window (height, width, inputs): int64 (height * width * inputs,).
 
@@ -92,19 +103,22 @@ def fours_first(kernel: Pair, inputs: int) -> np.ndarray:
     return np.concatenate([order[:, : run // 4 * 4].ravel(), order[:, run // 4 * 4 :].ravel()])
 
 
-def block_bias(weight: np.ndarray, bias: np.ndarray, zero_point: int) -> np.ndarray:
+def block_bias(weight: np.ndarray, bias: np.ndarray, zero_point: int, wide: bool) -> np.ndarray:
     """int32 (channels,): what a block's sum starts from, for weight (channels, n) whose inputs are read as they are."""
     flat = weight.astype(np.int64)
-    start = bias.astype(np.int64) - zero_point * flat.sum(axis=1) + INPUT_OFFSET * flat[:, 1::2].sum(axis=1)
+    start = bias.astype(np.int64) - zero_point * flat.sum(axis=1)
+    if not wide:
+        start += INPUT_OFFSET * flat[:, 1::2].sum(axis=1)
     return wrap32(start * ACCUMULATOR_SCALE).astype(np.int32)
 
 
 def stream(words: np.ndarray, table: np.ndarray) -> np.ndarray:
     """What a block reads, int32: for each two channels their starts, their weights by turns, their scalings.
 
-    words: (channels, fours, 4) of `pack_fours`. table: (channels, n), the start and n - 1 numbers of the scaling.
+    words: (channels, fours, 4) of `pack_fours`, or (channels, fours, 8) of `widen_fours`. table: (channels, n), the
+    start and n - 1 numbers of the scaling.
     """
-    pairs, numbers = filled(words, 2).view("<i4")[..., 0], filled(table, 2)
+    pairs, numbers = filled(words.view("<i4").reshape(len(words), -1), 2), filled(table, 2)
     pairs = pairs.reshape(-1, 2, pairs.shape[1]).swapaxes(1, 2).reshape(len(pairs) // 2, -1)
     scaling = numbers[:, 1:].reshape(len(pairs), -1)
     return np.concatenate([numbers[:, 0].reshape(-1, 2), pairs, scaling], axis=1).astype(np.int32)
@@ -163,10 +177,11 @@ def conv2d(
     weight = weights["weight"].reshape(op.channels, -1)
     bias = weights["bias"] if op.bias else np.zeros(op.channels, np.int32)
     depthwise = 1 < op.groups == x[2] == op.channels
+    wide = target.wide_weights
     if not depthwise:
         weight = weight[:, fours_first(pair(op.kernel), x[2] // op.groups)]
     low, high = activation_range(op.activation, quantization.output)
-    start = bias.astype(np.int64) * ACCUMULATOR_SCALE if depthwise else block_bias(weight, bias, zero_point)
+    start = bias.astype(np.int64) * ACCUMULATOR_SCALE if depthwise else block_bias(weight, bias, zero_point, wide)
     found = channel_table(
         start,
         accumulator_bounds(weight, bias, zero_point),
@@ -188,7 +203,7 @@ def conv2d(
         return _depthwise(op, x, weights["weight"], table, parameters, target)
     unroll = fours_in_a_turn(-(-weight.shape[1] // 4))
     quads = -(-weight.shape[1] // (4 * unroll)) * unroll
-    packed = pack_fours(weight, quads)
+    packed = widen_fours(weight, quads) if wide else pack_fours(weight, quads)
     if packed is None:
         return None
     parameters |= {
@@ -197,6 +212,7 @@ def conv2d(
         "groups": op.groups,
         "quads": quads,
         "unroll": unroll,
+        "wide": int(wide),
     }
     numbers = zip(np.split(packed, op.groups), np.split(table[:, : 3 if by_line else 4], op.groups), strict=True)
     data = {"stream": np.stack([stream(words, channels) for words, channels in numbers])}
@@ -235,7 +251,7 @@ def _depthwise(
 
 
 def dense(
-    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target
 ) -> tuple[Call, ...] | None:
     """The call into kernels/dsp, or None where what it needs cannot be proven."""
     weight, inputs, zero_point = weights["weight"], prod(x), quantization.inputs[0].zero_point
@@ -246,7 +262,8 @@ def dense(
     scaling = scaling_table(
         *bounds, *op.multipliers(quantization), quantization.output.zero_point, 2**31 // ACCUMULATOR_SCALE
     )
-    packed = pack_fours(weight, inputs // 4)
+    wide = target.wide_weights
+    packed = widen_fours(weight, inputs // 4) if wide else pack_fours(weight, inputs // 4)
     if scaling is None or packed is None:
         return None
     uniform = bool(np.all(scaling == scaling[0]))
@@ -255,13 +272,14 @@ def dense(
         "inputs": inputs,
         "outputs": op.features,
         "unroll": next(unroll for unroll in (4, 2, 1) if inputs % (4 * unroll) == 0),
+        "wide": int(wide),
         "scaling_step": 0 if uniform else 3,
         "output_low": low,
         "output_high": high,
     }
     data = {
-        "weight": filled(packed, 4).reshape(-1, 4, inputs // 4, 4).swapaxes(1, 2),
-        "bias": filled(block_bias(weight, bias, zero_point), 4),
+        "weight": filled(packed, 4).reshape(-1, 4, inputs // (2 if wide else 4), 4).swapaxes(1, 2),
+        "bias": filled(block_bias(weight, bias, zero_point, wide), 4),
         "scaling": scaling[0] if uniform else scaling,
     }
     return (Call("mj_dsp_dense", "dsp/dense.h", parameters, data=data),)

@@ -42,7 +42,7 @@ def conv2d(
 
 
 def dense(
-    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target
 ) -> tuple[Call, ...]:
     """The call into kernels/host: a convolution over one position."""
     pixel = (1, 1, prod(x))

@@ -94,7 +94,7 @@ def conv2d(
 
 
 def dense(
-    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
+    op: Dense, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target
 ) -> tuple[Call, ...] | None:
     """The call into kernels/mve, or None where what it needs does not hold."""
     inputs, multipliers = prod(x), _multipliers(op, quantization)

@@ -88,6 +88,9 @@ def explained(error: DoesNotFit, network: Model | Graph, plan: Plan | StreamPlan
             ways.append(f"trained with an input of {_times(smaller)} instead of {_times(given)}, it fits the RAM")
     if error.flash_bytes > flash.bytes:
         lines.append(f"hint: most flash is held by the weights of {_heaviest(network)}")
+        targets = plan.targets.values() if isinstance(plan, StreamPlan) else (plan.target,)
+        if any(target.wide_weights for target in targets):
+            ways.append("without --flash-for-speed, its weights take half the flash")
     fitting = [
         other.name
         for other in sorted(list_devices(), key=_size)

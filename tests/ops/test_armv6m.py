@@ -59,4 +59,4 @@ def test_a_window_too_large_stays_portable():
     wide = armv6m.LARGEST_COUNT + 1
     quantization = OperatorQuantization((A,), {"weight": Quantization.of(0.001, 0)}, A)
     weights = {"weight": np.zeros((1, wide), np.int8), "bias": np.zeros(1, np.int32)}
-    assert armv6m.dense(op, (wide,), weights, quantization) is None
+    assert armv6m.dense(op, (wide,), weights, quantization, Target("armv6m")) is None

@@ -60,6 +60,19 @@ def test_packed_fours_are_halves_of_two_weights():
     assert dsp.pack_fours(np.array([[-1, -128]], np.int8), 1) is None
 
 
+def test_wide_fours_are_of_every_weight_256_times():
+    wide = dsp.widen_fours(np.array([[1, -2, -3, 127, -128]], np.int8), 2)
+    assert wide.shape == (1, 2, 8)
+    assert (wide.view("<i2") // 256).tolist() == [[[1, -3, -2, 127], [-128, 0, 0, 0]]]
+
+
+@pytest.mark.parametrize("name", ["conv2d_lowest_weights", "dense_lowest_weights"])
+def test_wide_weights_need_no_proof_that_they_can_be_packed(name):
+    for target in (Target("dsp", wide_weights=True), Target("dsp", wide_weights=True, by_row=True, frugal=True)):
+        (call,) = calls(name, target)
+        assert (call.function[:7], call.parameters["wide"]) == ("mj_dsp_", 1)
+
+
 def test_packed_pairs():
     three = np.arange(-120, -111, dtype=np.int8).reshape(1, 3, 3)
     assert (dsp.pack_pairs(three, 1)[0, 1] // 256).tolist() == [[-117, -116], [-116, -115]]
@@ -109,3 +122,6 @@ def test_a_stream_holds_starts_then_weights_by_turns_then_scalings():
     assert stream.dtype == np.int32
     assert stream[0].tolist() == [10, 20, halves[0, 0], halves[1, 0], halves[0, 1], halves[1, 1], 1, 2, 3, 4]
     assert stream[1].tolist() == [30, 0, halves[2, 0], 0, halves[2, 1], 0, 5, 6, 0, 0]
+    wide = dsp.widen_fours(np.arange(8, dtype=np.int8).reshape(2, 4), 1)
+    (first, second), (third, fourth) = wide.view("<i4")[:, 0].tolist()
+    assert dsp.stream(wide, table[:2])[0].tolist() == [10, 20, first, third, second, fourth, 1, 2, 3, 4]

@@ -9,9 +9,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from millijoule.ops import Conv2d, Dense
 from millijoule.target import Instructions, Target
 from tests.ops.batch import Batch, of_one_input
-from tests.ops.cases import INT8_CASES, int8_inputs, int8_model
+from tests.ops.cases import CASES, INT8_CASES, int8_inputs, int8_model
 
 MODELS = {name: of_one_input(int8_model(name), name) for name in INT8_CASES}
 INPUTS = {
@@ -45,6 +46,16 @@ def test_emitted_c_equals_int8(batches: dict[str, Future[dict[str, np.ndarray]]]
     model = MODELS[name]
     expected = model.run(INPUTS[name])[name]
     np.testing.assert_array_equal(batches[place].result()[name].reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize(("place", "contract"), [("host", ""), ("cortex-m4", ""), ("cortex-m4", "keep")])
+def test_int16_weights_equal_int8(tmp_path, place: str, contract: str):
+    models = {name: MODELS[name] for name, case in CASES.items() if isinstance(case.op, Conv2d | Dense)}
+    batch = Batch.write(tmp_path, models, INPUTS, target=Target("dsp", wide_weights=True), contract=contract)
+    outputs = batch.on_host(optimize="-O1") if place == "host" else batch.emulated()
+    for name, model in models.items():
+        expected = model.run(INPUTS[name])[name]
+        np.testing.assert_array_equal(outputs[name].reshape(expected.shape), expected, err_msg=name)
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is not installed")

@@ -6,6 +6,10 @@
  *     256 * (a * x + b * (y - 127) + c * z + d * (t - 127)),
  * so that only a and c, not all four, have to be extracted. Every half fits int16 whatever the inputs; -127 * (b + d) is
  * made good in the bias, as is the input's zero point; the accumulator, 256 times the usual one, must stay below 2^31.
+ *
+ * These weights are called packed. Wide ones are int16, 256 times as large, in two words, (a, c) and (b, d), multiplied
+ * with (x, z) and (y, t): twice the flash, and nothing has to be extracted. That is fewer instructions, not fewer cycles
+ * on a Cortex-M4: its manual (Arm DDI 0439, table 3-1) has two cycles for what extracts two words, three for their load.
  */
 #ifndef MJ_DSP_BLOCK_H
 #define MJ_DSP_BLOCK_H
@@ -14,8 +18,8 @@
 
 /* What a block reads and where its results go. columns: for each four inputs, the first words of all pixels, then the
  * second. stride: from one pixel's results to the next. stream: for each two channels, what their sums start from, as in
- * struct mj_dsp_channel; for each four inputs a word of weights of each; then of each the scaling, without a shift for a
- * line. channels: how many are computed. The block functions move `output` on. */
+ * struct mj_dsp_channel; for each four inputs a word of weights of each, if they are wide then another; then of each the
+ * scaling, without a shift for a line. channels: how many are computed. The block functions move `output` on. */
 struct mj_dsp_block {
     const uint32_t *columns, *columns_end;
     int8_t *output;
@@ -24,44 +28,55 @@ struct mj_dsp_block {
     int32_t channels;
 };
 
-/* Four inputs as two words, the second `apart` words behind the first. */
-MJ_INLINE void mj_dsp_widen(uint32_t four, uint32_t *to, int32_t apart)
+/* Four inputs as two words, the second `apart` words behind the first, for each kind of weights. */
+MJ_INLINE void mj_dsp_widen_packed(uint32_t four, uint32_t *to, int32_t apart)
 {
     const uint32_t first = mj_sxtab16_ror8(0xff81ff81u, four);
     to[0] = first;
     to[apart] = mj_ssub16(mj_and_lsl8(0xff00ff00u, four), first);
 }
 
-MJ_SHARED uint32_t *mj_dsp_widen4(const int8_t *input, uint32_t *to, int32_t quads)
+MJ_INLINE void mj_dsp_widen_wide(uint32_t four, uint32_t *to, int32_t apart)
 {
-#pragma GCC unroll 4
-    for (; quads > 0; quads--) {
-        mj_dsp_widen(mj_load32(input), to, 4);
-        input += 4;
-        to += 8;
-    }
-    return to;
+    to[0] = mj_sxtb16(four);
+    to[apart] = mj_sxtb16_ror8(four);
 }
 
-MJ_SHARED uint32_t *mj_dsp_widen1(const int8_t *input, uint32_t *to, int32_t quads)
-{
-#pragma GCC unroll 4
-    for (; quads > 0; quads--) {
-        mj_dsp_widen(mj_load32(input), to, 1);
-        input += 4;
-        to += 2;
+/* Many fours, for a block of so many pixels; one copy for all layers. */
+#define MJ_DSP_WIDEN(pixels, weights) \
+    MJ_SHARED uint32_t *mj_dsp_widen##pixels##_##weights(const int8_t *input, uint32_t *to, int32_t quads) \
+    { \
+        _Pragma("GCC unroll 4") for (; quads > 0; quads--) \
+        { \
+            mj_dsp_widen_##weights(mj_load32(input), to, pixels); \
+            input += 4; \
+            to += 2 * (pixels); \
+        } \
+        return to; \
     }
-    return to;
+MJ_DSP_WIDEN(4, packed)
+MJ_DSP_WIDEN(4, wide)
+MJ_DSP_WIDEN(1, packed)
+MJ_DSP_WIDEN(1, wide)
+
+MJ_INLINE void mj_dsp_widen(uint32_t four, uint32_t *to, int32_t apart, int32_t wide)
+{
+    if (wide)
+        mj_dsp_widen_wide(four, to, apart);
+    else
+        mj_dsp_widen_packed(four, to, apart);
 }
 
 /* `quads` fours for a block of 4 pixels, or of 1: a constant, so that a few need no loop. */
-MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t quads, int32_t pixels)
+MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t quads, int32_t pixels, int32_t wide)
 {
+    if (quads > 4 && wide)
+        return pixels == 4 ? mj_dsp_widen4_wide(input, to, quads) : mj_dsp_widen1_wide(input, to, quads);
     if (quads > 4)
-        return pixels == 4 ? mj_dsp_widen4(input, to, quads) : mj_dsp_widen1(input, to, quads);
+        return pixels == 4 ? mj_dsp_widen4_packed(input, to, quads) : mj_dsp_widen1_packed(input, to, quads);
 #pragma GCC unroll 4
     for (int32_t i = 0; i < quads; i++) {
-        mj_dsp_widen(mj_load32(input + 4 * i), to, pixels);
+        mj_dsp_widen(mj_load32(input + 4 * i), to, pixels, wide);
         to += 2 * pixels;
     }
     return to;
@@ -69,7 +84,9 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
 
 /* One statement for all the registers there are: compilers would spill accumulators to hoist loads. */
 #if MJ_DSP
-#define MJ_DSP_MACS4(unroll) \
+#define MJ_DSP_SECOND_packed "sxtb16 %[w], %[w]\n sxtb16 %[v], %[v]\n"
+#define MJ_DSP_SECOND_wide "ldrd %[w], %[v], [%[stream]], #8\n"
+#define MJ_DSP_MACS4(unroll, weights) \
     __asm volatile(".rept " #unroll "\n" \
                    "ldrd %[w], %[v], [%[stream]], #8\n" \
                    "ldrd %[x], %[y], [%[columns]], #8\n" \
@@ -78,7 +95,7 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
                    "ldrd %[x], %[y], [%[columns]], #8\n" \
                    "smlad %[a2], %[w], %[x], %[a2]\n smlad %[b2], %[v], %[x], %[b2]\n" \
                    "smlad %[a3], %[w], %[y], %[a3]\n smlad %[b3], %[v], %[y], %[b3]\n" \
-                   "sxtb16 %[w], %[w]\n sxtb16 %[v], %[v]\n" \
+                   MJ_DSP_SECOND_##weights \
                    "ldrd %[x], %[y], [%[columns]], #8\n" \
                    "smlad %[a0], %[w], %[x], %[a0]\n smlad %[b0], %[v], %[x], %[b0]\n" \
                    "smlad %[a1], %[w], %[y], %[a1]\n smlad %[b1], %[v], %[y], %[b1]\n" \
@@ -91,7 +108,8 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
                      [v] "=&r"(v), [x] "=&r"(x), [y] "=&r"(y) \
                    : \
                    : "memory")
-#define MJ_DSP_MACS1(unroll) \
+#define MJ_DSP_MACS1_packed(unroll) \
+    uint32_t w, v, x, y; \
     __asm volatile(".rept " #unroll "\n" \
                    "ldrd %[w], %[v], [%[stream]], #8\n" \
                    "ldrd %[x], %[y], [%[columns]], #8\n" \
@@ -103,12 +121,29 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
                      [v] "=&r"(v), [x] "=&r"(x), [y] "=&r"(y) \
                    : \
                    : "memory")
+/* Fixed registers, for a load of several needs them in ascending order. */
+#define MJ_DSP_MACS1_wide(unroll) \
+    uint32_t x, y; \
+    __asm volatile(".rept " #unroll "\n" \
+                   "ldmia %[stream]!, {r3, r4, r5, r6}\n" \
+                   "ldrd %[x], %[y], [%[columns]], #8\n" \
+                   "smlad %[a], r3, %[x], %[a]\n smlad %[b], r4, %[x], %[b]\n" \
+                   "smlad %[a], r5, %[y], %[a]\n smlad %[b], r6, %[y], %[b]\n" \
+                   ".endr" \
+                   : [a] "+r"(a), [b] "+r"(b), [stream] "+r"(stream), [columns] "+r"(columns), [x] "=&r"(x), \
+                     [y] "=&r"(y) \
+                   : \
+                   : "memory", "r3", "r4", "r5", "r6")
+#define MJ_DSP_MACS1(unroll, weights) MJ_DSP_MACS1_##weights(unroll)
 #else
-#define MJ_DSP_MACS4(unroll) \
+#define MJ_DSP_SECOND_packed(first) mj_sxtb16(first)
+#define MJ_DSP_SECOND_wide(first) *stream++
+#define MJ_DSP_MACS4(unroll, weights) \
     for (int32_t i = 0; i < (unroll); i++) { \
+        w = *stream++, v = *stream++; \
         for (int32_t half = 0; half < 2; half++) { \
-            w = half ? mj_sxtb16(stream[0]) : stream[0]; \
-            v = half ? mj_sxtb16(stream[1]) : stream[1]; \
+            if (half) \
+                w = MJ_DSP_SECOND_##weights(w), v = MJ_DSP_SECOND_##weights(v); \
             x = columns[0], y = columns[1]; \
             a0 = mj_smlad(w, x, a0), b0 = mj_smlad(v, x, b0); \
             a1 = mj_smlad(w, y, a1), b1 = mj_smlad(v, y, b1); \
@@ -117,14 +152,13 @@ MJ_INLINE uint32_t *mj_dsp_widen_run(const int8_t *input, uint32_t *to, int32_t 
             a3 = mj_smlad(w, y, a3), b3 = mj_smlad(v, y, b3); \
             columns += 4; \
         } \
-        stream += 2; \
     }
-#define MJ_DSP_MACS1(unroll) \
+#define MJ_DSP_MACS1(unroll, weights) \
     for (int32_t i = 0; i < (unroll); i++) { \
-        w = stream[0], v = stream[1], x = columns[0], y = columns[1]; \
+        uint32_t w = *stream++, v = *stream++, x = *columns++, y = *columns++; \
         a = mj_smlad(w, x, a), b = mj_smlad(v, x, b); \
-        a = mj_smlad(mj_sxtb16(w), y, a), b = mj_smlad(mj_sxtb16(v), y, b); \
-        columns += 2, stream += 2; \
+        w = MJ_DSP_SECOND_##weights(w), v = MJ_DSP_SECOND_##weights(v); \
+        a = mj_smlad(w, y, a), b = mj_smlad(v, y, b); \
     }
 #endif
 
@@ -181,10 +215,10 @@ _Static_assert(offsetof(struct mj_dsp_block, output) == 8 && offsetof(struct mj_
 #define MJ_DSP_STORE_PAIR_line() MJ_DSP_STORE_PAIR(line)
 #endif
 
-/* The block functions, by how many times four inputs a turn of their loop takes and by the kind of requantization. One
- * copy serves all layers. */
-#define MJ_DSP_BLOCK(unroll, kind) \
-    MJ_SHARED void mj_dsp_block4_##unroll##_##kind(struct mj_dsp_block *block) \
+/* The block functions, by how many times four inputs a turn of their loop takes, by the kind of requantization and by the
+ * kind of weights. One copy serves all layers. */
+#define MJ_DSP_BLOCK(unroll, kind, weights) \
+    MJ_SHARED void mj_dsp_block4_##unroll##_##kind##_##weights(struct mj_dsp_block *block) \
     { \
         const uint32_t *stream = block->stream; \
         for (int32_t left = block->channels; left > 0; left -= 2) { \
@@ -194,7 +228,7 @@ _Static_assert(offsetof(struct mj_dsp_block, output) == 8 && offsetof(struct mj_
             uint32_t w, v, x, y; \
             stream += 2; \
             do { \
-                MJ_DSP_MACS4(unroll); \
+                MJ_DSP_MACS4(unroll, weights); \
             } while (columns != end); \
             if (left == 1) { \
                 mj_dsp_store4_##kind(mj_dsp_scaling_##kind(stream), a0, a1, a2, a3, block->output, block->stride); \
@@ -203,16 +237,15 @@ _Static_assert(offsetof(struct mj_dsp_block, output) == 8 && offsetof(struct mj_
             MJ_DSP_STORE_PAIR_##kind(); \
         } \
     } \
-    MJ_SHARED void mj_dsp_block1_##unroll##_##kind(struct mj_dsp_block *block) \
+    MJ_SHARED void mj_dsp_block1_##unroll##_##kind##_##weights(struct mj_dsp_block *block) \
     { \
         const uint32_t *stream = block->stream; \
         for (int32_t left = block->channels; left > 0; left -= 2) { \
             const uint32_t *columns = block->columns, *const end = block->columns_end; \
             int32_t a = (int32_t)stream[0], b = (int32_t)stream[1]; \
-            uint32_t w, v, x, y; \
             stream += 2; \
             do { \
-                MJ_DSP_MACS1(unroll); \
+                MJ_DSP_MACS1(unroll, weights); \
             } while (columns != end); \
             *block->output++ = MJ_DSP_RESULT_##kind(a, mj_dsp_scaling_##kind(stream)); \
             if (left == 1) \
@@ -221,7 +254,11 @@ _Static_assert(offsetof(struct mj_dsp_block, output) == 8 && offsetof(struct mj_
             stream += 2 * MJ_DSP_WORDS_##kind; \
         } \
     }
-#define MJ_DSP_BLOCKS(unroll) MJ_DSP_BLOCK(unroll, rounded) MJ_DSP_BLOCK(unroll, line)
+#define MJ_DSP_BLOCKS(unroll) \
+    MJ_DSP_BLOCK(unroll, rounded, packed) \
+    MJ_DSP_BLOCK(unroll, rounded, wide) \
+    MJ_DSP_BLOCK(unroll, line, packed) \
+    MJ_DSP_BLOCK(unroll, line, wide)
 
 MJ_DSP_BLOCKS(1)
 MJ_DSP_BLOCKS(2)
@@ -234,20 +271,27 @@ MJ_DSP_BLOCKS(8)
 MJ_DSP_BLOCKS(9)
 MJ_DSP_BLOCKS(10)
 
+#define MJ_DSP_BLOCK_KIND(pixels, unroll, weights) \
+    do { \
+        if (by_line) \
+            mj_dsp_block##pixels##_##unroll##_line_##weights(block); \
+        else \
+            mj_dsp_block##pixels##_##unroll##_rounded_##weights(block); \
+    } while (0)
 #define MJ_DSP_BLOCK_CASE(unroll) \
     case unroll: \
-        if (pixels == 4 && by_line) \
-            mj_dsp_block4_##unroll##_line(block); \
+        if (pixels == 4 && wide) \
+            MJ_DSP_BLOCK_KIND(4, unroll, wide); \
         else if (pixels == 4) \
-            mj_dsp_block4_##unroll##_rounded(block); \
-        else if (by_line) \
-            mj_dsp_block1_##unroll##_line(block); \
+            MJ_DSP_BLOCK_KIND(4, unroll, packed); \
+        else if (wide) \
+            MJ_DSP_BLOCK_KIND(1, unroll, wide); \
         else \
-            mj_dsp_block1_##unroll##_rounded(block); \
+            MJ_DSP_BLOCK_KIND(1, unroll, packed); \
         break;
 
-/* by_line: whether channels are requantized by lines. */
-MJ_INLINE void mj_dsp_block(int32_t pixels, int32_t unroll, int32_t by_line, struct mj_dsp_block *block)
+/* by_line: whether channels are requantized by lines. wide: whether weights are. */
+MJ_INLINE void mj_dsp_block(int32_t pixels, int32_t unroll, int32_t by_line, int32_t wide, struct mj_dsp_block *block)
 {
     switch (unroll) {
         MJ_DSP_BLOCK_CASE(1)

@@ -11,13 +11,13 @@
 
 /* quads: fours of weights of one output channel, the last of them filled up with zeros, in a multiple of `unroll`.
  * by_line: whether channels are requantized by lines. pixels: how many are widened side by side, four or, for less
- * working memory, one. */
+ * working memory, one. wide: whether weights are int16, see block.h. */
 struct mj_dsp_conv2d {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t groups, quads, unroll, by_line, pixels;
+    int32_t groups, quads, unroll, by_line, pixels, wide;
     int32_t input_zero_point, output_low, output_high;
 };
 
@@ -44,15 +44,15 @@ MJ_INLINE uint32_t mj_dsp_left_over(const struct mj_dsp_window window, int32_t i
 
 /* A window widened for a block of `pixels`: of each row as many fours as there are, then what is left of all rows, by
  * fours; what the last four lack is multiplied by zero. */
-MJ_INLINE void mj_dsp_widen_window(const struct mj_dsp_window window, int32_t pixels, uint32_t *to)
+MJ_INLINE void mj_dsp_widen_window(const struct mj_dsp_window window, int32_t pixels, int32_t wide, uint32_t *to)
 {
 #pragma GCC unroll 3
     for (int32_t y = 0; y < window.height; y++)
-        to = mj_dsp_widen_run(mj_dsp_window_row(window, y), to, window.run / 4, pixels);
+        to = mj_dsp_widen_run(mj_dsp_window_row(window, y), to, window.run / 4, pixels, wide);
     for (int32_t i = 0; i < window.run % 4 * window.height; i += 4) {
         const uint32_t low = mj_dsp_left_over(window, i) | mj_dsp_left_over(window, i + 1) << 8;
         const uint32_t high = mj_dsp_left_over(window, i + 2) | mj_dsp_left_over(window, i + 3) << 8;
-        mj_dsp_widen(low | high << 16, to, pixels);
+        mj_dsp_widen(low | high << 16, to, pixels, wide);
         to += 2 * pixels;
     }
 }
@@ -73,7 +73,7 @@ MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *
         (p.output_height - 1) * p.stride_height + (p.kernel_height - 1) * p.dilation_height < p.input_height;
     const int32_t inside = complete && first_x >= 0 && first_x + p.kernel_width <= p.input_width;
     if (p.groups == 1 && p.dilation_width == 1 && (pads_nothing || inside)) {
-        mj_dsp_widen_window(window, pixels, to);
+        mj_dsp_widen_window(window, pixels, p.wide, to);
         return;
     }
     int8_t *at = patch;
@@ -88,7 +88,7 @@ MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *
         }
     }
     window.rows = NULL;
-    mj_dsp_widen_window(window, pixels, to);
+    mj_dsp_widen_window(window, pixels, p.wide, to);
 }
 
 /* stream: of each group as in struct mj_dsp_block, channels filled up to two. scratch: for each pixel 8 bytes for each
@@ -104,7 +104,7 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
         complete = complete && rows[ky] != NULL;
     for (int32_t group = 0; group < p.groups; group++) {
         const int32_t first_input = p.input_channels / p.groups * group;
-        const int32_t words = (channels + 1) / 2 * (2 + p.quads * 2 + (p.by_line ? 4 : 6));
+        const int32_t words = (channels + 1) / 2 * (2 + p.quads * (p.wide ? 4 : 2) + (p.by_line ? 4 : 6));
         struct mj_dsp_block block = {
             .columns = columns,
             .columns_end = columns + p.quads * 2 * p.pixels,
@@ -118,14 +118,14 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
             for (int32_t pixel = 0; pixel < 4; pixel++)
                 mj_dsp_gather(p, rows, complete, x + pixel, first_input, 4, patch, columns + pixel);
             block.output = to;
-            mj_dsp_block(4, p.unroll, p.by_line, &block);
+            mj_dsp_block(4, p.unroll, p.by_line, p.wide, &block);
             to += 4 * p.output_channels;
         }
         block.columns_end = columns + p.quads * 2;
         for (; x < p.output_width; x++) {
             mj_dsp_gather(p, rows, complete, x, first_input, 1, patch, columns);
             block.output = to;
-            mj_dsp_block(1, p.unroll, p.by_line, &block);
+            mj_dsp_block(1, p.unroll, p.by_line, p.wide, &block);
             to += p.output_channels;
         }
     }

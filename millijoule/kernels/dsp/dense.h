@@ -4,25 +4,30 @@
 
 #include "block.h"
 
-/* inputs: a multiple of 4 * unroll. scaling_step: 3, or 0 where all outputs have the same scaling. */
+/* inputs: a multiple of 4 * unroll. scaling_step: 3, or 0 where all outputs have the same scaling. wide: whether weights
+ * are int16, see block.h. */
 struct mj_dsp_dense {
-    int32_t inputs, outputs, unroll;
+    int32_t inputs, outputs, unroll, wide;
     int32_t scaling_step;
     int32_t output_low, output_high;
 };
 
 #if MJ_DSP
+#define MJ_DSP_DENSE_INPUTS_packed \
+    "sxtab16 %[first], %[offset], %[x], ror #8\n and %[x], %[mask], %[x], lsl #8\n ssub16 %[x], %[x], %[first]\n"
+#define MJ_DSP_DENSE_INPUTS_wide "sxtb16 %[first], %[x]\n sxtb16 %[x], %[x], ror #8\n"
+#define MJ_DSP_DENSE_SECOND_packed "sxtb16 r3, r3\n sxtb16 r4, r4\n sxtb16 r5, r5\n sxtb16 r6, r6\n"
+#define MJ_DSP_DENSE_SECOND_wide "ldmia %[weights]!, {r3, r4, r5, r6}\n"
 /* Fixed registers, for a load of several needs them in ascending order. */
-#define MJ_DSP_DENSE_MACS(unroll) \
+#define MJ_DSP_DENSE_MACS(unroll, kind) \
+    uint32_t x, first; \
     __asm volatile(".rept " #unroll "\n" \
                    "ldr %[x], [%[input]], #4\n" \
                    "ldmia %[weights]!, {r3, r4, r5, r6}\n" \
-                   "sxtab16 %[first], %[offset], %[x], ror #8\n" \
-                   "and %[x], %[mask], %[x], lsl #8\n" \
-                   "ssub16 %[x], %[x], %[first]\n" \
+                   MJ_DSP_DENSE_INPUTS_##kind \
                    "smlad %[a], r3, %[first], %[a]\n smlad %[b], r4, %[first], %[b]\n" \
                    "smlad %[c], r5, %[first], %[c]\n smlad %[d], r6, %[first], %[d]\n" \
-                   "sxtb16 r3, r3\n sxtb16 r4, r4\n sxtb16 r5, r5\n sxtb16 r6, r6\n" \
+                   MJ_DSP_DENSE_SECOND_##kind \
                    "smlad %[a], r3, %[x], %[a]\n smlad %[b], r4, %[x], %[b]\n" \
                    "smlad %[c], r5, %[x], %[c]\n smlad %[d], r6, %[x], %[d]\n" \
                    ".endr" \
@@ -31,16 +36,19 @@ struct mj_dsp_dense {
                    : [offset] "r"(0xff81ff81u), [mask] "r"(0xff00ff00u) \
                    : "memory", "r3", "r4", "r5", "r6")
 #else
-#define MJ_DSP_DENSE_MACS(unroll) \
+#define MJ_DSP_DENSE_WORDS_packed 4
+#define MJ_DSP_DENSE_WORDS_wide 8
+#define MJ_DSP_DENSE_SECOND_packed(i) mj_sxtb16(weights[i])
+#define MJ_DSP_DENSE_SECOND_wide(i) weights[4 + (i)]
+#define MJ_DSP_DENSE_MACS(unroll, kind) \
     for (int32_t i = 0; i < (unroll); i++) { \
-        x = mj_load32(input); \
-        first = mj_sxtab16_ror8(0xff81ff81u, x); \
-        x = mj_ssub16(x << 8 & 0xff00ff00u, first); \
-        a = mj_smlad(mj_sxtb16(weights[0]), x, mj_smlad(weights[0], first, a)); \
-        b = mj_smlad(mj_sxtb16(weights[1]), x, mj_smlad(weights[1], first, b)); \
-        c = mj_smlad(mj_sxtb16(weights[2]), x, mj_smlad(weights[2], first, c)); \
-        d = mj_smlad(mj_sxtb16(weights[3]), x, mj_smlad(weights[3], first, d)); \
-        input += 4, weights += 4; \
+        uint32_t two[2]; \
+        mj_dsp_widen_##kind(mj_load32(input), two, 1); \
+        a = mj_smlad(MJ_DSP_DENSE_SECOND_##kind(0), two[1], mj_smlad(weights[0], two[0], a)); \
+        b = mj_smlad(MJ_DSP_DENSE_SECOND_##kind(1), two[1], mj_smlad(weights[1], two[0], b)); \
+        c = mj_smlad(MJ_DSP_DENSE_SECOND_##kind(2), two[1], mj_smlad(weights[2], two[0], c)); \
+        d = mj_smlad(MJ_DSP_DENSE_SECOND_##kind(3), two[1], mj_smlad(weights[3], two[0], d)); \
+        input += 4, weights += MJ_DSP_DENSE_WORDS_##kind; \
     }
 #endif
 
@@ -48,18 +56,17 @@ struct mj_dsp_dense {
     mj_dsp_requantize((sum) >> 7, (sum) >> 31, *(const struct mj_dsp_scaling *)(const void *)(scaling + (index)*step))
 
 /* Outputs by fours; one copy for all layers. */
-#define MJ_DSP_DENSE(unroll) \
-    MJ_SHARED void mj_dsp_dense_##unroll(const int8_t *first_input, int32_t inputs, const uint32_t *weights, \
-                                         const int32_t *bias, const int32_t *scaling, int32_t step, int32_t outputs, \
-                                         int8_t *output) \
+#define MJ_DSP_DENSE(unroll, kind) \
+    MJ_SHARED void mj_dsp_dense_##unroll##_##kind(const int8_t *first_input, int32_t inputs, const uint32_t *weights, \
+                                                  const int32_t *bias, const int32_t *scaling, int32_t step, \
+                                                  int32_t outputs, int8_t *output) \
     { \
         const int8_t *const end = first_input + inputs; \
         for (int32_t left = outputs; left > 0; left -= 4) { \
             const int8_t *input = first_input; \
             int32_t a = bias[0], b = bias[1], c = bias[2], d = bias[3]; \
-            uint32_t x, first; \
             do { \
-                MJ_DSP_DENSE_MACS(unroll); \
+                MJ_DSP_DENSE_MACS(unroll, kind); \
             } while (input != end); \
             *output++ = MJ_DSP_DENSE_RESULT(a, 0); \
             if (left > 1) \
@@ -72,21 +79,32 @@ struct mj_dsp_dense {
             scaling += 4 * step; \
         } \
     }
-MJ_DSP_DENSE(1)
-MJ_DSP_DENSE(2)
-MJ_DSP_DENSE(4)
+MJ_DSP_DENSE(1, packed)
+MJ_DSP_DENSE(2, packed)
+MJ_DSP_DENSE(4, packed)
+MJ_DSP_DENSE(1, wide)
+MJ_DSP_DENSE(2, wide)
+MJ_DSP_DENSE(4, wide)
 
-/* weight: (outputs filled up to four / 4, inputs / 4, 4) words. bias: as in block.h, filled up to four. */
+#define MJ_DSP_DENSE_CASE(unroll) \
+    case unroll: \
+        if (p.wide) \
+            mj_dsp_dense_##unroll##_wide(input, p.inputs, words, bias, scaling, p.scaling_step, p.outputs, output); \
+        else \
+            mj_dsp_dense_##unroll##_packed(input, p.inputs, words, bias, scaling, p.scaling_step, p.outputs, output); \
+        break;
+
+/* weight: (outputs filled up to four / 4, inputs / 4, 4) words, if wide (…, inputs / 2, 4). bias: as in block.h, filled up
+ * to four. */
 MJ_INLINE void mj_dsp_dense(const struct mj_dsp_dense p, const int8_t *input, const int8_t *weight,
                             const int32_t *bias, const int32_t *scaling, int8_t *output)
 {
     const uint32_t *words = (const uint32_t *)(const void *)weight;
-    if (p.unroll == 4)
-        mj_dsp_dense_4(input, p.inputs, words, bias, scaling, p.scaling_step, p.outputs, output);
-    else if (p.unroll == 2)
-        mj_dsp_dense_2(input, p.inputs, words, bias, scaling, p.scaling_step, p.outputs, output);
-    else
-        mj_dsp_dense_1(input, p.inputs, words, bias, scaling, p.scaling_step, p.outputs, output);
+    switch (p.unroll) {
+        MJ_DSP_DENSE_CASE(1)
+        MJ_DSP_DENSE_CASE(2)
+        MJ_DSP_DENSE_CASE(4)
+    }
     if (p.output_low > INT8_MIN || p.output_high < INT8_MAX)
         mj_dsp_clamp(output, p.outputs, p.output_low, p.output_high);
 }

@@ -69,6 +69,11 @@ MJ_INLINE uint32_t mj_sxtb16_c(uint32_t x)
     return mj_halves((int8_t)x, (int8_t)(x >> 16));
 }
 
+MJ_INLINE uint32_t mj_sxtb16_ror8_c(uint32_t x)
+{
+    return mj_sxtb16_c(x >> 8);
+}
+
 MJ_INLINE uint32_t mj_ssub16_c(uint32_t x, uint32_t y)
 {
     return mj_halves(mj_bottom(x) - mj_bottom(y), mj_top(x) - mj_top(y));
@@ -119,6 +124,7 @@ MJ_INLINE int32_t mj_smmla_c(uint32_t x, uint32_t y, int32_t z)
 
 /* sxtb16: bytes 0 and 2. …_ror8: bytes 1 and 3. sxtab16: the same, added to the halves of x. */
 MJ_DSP_ONE(mj_sxtb16, "sxtb16 %0, %1")
+MJ_DSP_ONE(mj_sxtb16_ror8, "sxtb16 %0, %1, ror #8")
 MJ_DSP_TWO(mj_sxtab16, "sxtab16 %0, %1, %2")
 MJ_DSP_TWO(mj_sxtab16_ror8, "sxtab16 %0, %1, %2, ror #8")
 MJ_DSP_TWO(mj_ssub16, "ssub16 %0, %1, %2")
