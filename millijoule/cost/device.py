@@ -90,6 +90,8 @@ def machine_flags(device: Device) -> dict[str, str]:
     if TARGETS[core].instructions == "mve":
         # Integer vectors without a floating-point unit: clang leaves them out with it, gcc has them only with this ABI.
         return {"zig": f"{clang}+mve", "gcc": f"-mcpu={core}+nofp -mfloat-abi=hard"}
+    if TARGETS[core].instructions == "dsp":
+        clang += "+dsp"  # an option of Cortex-M33, which clang leaves out unless told
     return {"zig": clang, "gcc": f"-mcpu={core} -mfloat-abi=soft"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millijoule.cost.device import COMPILED_FOR, load_device
+from millijoule.cost.device import COMPILED_FOR, TARGETS, load_device
 from millijoule.errors import DeviceError, DoesNotFit, ToolError
 from millijoule.run.elf import Elf
 from millijoule.run.emulator import emulate
@@ -33,6 +33,15 @@ def test_sizes_are_those_of_the_sections(tmp_path, core, compiler):
     assert 5040 <= built.ram_bytes < 5040 + 32
     assert built.stack_available_bytes == 64 * KIB - built.ram_bytes
     assert [path.name for path in tmp_path.glob("tmp*")] == []
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("core", [core for core, target in TARGETS.items() if target.instructions in ("dsp", "mve")])
+def test_compilers_are_told_of_the_instructions_that_kernels_count_on(tmp_path, core, compiler):
+    """Without them kernels would fall back to plain C, which computes the same: nothing else would tell."""
+    macro = {"dsp": "__ARM_FEATURE_DSP", "mve": "__ARM_FEATURE_MVE"}[TARGETS[core].instructions]
+    there = f"#ifndef {macro}\n#error {macro} is missing\n#endif"
+    build(write_project(tmp_path, device(core), {"add": ADD}, before=there), device(core), compiler)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
