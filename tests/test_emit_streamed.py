@@ -82,9 +82,12 @@ def write(
     return planned
 
 
-@pytest.mark.parametrize(("kind", "contract"), [("scalar", "overwrite"), ("armv6m", "keep"), ("dsp", "push")])
-def test_every_operator_by_rows_equals_int8_on_this_computer(tmp_path, contract, kind):
-    batch = Batch.write(tmp_path, OPERATORS, INPUTS, target=Target(kind), contract=contract)
+@pytest.mark.parametrize(
+    ("kind", "contract", "grain"),
+    [("scalar", "overwrite", "row"), ("armv6m", "keep", "row"), ("dsp", "push", "row"), ("dsp", "push", "pixel")],
+)
+def test_every_operator_equals_int8_on_this_computer(tmp_path, contract, kind, grain):
+    batch = Batch.write(tmp_path, OPERATORS, INPUTS, target=Target(kind), contract=contract, grain=grain)
     for name, outputs in batch.on_host().items():
         np.testing.assert_array_equal(outputs, expected(OPERATORS[name], INPUTS[name]), err_msg=name)
 

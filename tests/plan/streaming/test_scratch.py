@@ -9,6 +9,7 @@ from millijoule.graph import Builder
 from millijoule.ops import Conv2d
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, stream_plan, verify_stream
+from millijoule.plan.streaming.kernels import count_bytes
 from millijoule.target import Target
 from tests.networks import random_int8
 from tests.plan.streaming.networks import random_model
@@ -71,3 +72,8 @@ def test_working_memory_that_is_too_small_is_found():
     buffers = (replace(b, row_bytes=b.row_bytes - 4) if b.kind == "scratch" else b for b in planned.buffers)
     with pytest.raises(PlanError, match=r"has no .* bytes of working memory"):
         verify_stream(model, replace(planned, buffers=tuple(buffers)))
+
+
+def test_counts_take_as_many_bytes_as_the_highest_needs():
+    assert [count_bytes([3, most]) for most in (255, 256, 65_535, 65_536)] == [1, 2, 2, 4]
+    assert count_bytes([]) == 1
