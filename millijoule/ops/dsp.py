@@ -177,9 +177,9 @@ def conv2d(
     weight = weights["weight"].reshape(op.channels, -1)
     bias = weights["bias"] if op.bias else np.zeros(op.channels, np.int32)
     depthwise = 1 < op.groups == x[2] == op.channels
-    wide = target.wide_weights
     if not depthwise:
         weight = weight[:, fours_first(pair(op.kernel), x[2] // op.groups)]
+    wide = target.wide_weights or pack_fours(weight, -(-weight.shape[1] // 4)) is None
     low, high = activation_range(op.activation, quantization.output)
     start = bias.astype(np.int64) * ACCUMULATOR_SCALE if depthwise else block_bias(weight, bias, zero_point, wide)
     found = channel_table(
@@ -204,8 +204,7 @@ def conv2d(
     unroll = fours_in_a_turn(-(-weight.shape[1] // 4))
     quads = -(-weight.shape[1] // (4 * unroll)) * unroll
     packed = widen_fours(weight, quads) if wide else pack_fours(weight, quads)
-    if packed is None:
-        return None
+    assert packed is not None
     parameters |= {
         "input_channels": x[2],
         "output_channels": op.channels,
@@ -262,10 +261,11 @@ def dense(
     scaling = scaling_table(
         *bounds, *op.multipliers(quantization), quantization.output.zero_point, 2**31 // ACCUMULATOR_SCALE
     )
-    wide = target.wide_weights
-    packed = widen_fours(weight, inputs // 4) if wide else pack_fours(weight, inputs // 4)
-    if scaling is None or packed is None:
+    if scaling is None:
         return None
+    packed = None if target.wide_weights else pack_fours(weight, inputs // 4)
+    if wide := packed is None:
+        packed = widen_fours(weight, inputs // 4)
     uniform = bool(np.all(scaling == scaling[0]))
     low, high = activation_range(op.activation, quantization.output)
     parameters = {

@@ -13,7 +13,6 @@ PORTABLE = {
     "conv2d_depthwise_weight_zero_point",
     "conv2d_shift_left",
     "conv2d_shift_left_depthwise",
-    "conv2d_lowest_weights",
     "conv2d_depthwise_dilated",
     "conv2d_depthwise_three_channels",
     "dense",
@@ -23,7 +22,6 @@ PORTABLE = {
     "dense_weight_zero_point",
     "dense_shift_far_right",
     "dense_shift_left",
-    "dense_lowest_weights",
 }
 """Cases for which a proof fails, or whose sizes kernels/dsp does not take."""
 
@@ -67,8 +65,8 @@ def test_wide_fours_are_of_every_weight_256_times():
 
 
 @pytest.mark.parametrize("name", ["conv2d_lowest_weights", "dense_lowest_weights"])
-def test_wide_weights_need_no_proof_that_they_can_be_packed(name):
-    for target in (Target("dsp", wide_weights=True), Target("dsp", wide_weights=True, by_row=True, frugal=True)):
+def test_weights_that_cannot_be_packed_are_int16(name):
+    for target in (Target("dsp"), Target("dsp", wide_weights=True), Target("dsp", by_row=True, frugal=True)):
         (call,) = calls(name, target)
         assert (call.function[:7], call.parameters["wide"]) == ("mj_dsp_", 1)
 
