@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import millijoule as mj
-from millijoule.report import Deployment
+from millijoule.report.deployment import Deployment
 from millijoule.train import Dataset, accuracy
 
 NETWORKS = ("perceptron", "two_layer", "multilayer", "lenet5_1998")

@@ -10,7 +10,7 @@ import pytest
 import millijoule as mj
 from millijoule.deploy import MARKERS, deploy, replacing_folder
 from millijoule.errors import DataError, OptionError
-from millijoule.report import Deployment
+from millijoule.report.deployment import Deployment
 from millijoule.train import Dataset, accuracy
 from millijoule.train.data import stratified_split
 from tests.networks import small_int8_model

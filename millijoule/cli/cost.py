@@ -49,14 +49,14 @@ def _run(options: argparse.Namespace) -> None:
     costs = millijoule.cost(network)
     arena = _arena(network) if options.arena else None
     if options.html:
-        from millijoule.report.cost_page import write_cost_page
+        from millijoule.report.cost.page import write_cost_page
 
         write_cost_page(costs, options.html, arena)
     if options.json:
         planned = {"arena_bytes": arena.arena_bytes, "arena_layer": arena.fullest_step} if arena else {}
         print(json.dumps(costs.to_json() | planned, indent=2))
         return
-    from millijoule.report.costs import cost
+    from millijoule.report.cost.tables import cost
     from millijoule.report.layout import print_tables
 
     print_tables(cost(costs, by_layer=options.by == "layer", arena=arena))
@@ -80,7 +80,7 @@ def _define(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(wanted, indent=2, ensure_ascii=False))
         return
-    from millijoule.report.costs import definitions
+    from millijoule.report.cost.tables import definitions
     from millijoule.report.layout import print_tables
 
     print_tables(definitions(list(wanted.items())))

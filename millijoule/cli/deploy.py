@@ -78,7 +78,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from millijoule.deploy import check_replaceable
-    from millijoule.report import table
+    from millijoule.report.deployment import tables
     from millijoule.report.progress import counting
 
     device = millijoule.load_device(options.device)
@@ -118,7 +118,7 @@ def _run(options: argparse.Namespace) -> None:
             flash_for_speed=options.flash_for_speed,
             progress=progress,
         )
-    show(options, deployment.to_json(), table.deployment(deployment))
+    show(options, deployment.to_json(), tables.deployment(deployment))
     if deployment.bit_exact is False:
         raise ToolError(
             f"{deployment.outputs_compared - deployment.outputs_equal} of {deployment.outputs_compared} output bytes "

@@ -10,25 +10,25 @@ from millijoule.cli.command import Command, show
 
 
 def _devices(options: argparse.Namespace) -> None:
-    from millijoule.report import table
+    from millijoule.report.lists import tables
 
     known = millijoule.list_devices()
-    show(options, [asdict(device) for device in known], table.devices(known))
+    show(options, [asdict(device) for device in known], tables.devices(known))
 
 
 def _zoo(options: argparse.Namespace) -> None:
-    from millijoule.report import table
-    from millijoule.report.networks import summarise
+    from millijoule.report.lists import tables
+    from millijoule.report.lists.networks import summarise
 
     networks = summarise(millijoule.zoo.entries())
-    show(options, [network.to_json() for network in networks], table.zoo(networks))
+    show(options, [network.to_json() for network in networks], tables.zoo(networks))
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    from millijoule.report import table
+    from millijoule.report.lists import tables
 
     checks = millijoule.doctor()
-    show(options, [asdict(check) for check in checks], table.doctor(checks))
+    show(options, [asdict(check) for check in checks], tables.doctor(checks))
 
 
 DEVICES = Command("devices", "the devices that are known", _devices)

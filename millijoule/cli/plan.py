@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.passes.integer import fold_pads
     from millijoule.plan import plan
     from millijoule.plan.streaming import frontier, stream_plan, two_memories, verify_stream
-    from millijoule.report import table
+    from millijoule.report.plan import tables
 
     if options.input and options.optimize == "speed" and not (options.frontier or options.ram):
         raise OptionError(f"--input {options.input} is a way to stream: add --optimize ram, --frontier or --ram")
@@ -67,18 +67,18 @@ def _run(options: argparse.Namespace) -> None:
         for each in plans:
             verify_stream(network, each)
         if options.html:
-            from millijoule.report.plan_page import write_plan_page
+            from millijoule.report.plan.page import write_plan_page
 
             write_plan_page(plans, network.graph if isinstance(network, Model) else network, options.html)
-        show(options, [each.to_json() for each in plans], table.frontier(plans))
+        show(options, [each.to_json() for each in plans], tables.frontier(plans))
     elif options.ram or options.optimize == "ram":
         fast, slow = options.ram or (0, 0)
         streamed = two_memories(network, fast, slow, contract) if options.ram else stream_plan(network, contract)
         verify_stream(network, streamed)
-        show(options, streamed.to_json(), table.stream_plan(streamed))
+        show(options, streamed.to_json(), tables.stream_plan(streamed))
     else:
         planned = plan(network)
-        show(options, planned.to_json(), table.plan(planned))
+        show(options, planned.to_json(), tables.plan(planned))
 
 
 PLAN = Command("plan", "where every value of a network lies in memory, and when", _run, _options)

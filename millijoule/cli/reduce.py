@@ -15,12 +15,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from millijoule.report import table
+    from millijoule.report import reduction as tables
 
     if not is_file(options.model):
         raise OptionError(f"'{options.model}' is a network of the zoo, without numbers: give an int8 .tflite file")
     reduction = millijoule.reduce(millijoule.load(options.model))
-    show(options, reduction.to_json(), table.reduction(reduction, options.proof))
+    show(options, reduction.to_json(), tables.reduction(reduction, options.proof))
 
 
 REDUCE = Command("reduce", "which channels of an int8 network are provably the same for every input", _run, _options)

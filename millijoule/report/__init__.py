@@ -1,5 +1,1 @@
-"""What a deployment showed: tables for the terminal, JSON for programs, a page for people."""
-
-from millijoule.report.deployment import Deployment, write_reports
-
-__all__ = ["Deployment", "write_reports"]
+"""What was found, for people and for programs: tables, pages, JSON; a room for each kind of result."""

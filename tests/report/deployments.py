@@ -11,7 +11,7 @@ from millijoule.cost.device import load_device
 from millijoule.graph import Builder, Graph
 from millijoule.ops import Add, Conv2d, Dense, Flatten
 from millijoule.plan import plan
-from millijoule.report import Deployment
+from millijoule.report.deployment import Deployment
 from millijoule.run.measurement import Build, Measurement
 from tests.networks import random_int8, small_graph
 

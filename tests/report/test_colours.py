@@ -34,7 +34,7 @@ def lab(colour: str, vision: str) -> np.ndarray:
 
 def of_the_style(*names: str) -> list[list[str]]:
     """The colours so called, once for each place that sets them: light, dark, print."""
-    found = [re.findall(rf"--{name}: (#[0-9a-f]{{6}})", read_part("style.css")) for name in names]
+    found = [re.findall(rf"--{name}: (#[0-9a-f]{{6}})", read_part("page/style.css")) for name in names]
     assert len({len(each) for each in found}) == 1
     return [list(colours) for colours in zip(*found, strict=True)]
 

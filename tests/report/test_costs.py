@@ -11,8 +11,8 @@ from millijoule.cost import cost
 from millijoule.graph import Builder
 from millijoule.ops import Conv2d, Dense, Opaque
 from millijoule.plan import Buffer, Plan
-from millijoule.report import costs
-from millijoule.report.cost_page import cost_page
+from millijoule.report.cost import tables
+from millijoule.report.cost.page import cost_page
 from tests.report.test_page import HOSTILE, Reader
 from tests.report.test_table import shown
 from tests.test_cli import assert_one_line_error, run
@@ -28,7 +28,7 @@ def partly_known(name: str = "partly"):
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
 def test_is_whole_at_every_width(width):
-    text = shown(costs.cost(cost(zoo.mobilenet_v1_025())), width)
+    text = shown(tables.cost(cost(zoo.mobilenet_v1_025())), width)
     assert max(map(len, text.splitlines())) <= width
     words = " ".join(text.split())
     assert words.count("7,489,664") >= 2, "totals are never cut"
@@ -38,12 +38,12 @@ def test_is_whole_at_every_width(width):
 def test_what_is_not_counted_is_named_and_totals_say_at_least():
     found = partly_known()
     assert found.not_counted == {"top": "TopK"}
-    text = shown(costs.cost(found), 100)
+    text = shown(tables.cost(found), 100)
     assert "Not counted: top (TopK). Every total is at least what stands here." in text
     assert re.search(r"MACs +at least 688 ", text)
     assert ">= 688" in text
     assert re.search(r"2 +top +TopK .* not counted", text)
-    assert "Not counted" not in shown(costs.cost(cost(zoo.lenet5())), 100)
+    assert "Not counted" not in shown(tables.cost(cost(zoo.lenet5())), 100)
 
 
 def test_the_page_holds_every_layer_and_escapes_names():

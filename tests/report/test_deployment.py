@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from millijoule.report import Deployment, write_reports
+from millijoule.report.deployment import Deployment, write_reports
 from millijoule.report.files import write_text
 from tests.report.deployments import SAMPLES, deployment
 

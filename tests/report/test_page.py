@@ -11,8 +11,8 @@ import pytest
 from millijoule.graph import Builder
 from millijoule.ops import Conv2d, Dense, Flatten
 from millijoule.plan import Buffer, Plan, plan
-from millijoule.report.page import page, write_page
-from millijoule.report.svg import HEAD, ROW, Panel, cut, kind_of, layer_bars, memory_map
+from millijoule.report.deployment.page import page, write_page
+from millijoule.report.page.svg import HEAD, ROW, Panel, cut, kind_of, layer_bars, memory_map
 from tests.networks import small_graph
 from tests.report.browser import measured, needs_chromium
 from tests.report.deployments import chain, deployment

@@ -9,9 +9,13 @@ from millijoule import zoo
 from millijoule.cost import cost
 from millijoule.cost.device import load_device
 from millijoule.plan import picture, plan
-from millijoule.report import costs, table
+from millijoule.report.cost.tables import cost as cost_tables
+from millijoule.report.deployment import tables
 from millijoule.report.layout import print_tables
-from millijoule.report.networks import summarise
+from millijoule.report.lists.networks import summarise
+from millijoule.report.lists.tables import devices, doctor
+from millijoule.report.lists.tables import zoo as zoo_tables
+from millijoule.report.plan import tables as plan_tables
 from millijoule.run.doctor import Check
 from tests.networks import small_graph
 from tests.report.deployments import ACCURACY, chain, deployment
@@ -167,18 +171,18 @@ hint: pip install datasets
 
 
 def test_deployment_at_80_columns():
-    assert shown(table.deployment(deployment()), 80) == DEPLOYMENT_80
+    assert shown(tables.deployment(deployment()), 80) == DEPLOYMENT_80
 
 
 def test_deployment_at_120_columns_says_more():
-    text = shown(table.deployment(deployment()), 120)
+    text = shown(tables.deployment(deployment()), 120)
     summary, _ = DEPLOYMENT_80.split("instructions per MAC")
     assert text.startswith(summary)
     assert LAYERS_120 in text
 
 
 def test_deployment_on_the_host():
-    text = shown(table.deployment(deployment(device="host")), 80)
+    text = shown(tables.deployment(deployment(device="host")), 80)
     assert text.startswith(HOST_80 + "\n")
     assert "instructions" not in text
 
@@ -186,7 +190,7 @@ def test_deployment_on_the_host():
 def test_a_deployment_that_was_not_run():
     unknown = {"float": None, "int8_host": None, "int8_device": None}
     made = deployment(measurement=None, outputs_compared=0, outputs_equal=0, accuracy=unknown, notes=("why [not]",))
-    text = shown(table.deployment(made), 80)
+    text = shown(tables.deployment(made), 80)
     assert "Not run: nothing was compared with the reference.\n" in text
     assert "accuracy, int8                     -         -\n" in text
     assert "stack, bytes                                 -\n" in text
@@ -194,26 +198,26 @@ def test_a_deployment_that_was_not_run():
 
 
 def test_wrong_outputs_are_called_wrong():
-    text = shown(table.deployment(deployment(outputs_equal=59)), 80)
+    text = shown(tables.deployment(deployment(outputs_equal=59)), 80)
     assert "WRONG: 1 of 60 output bytes of the firmware differ from the reference." in text
     assert "Bit for bit" not in text
 
 
 def test_cost():
-    assert shown(costs.cost(cost(zoo.lenet5())), 80) == COST_80
-    assert "2  s2               MaxPool2d  14x14x6 " in shown(costs.cost(cost(zoo.lenet5())), 120)
+    assert shown(cost_tables(cost(zoo.lenet5())), 80) == COST_80
+    assert "2  s2               MaxPool2d  14x14x6 " in shown(cost_tables(cost(zoo.lenet5())), 120)
 
 
 def test_devices():
     known = [load_device(name) for name in ("host", "nucleo-g0b1re", "nucleo-u575zi-q")]
-    assert shown(table.devices(known), 80) == DEVICES_80
-    assert shown(table.devices(known), 120) == DEVICES_120
+    assert shown(devices(known), 80) == DEVICES_80
+    assert shown(devices(known), 120) == DEVICES_120
 
 
 def test_zoo():
     networks = summarise([entry for entry in zoo.entries() if entry.name == "lenet5"])
-    assert shown(table.zoo(networks), 120) == ZOO_120
-    assert "1998" not in shown(table.zoo(networks), 80)
+    assert shown(zoo_tables(networks), 120) == ZOO_120
+    assert "1998" not in shown(zoo_tables(networks), 80)
 
 
 def test_doctor():
@@ -221,19 +225,19 @@ def test_doctor():
         Check("numpy", True, "2.4.6", "all arithmetic", "pip install numpy"),
         Check("datasets", False, "", "data sets by name", "pip install datasets"),
     ]
-    assert shown(table.doctor(checks), 80) == DOCTOR_80
-    assert "hint" not in shown(table.doctor(checks[:1]), 80)
+    assert shown(doctor(checks), 80) == DOCTOR_80
+    assert "hint" not in shown(doctor(checks[:1]), 80)
 
 
 def test_a_tool_without_a_part_that_it_needs():
     check = Check("gcc", False, "12.2 without newlib", "compiling", "apt-get install libnewlib")
-    assert "MISSING 12.2 without newlib" in shown(table.doctor([check]), 80)
+    assert "MISSING 12.2 without newlib" in shown(doctor([check]), 80)
 
 
 def test_plan():
     planned = plan(small_graph())
-    assert shown(table.plan(planned), 80) == picture(planned, 80)
-    assert shown(table.plan(planned), 60) == picture(planned, 60)
+    assert shown(plan_tables.plan(planned), 80) == picture(planned, 80)
+    assert shown(plan_tables.plan(planned), 60) == picture(planned, 60)
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -242,29 +246,29 @@ def test_no_line_is_too_wide_and_no_number_is_cut(width, layers):
     made = deployment(chain(layers, name="a_network_with_quite_a_long_name"))
     big = [layer | {"macs": 123_456_789, "instructions": 1_234_567_890} for layer in made.layers()]
     object.__setattr__(made, "layers", lambda: tuple(big))
-    for tables in (table.deployment(made), costs.cost(made.cost), table.devices([made.device])):
-        text = shown(tables, width)
+    for made_tables in (tables.deployment(made), cost_tables(made.cost), devices([made.device])):
+        text = shown(made_tables, width)
         assert max(map(len, text.splitlines())) <= width
-    text = shown(table.deployment(made), width)
+    text = shown(tables.deployment(made), width)
     assert text.count("1,234,567,890") == layers
     assert text.count("123,456,789") == layers
 
 
 def test_names_are_shown_as_they_are():
     made = deployment(chain(3, name="[bold]net[/bold] :smile:"), notes=("[red]careful[/red]",))
-    text = shown(table.deployment(made), 120)
+    text = shown(tables.deployment(made), 120)
     assert "[bold]net[/bold] :smile: on nucleo-f446re" in text
     assert "Note: [red]careful[/red]" in text
 
 
 def test_plain_text_where_there_is_no_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    print_tables(table.deployment(deployment()))
+    print_tables(tables.deployment(deployment()))
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert out.isascii()
 
 
 def test_accuracies_that_are_not_known():
-    text = shown(table.deployment(deployment(accuracy=ACCURACY | {"float": None})), 80)
+    text = shown(tables.deployment(deployment(accuracy=ACCURACY | {"float": None})), 80)
     assert "accuracy, float                    -\n" in text

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import millijoule
 from millijoule.errors import OptionError, ToolError
-from millijoule.report.cost_page import html_table
 from millijoule.report.files import read_part, write_bytes, write_text
 from millijoule.report.layout import Column
+from millijoule.report.page.frame import html_table
 from millijoule.report.survey.charts import ball_chart, density_chart, size_chart
 from millijoule.report.survey.history import imagenet_chart, voc_chart
 from millijoule.report.survey.plotting import plotly
@@ -57,8 +57,8 @@ def page(rows: Sequence[Compared]) -> str:
     from plotly.offline import get_plotlyjs
 
     sources = [(row.title, f"{row.top1:g}", row.weights, row.source) for row in rows if row.top1 is not None]
-    return Template(read_part("charts.html")).substitute(
-        style=read_part("style.css"),
+    return Template(read_part("survey/page.html")).substitute(
+        style=read_part("page/style.css"),
         plotly=get_plotlyjs(),
         charts="\n".join(_section(chart, name) for name, chart in drawn.items()),
         sources=html_table(SOURCES, sources),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
-from millijoule.report.svg import CHARACTER, caption, draw
+from millijoule.report.page.svg import CHARACTER, caption, draw
 
 WIDTH, HEIGHT = 504, 260
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 30, 42

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from millijoule.report.files import read_part
-from millijoule.report.frame import frame
+from millijoule.report.page.frame import frame
 
 
 def training_page(

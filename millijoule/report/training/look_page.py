@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from millijoule.report import format as fmt
-from millijoule.report.cost_page import html_table
 from millijoule.report.files import write_text
+from millijoule.report.page.frame import html_table
 from millijoule.report.training.frame import training_page
 from millijoule.report.training.pictures import figure, heat, montage, picture, signed, stretched
 from millijoule.report.training.tables import CLASS_COLUMNS, class_rows

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from millijoule.report import format as fmt
-from millijoule.report.cost_page import html_table
 from millijoule.report.files import write_text
+from millijoule.report.page.frame import html_table
 from millijoule.report.training.curves import Curve, chart
 from millijoule.report.training.frame import cards, definitions, training_page
 from millijoule.report.training.tables import CLASS_COLUMNS, class_rows, duration

@@ -130,7 +130,7 @@ class Deployment:
 
 def write_reports(deployment: Deployment, folder: Path) -> None:
     """Write report.json and report.html into `folder`."""
-    from millijoule.report.page import write_page
+    from millijoule.report.deployment.page import write_page
 
     write_text(folder / "report.json", json.dumps(deployment.to_json(), indent=2) + "\n")
     write_page(deployment, folder / "report.html")

@@ -12,11 +12,10 @@ import millijoule
 from millijoule.graph import Graph
 from millijoule.plan.streaming import RowBuffer, StreamPlan
 from millijoule.report import format as fmt
-from millijoule.report.cost_page import html_table
 from millijoule.report.files import read_part, write_text
-from millijoule.report.frame import frame
-from millijoule.report.svg import PAGE, caption, draw, rectangle, ticks
-from millijoule.report.table import FRONTIER_COLUMNS, frontier_cells
+from millijoule.report.page.frame import frame, html_table
+from millijoule.report.page.svg import PAGE, caption, draw, rectangle, ticks
+from millijoule.report.plan.tables import FRONTIER_COLUMNS, frontier_cells
 
 KINDS = {
     "input": "input",
@@ -46,7 +45,7 @@ def plan_page(plans: Sequence[StreamPlan], graph: Graph) -> str:
         for each in plans
     )
     keys = "".join(f'<span><span class="key {kind}"></span>{text}</span>' for kind, text in KINDS.items())
-    main = Template(read_part("plan.html")).substitute(
+    main = Template(read_part("plan/page.html")).substitute(
         calls_text=escape(
             f"Nothing is computed twice, so all plans have the same {macs} MACs; what streaming adds are calls of "
             "kernels that compute less each time. Calls are counted exactly; instructions are not: they need a built "

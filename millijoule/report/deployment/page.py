@@ -11,10 +11,10 @@ import millijoule
 from millijoule.cost.device import Device, Region
 from millijoule.plan.streaming import StreamPlan, stream_picture
 from millijoule.report import format as fmt
-from millijoule.report.deployment import Deployment
+from millijoule.report.deployment.result import Deployment
 from millijoule.report.files import read_part, write_text
-from millijoule.report.frame import FOOTER, frame
-from millijoule.report.svg import Panel, kind_of, layer_bars, memory_map
+from millijoule.report.page.frame import FOOTER, frame
+from millijoule.report.page.svg import Panel, kind_of, layer_bars, memory_map
 from millijoule.run.counter import RUN
 
 WORDS = {
@@ -42,7 +42,7 @@ def write_page(deployment: Deployment, path: Path) -> None:
 def page(deployment: Deployment) -> str:
     """The page as text."""
     graph, plan = deployment.model.graph, deployment.plan
-    main = Template(read_part("page.html")).substitute(
+    main = Template(read_part("deployment/page.html")).substitute(
         cards="\n".join(_cards(deployment)),
         memory_text=_memory_text(deployment),
         memory_keys=_memory_keys(deployment),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from millijoule.cost import Cost
 from millijoule.cost.definitions import DEFINITIONS
-from millijoule.report.costs import LAYER_COLUMNS, layer_cells, not_counted_note, total_cells, totals
+from millijoule.report.cost.tables import LAYER_COLUMNS, layer_cells, not_counted_note, total_cells, totals
 from millijoule.report.files import read_part, write_text
-from millijoule.report.frame import frame
 from millijoule.report.layout import Column
-from millijoule.report.svg import Panel, layer_bars
+from millijoule.report.page.frame import frame, html_table
+from millijoule.report.page.svg import Panel, layer_bars
 
 if TYPE_CHECKING:
     from millijoule.plan import Plan
@@ -30,7 +29,7 @@ def write_cost_page(costs: Cost, path: Path, arena: Plan | None = None) -> None:
 def cost_page(costs: Cost, arena: Plan | None = None) -> str:
     """The page as text."""
     rows = [layer_cells(number, layer, costs) for number, layer in enumerate(costs.layers, start=1)]
-    main = Template(read_part("cost.html")).substitute(
+    main = Template(read_part("cost/page.html")).substitute(
         totals=html_table(TOTAL_COLUMNS, totals(costs, arena)),
         bars=_bars(costs),
         layers=html_table(LAYER_COLUMNS, rows, total_cells(costs)),
@@ -56,19 +55,3 @@ def _bars(costs: Cost) -> str:
         Panel("Bytes moved", "counted", "computed", [layer.moved_bytes for layer in layers], costs.moved_bytes),
     ]
     return layer_bars([layer.name for layer in layers], panels)
-
-
-def html_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], foot: Sequence[str] = ()) -> str:
-    """A table; what the terminal's tables have on two lines of a header is broken there."""
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        parts = [
-            f"<{tag}{' class=text' if column.text else ''}>{escape(cell).replace(chr(10), '<br>')}</{tag}>"
-            for column, cell in zip(columns, cells, strict=True)
-        ]
-        return f"<tr>{''.join(parts)}</tr>\n"
-
-    body = "".join(row(cells, "td") for cells in rows)
-    end = f"<tfoot>{row(foot, 'td')}</tfoot>" if foot else ""
-    head = row([column.header for column in columns], "th")
-    return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}</tbody>\n{end}</table>\n"

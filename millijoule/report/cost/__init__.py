@@ -1,0 +1,1 @@
+"""What networks cost: tables for the terminal, a page for people."""

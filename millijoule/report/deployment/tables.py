@@ -1,0 +1,142 @@
+"""The result of `deploy` for the terminal. What was computed and what was measured have columns of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from millijoule.report import format as fmt
+from millijoule.report.deployment.result import Deployment
+from millijoule.report.layout import Column, make_table
+from millijoule.run.counter import RUN
+
+
+def deployment(deployed: Deployment) -> list[RenderableType]:
+    """The result of `deploy`: what was promised and what was seen, then layer by layer."""
+    device, graph = deployed.device, deployed.model.graph
+    chip = f", {fmt.core(device.core)} at {fmt.clock(device.clock_hz)}" if device.kind == "mcu" else ""
+    parts: list[RenderableType] = [
+        Text(f"{graph.name} on {device.name}: {device.title}{chip}", style="bold"),
+        _verdict(deployed),
+        _summary(deployed),
+        *_notes((*deployed.notes, *deployed.plan.notes)),
+        _layers(deployed),
+        *([Text("The instructions of layers are those of the first sample.")] if deployed.measurement else []),
+        Text(f"Firmware project and report: {deployed.folder}", overflow="fold"),
+    ]
+    return parts
+
+
+def _notes(notes: Sequence[str]) -> list[RenderableType]:
+    return [Text(f"Note: {note}") for note in notes]
+
+
+def _summary(deployed: Deployment) -> RenderableType:
+    values = deployed.to_json()
+    accuracy, device = values["accuracy"], deployed.device
+    flash = device.flash.bytes if device.flash else None
+    ram = device.ram.bytes if device.ram else None
+    instructions, macs = values["instructions"], values["macs"]
+    where = "host C" if device.kind == "host" else "firmware"
+    rows = [
+        ("accuracy, float", fmt.percent(accuracy["float"]), "", ""),
+        ("accuracy, int8", fmt.percent(accuracy["int8_host"]), fmt.percent(accuracy["int8_device"]), ""),
+        ("flash, bytes", "", fmt.count(values["flash_bytes"]), _of(values["flash_bytes"], flash)),
+        ("peak RAM (arena), bytes", fmt.count(deployed.plan.arena_bytes), fmt.count(values["arena_bytes"]), ""),
+        ("static RAM, bytes", "", fmt.count(values["ram_bytes"]), _of(values["ram_bytes"], ram)),
+        ("stack, bytes", "", fmt.count(values["stack_bytes"]), _of(values["stack_bytes"], ram)),
+        ("parameters", fmt.count(values["params"]), "", ""),
+        ("MACs", fmt.count(macs), "", ""),
+        ("instructions per inference", "", fmt.count(instructions), ""),
+        ("instructions per MAC", "", fmt.ratio(instructions, macs) or fmt.NONE, ""),
+    ]
+    estimate = deployed.cycles_estimate
+    if estimate and device.clock_hz:
+        low, high = fmt.count(estimate.cycles_low), fmt.count(estimate.cycles_high)
+        rows.append(("cycles, estimate", fmt.count(estimate.cycles), "", f"{low} to {high}"))
+        clock = f"{device.clock_hz / 1e6:g} MHz"
+        between = f"{estimate.latency_low_ms:.3g} to {estimate.latency_high_ms:.3g}"
+        rows.append((f"ms at {clock}, estimate", f"{estimate.latency_ms:.3g}", "", between))
+    if device.kind == "host":
+        rows = [row for row in rows if row[1] or row[2] != fmt.NONE]
+    columns = (Column("", text=True), Column("computed"), Column(where), Column("device"))
+    return make_table(columns if device.kind == "mcu" else columns[:3], rows)
+
+
+def _verdict(deployed: Deployment) -> Text:
+    compared, equal = deployed.outputs_compared, deployed.outputs_equal
+    what = "host C" if deployed.device.kind == "host" else "firmware"
+    if deployed.bit_exact is None:
+        return Text("Not run: nothing was compared with the reference.")
+    if deployed.bit_exact:
+        agree = f"Bit for bit: all {fmt.count(compared)} output bytes of the {what} equal the reference."
+        return Text(agree, style="green")
+    differ = f"{fmt.count(compared - equal)} of {fmt.count(compared)} output bytes of the {what}"
+    return Text(f"WRONG: {differ} differ from the reference.", style="bold red")
+
+
+def _of(part: int | None, whole: int | None) -> str:
+    """`15.0 % of 524,288`."""
+    if part is None or whole is None:
+        return ""
+    return f"{fmt.percent(part / whole, 1)} of {fmt.count(whole)}"
+
+
+def _layers(deployed: Deployment) -> RenderableType:
+    layers = deployed.layers()
+    measurement = deployed.measurement
+    macs, size = deployed.cost.macs, deployed.cost.size_bytes
+    # Layers were counted in the first sample.
+    total = measurement.instructions[0] if measurement else 0
+    rows = [
+        (
+            str(number),
+            layer["name"],
+            layer["operator"],
+            fmt.shape(layer["output_shape"]),
+            fmt.count(layer["macs"]),
+            fmt.share(layer["macs"], macs),
+            fmt.count(layer["size_bytes"]),
+            fmt.count(layer["ram_bytes"]),
+            fmt.count(layer["instructions"]),
+            fmt.share(layer["instructions"], total),
+            fmt.ratio(layer["instructions"], layer["macs"]),
+        )
+        for number, layer in enumerate(layers, start=1)
+    ]
+    if measurement:
+        between = measurement.layer_instructions.get(RUN, 0)
+        blank = ("", "", "", "", "", "")
+        rows.append(("", "around the layers", *blank, fmt.count(between), fmt.share(between, total), ""))
+    peak = fmt.count(max(deployed.live_bytes.values()))
+    rows.append(
+        (
+            "",
+            "total, peak RAM",
+            "",
+            "",
+            fmt.count(macs),
+            "",
+            fmt.count(size),
+            peak,
+            fmt.count(total),
+            "",
+            fmt.ratio(total, macs),
+        )
+    )
+    columns = [
+        Column("#"),
+        Column("layer", text=True),
+        Column("operator", text=True, wide_only=True),
+        Column("output", text=True, wide_only=True),
+        Column("MACs"),
+        Column("share", wide_only=measurement is not None),
+        Column("weights,\nbytes"),
+        Column("live RAM,\nplanned"),
+        Column("instructions,\nmeasured"),
+        Column("share"),
+        Column("per MAC", wide_only=True),
+    ]
+    return make_table(columns if measurement else columns[:8], rows, total=True)

@@ -1,0 +1,1 @@
+"""Plans of memory: pictures and tables for the terminal, a page for people."""
