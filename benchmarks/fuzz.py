@@ -30,14 +30,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from millijoule.model import Model
-from millijoule.plan.streaming import CONTRACTS
 from millijoule.run.elf import Elf
 from millijoule.run.emulator import MODELS as UNICORN
 from millijoule.run.emulator import emulate
 from millijoule.run.measurement import Build
 from millijoule.run.qemu import emulate_qemu, machine_device, run_machine
 from millijoule.run.toolchain import build
-from millijoule.target import Instructions, Target
+from millijoule.target import CONTRACTS, Instructions, Target
 from tests.ops.batch import Batch
 from tests.plan.streaming.networks import random_model as streaming_model
 from tests.random_models import random_model

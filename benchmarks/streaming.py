@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import millijoule as mj
 from millijoule.model import Model
-from millijoule.plan.streaming import CONTRACTS, execute, stream_plan, verify_stream
+from millijoule.plan.streaming import execute, stream_plan, verify_stream
+from millijoule.target import CONTRACTS
 from tests.plan.streaming.exhaustive import least_bytes
 from tests.plan.streaming.networks import random_model, small_graph
 

@@ -23,6 +23,7 @@ from millijoule.plan.streaming import StreamPlan, frontier, stream_plan, verify_
 from millijoule.plan.verify import verify
 from millijoule.report.deployment import Deployment, write_reports
 from millijoule.run.fit import check_before_compiling, explained, fits_ram
+from millijoule.target import OBJECTIVES
 
 if TYPE_CHECKING:
     from millijoule.run.measurement import Build, Measurement
@@ -32,7 +33,6 @@ MARKERS = ("report.json", "model.c", "weights.h")
 """Files by which a folder is known as an earlier deployment."""
 REFERENCE_BATCH = 64
 RANDOM_INPUTS = 16
-OPTIMIZE = ("speed", "ram")
 
 
 def deploy(
@@ -139,8 +139,8 @@ def plan_for(
     Parameters as of `deploy`. Raises OptionError for another `optimize` or `input`, and for `flash_for_speed`
     where there are no kernels for it.
     """
-    if optimize not in OPTIMIZE:
-        raise OptionError(f"optimize is '{optimize}'; it must be one of {', '.join(OPTIMIZE)}")
+    if optimize not in OBJECTIVES:
+        raise OptionError(f"optimize is '{optimize}'; it must be one of {', '.join(OBJECTIVES)}")
     target = target_of(device)
     if flash_for_speed and target.instructions != "dsp":
         raise OptionError(

@@ -1,4 +1,4 @@
-"""What kernels are written for."""
+"""What kernels are written for, what a plan is to save, and how an input is given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Instructions = Literal["scalar", "armv6m", "dsp", "mve", "host"]
+Objective = Literal["speed", "ram"]
+Contract = Literal["overwrite", "keep", "push"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+"""`speed`: the fewest instructions that fit; `ram`: the least RAM."""
+CONTRACTS: tuple[Contract, ...] = get_args(Contract)
+"""The input lies in the arena and may be overwritten; stays as it was; or arrives row by row and is never whole."""
 
 
 @dataclass(frozen=True)

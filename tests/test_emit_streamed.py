@@ -17,13 +17,13 @@ from millijoule.graph import Builder
 from millijoule.model import Model
 from millijoule.ops import Add, Conv2d, Dense, GlobalAveragePool
 from millijoule.plan import PlanError
-from millijoule.plan.streaming import CONTRACTS, StreamPlan, stream_plan, verify_stream
+from millijoule.plan.streaming import StreamPlan, stream_plan, verify_stream
 from millijoule.plan.streaming.kernels import LEVELS
 from millijoule.plan.streaming.rows import Grain
 from millijoule.run.emulator import emulate
 from millijoule.run.host import HostLibrary, build_host, run_program
 from millijoule.run.toolchain import build
-from millijoule.target import SCALAR, Target
+from millijoule.target import CONTRACTS, SCALAR, Target
 from tests.networks import random_int8
 from tests.ops.batch import Batch
 from tests.ops.test_kernels import INPUTS, MODELS

@@ -9,6 +9,7 @@ import millijoule
 from millijoule.cli.command import Command, add_data, add_input, fit_to, positive, real, show, whole
 from millijoule.cli.trained import add_numbers, is_trained, load_trained
 from millijoule.errors import OptionError, ToolError
+from millijoule.target import CONTRACTS, OBJECTIVES
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +29,14 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--optimize",
-        choices=("speed", "ram"),
+        choices=OBJECTIVES,
         default="speed",
         help="speed: the fewest instructions that fit the device's RAM (default); ram: the least RAM, layers executed "
         "row by row",
     )
     parser.add_argument(
         "--input",
-        choices=("overwrite", "keep", "push"),
+        choices=CONTRACTS,
         default="overwrite",
         help="how the firmware is given its input: overwrite, an inference overwrites it (default); keep; or push, row "
         "by row as from a camera, so that no frame is stored",

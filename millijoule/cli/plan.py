@@ -7,8 +7,7 @@ from pathlib import Path
 
 from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model, show, size
 from millijoule.errors import OptionError
-
-CONTRACTS = ("overwrite", "keep", "push")
+from millijoule.target import CONTRACTS, OBJECTIVES
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +15,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add_input(parser)
     parser.add_argument(
         "--optimize",
-        choices=("speed", "ram"),
+        choices=OBJECTIVES,
         default="speed",
         help="speed: store every value whole (default); ram: stream by rows or pixels through rings, none twice",
     )

@@ -6,11 +6,10 @@ from millijoule.plan.streaming.execute import execute
 from millijoule.plan.streaming.memories import two_memories
 from millijoule.plan.streaming.picture import stream_picture
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
-from millijoule.plan.streaming.planner import CONTRACTS, frontier, stream_plan
+from millijoule.plan.streaming.planner import frontier, stream_plan
 from millijoule.plan.streaming.verify import verify_stream
 
 __all__ = [
-    "CONTRACTS",
     "RowBuffer",
     "StreamPlan",
     "execute",

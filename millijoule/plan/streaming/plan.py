@@ -9,9 +9,9 @@ from itertools import accumulate
 from typing import Any
 
 from millijoule.plan.streaming.layout import Piece
-from millijoule.plan.streaming.rows import Contract, Grain
+from millijoule.plan.streaming.rows import Grain
 from millijoule.plan.streaming.timeline import Action, Kind
-from millijoule.target import Target
+from millijoule.target import Contract, Target
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,11 @@ from millijoule.plan.streaming.faster import with_faster_kernels
 from millijoule.plan.streaming.kernels import with_kernels
 from millijoule.plan.streaming.layout import lay_out
 from millijoule.plan.streaming.plan import Memories, RowBuffer, StreamPlan
-from millijoule.plan.streaming.rows import Contract, Grain, rows
+from millijoule.plan.streaming.rows import Grain, rows
 from millijoule.plan.streaming.schedule import Network, Segment
 from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
 from millijoule.plan.streaming.timeline import Key, Timeline, timeline
-from millijoule.target import SCALAR, Target
-
-CONTRACTS: tuple[Contract, ...] = ("overwrite", "keep", "push")
+from millijoule.target import CONTRACTS, SCALAR, Target
 
 
 def stream_plan(

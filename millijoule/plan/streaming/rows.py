@@ -32,7 +32,6 @@ ROW_BY_ROW = (
 """Operators whose output row r reads row r of each input, or the one row of an input that has one number a channel."""
 WINDOWS = (ops.Conv2d, ops.MaxPool2d, ops.AveragePool2d)
 WORD_BYTES = 4
-Contract = Literal["overwrite", "keep", "push"]
 """Of the input: it lies in the arena and its rows may be overwritten once they were read; it lies there and stays; or
 its rows arrive one at a time."""
 Grain = Literal["row", "pixel"]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
-from millijoule.plan.streaming.rows import Contract, Grain, Read, Rows
+from millijoule.plan.streaming.rows import Grain, Read, Rows
+from millijoule.target import Contract
 
 Measure = Literal["moments", "kinds", "pixels"]
 """How the bytes of a segment are counted. moments: the most in use at one time. kinds: the most of each ring, of fresh

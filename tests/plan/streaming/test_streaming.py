@@ -11,8 +11,9 @@ from millijoule.graph import Builder
 from millijoule.ops import Conv2d, Flatten, GlobalAveragePool, Reshape
 from millijoule.passes import simplify
 from millijoule.plan import PlanError
-from millijoule.plan.streaming import CONTRACTS, execute, frontier, stream_picture, stream_plan, verify_stream
+from millijoule.plan.streaming import execute, frontier, stream_picture, stream_plan, verify_stream
 from millijoule.plan.streaming.timeline import Action
+from millijoule.target import CONTRACTS
 from tests.networks import random_int8, small_int8_model
 from tests.plan.streaming.exhaustive import least_bytes
 from tests.plan.streaming.networks import by_pixels, random_model, small_graph
