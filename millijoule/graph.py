@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from inspect import Parameter, signature
 from math import prod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from millijoule.errors import ModelError
-from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from millijoule.model import OperatorQuantization
     from millijoule.ops.base import Call
 
 Shape = tuple[int, ...]
@@ -68,7 +66,8 @@ class Operator(ABC):
     """What every operator says of itself, in this order. Methods see attributes, shapes and arrays, never the graph.
 
     `x` stands for the inputs: shapes in `shape`, `params`, `cost`, `module` and `call`; int8 arrays with the batch as
-    first axis in `int8`.
+    first axis in `int8`, which, like `call`, also takes the operator's arrays, `weights`, and its `quantization`. An
+    operator names as many inputs as it has: for that, the methods here take anything.
     """
 
     in_place: ClassVar[tuple[int, ...]] = ()
@@ -77,36 +76,30 @@ class Operator(ABC):
     """The output is the bytes of input 0 under another shape; nothing is executed."""
 
     @abstractmethod
-    def shape(self, *x: Shape) -> Shape:
+    def shape(self, *x: Any, **_: Any) -> Shape:
         """The output shape. Raises ValueError, with both numbers, if the inputs do not suit."""
 
-    def params(self, *x: Shape) -> dict[str, Param]:
+    def params(self, *x: Any, **_: Any) -> dict[str, Param]:
         """Names, shapes and kinds of the operator's numbers."""
         return {}
 
     @abstractmethod
-    def cost(self, *x: Shape) -> OperatorCost:
+    def cost(self, *x: Any, **_: Any) -> OperatorCost:
         """What one inference does."""
 
     @abstractmethod
-    def module(self, *x: Shape) -> torch.nn.Module:
+    def module(self, *x: Any, **_: Any) -> torch.nn.Module:
         """The float semantics as a torch module.
 
         Tensors are in torch's own layout, (batch, channels, height, width) or (batch, features). The module's
         parameters have the names, shapes and layout of `params`.
         """
 
-    def int8(self, *x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
+    def int8(self, *x: Any, **_: Any) -> np.ndarray:
         """The integer semantics: the specification that the emitted C follows bit for bit. Shapes (batch, …)."""
         raise ModelError(f"{type(self).__name__} has no int8 form: rewrite it before quantizing, or run it in float")
 
-    def call(
-        self,
-        *x: Shape,
-        weights: Mapping[str, np.ndarray],
-        quantization: OperatorQuantization,
-        target: Target = SCALAR,
-    ) -> tuple[Call, ...]:
+    def call(self, *x: Any, **_: Any) -> tuple[Call, ...]:
         """The calls into kernels/ that compute `int8`, for the instructions of `target`."""
         raise ModelError(f"{type(self).__name__} has no int8 kernel: rewrite it before quantizing, or run it in float")
 

@@ -30,24 +30,22 @@ class Unary(Operator):
 
     in_place = (0,)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return x
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
             return self._float(x)
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         return self._table(quantization)[x.astype(np.int64) + 128]
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         if target.instructions == "mve":
@@ -301,25 +299,23 @@ class PRelu(Operator):
 
     in_place = (0,)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return x
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         return {"slope": Param((x[-1],))}
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
             slope = module.slope.reshape(-1, 1, 1) if x.ndim == 4 else module.slope  # type: ignore[operator]
             return x.clamp_min(0.0) + x.clamp_max(0.0) * slope  # type: ignore[operator]
 
         return make_module(self.params(x), forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         positive, negative = self._multipliers(quantization)
         centred = x.astype(np.int64) - quantization.inputs[0].zero_point
         slope = weights["slope"].astype(np.int64) - quantization.weights["slope"].zero_point
@@ -330,7 +326,7 @@ class PRelu(Operator):
         )
         return saturate_int8(scaled + quantization.output.zero_point)
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         (positive, positive_shift), (negative, negative_shift) = self._multipliers(quantization)
@@ -364,21 +360,19 @@ class Softmax(Operator):
 
     in_place = (0,)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return x
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=3 * prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
             return x.softmax(dim=channel_axis(x))
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         self._check_classes(x.shape[-1])
         below = x.max(axis=-1, keepdims=True).astype(np.int64) - x
         exponentials = self._table(quantization)[below].astype(np.int64)
@@ -387,7 +381,7 @@ class Softmax(Operator):
         products = fixedpoint.saturating_rounding_doubling_high_mul(reciprocal, exponentials)
         return saturate_int8(fixedpoint.rounding_divide_by_pot(products, bits_over_unit + 23) - 128)
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         self._check_classes(x[-1])

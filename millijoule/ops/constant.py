@@ -28,17 +28,17 @@ class Constant(Operator):
     def __post_init__(self) -> None:
         check_positive(output=self.output)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return self.output
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         params = {"value": Param(self.output, "weight" if self.learned else "constant")}
         return params | {name: Param(shape) for name, shape in self.sources}
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost()
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
             value: torch.Tensor = module.value  # type: ignore[assignment]
             return channels_first(value.expand(len(x), *self.output))

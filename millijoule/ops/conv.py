@@ -65,15 +65,13 @@ class Convolution(Operator):
             if count % self.groups:
                 raise ValueError(f"{count} {what} channels cannot be split into {self.groups} groups")
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         params = {"weight": Param((self.channels, *pair(self.kernel), x[2] // self.groups))}
         if self.bias:
             params["bias"] = Param((self.channels,), "bias")
         return params
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         weight = weights["weight"].astype(np.int64) - quantization.weights["weight"].zero_point
         sums = self.accumulate(x, weight, quantization.inputs[0].zero_point)
         return self.requantize(sums + (weights["bias"] if self.bias else 0), quantization)
@@ -113,12 +111,12 @@ class Conv2d(Convolution):
     def window(self, x: Shape) -> Window:
         return Window.over(x, pair(self.kernel), pair(self.stride), pair(self.dilation), self.padding)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         window = self.window(x)
         self.check_groups(x)
         return (*window.output, self.channels)
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         outputs = prod(self.shape(x))
         return OperatorCost(
             macs=outputs * prod(pair(self.kernel)) * (x[2] // self.groups),
@@ -126,7 +124,7 @@ class Conv2d(Convolution):
             operations=outputs if self.activation != "none" else 0,
         )
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         window = self.window(x)
@@ -163,7 +161,7 @@ class Conv2d(Convolution):
         )
         return sums.transpose(1, 0, 2).reshape(batch, height, width, self.channels).astype(np.int64)
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         special = {"dsp": dsp.conv2d, "armv6m": armv6m.conv2d, "mve": mve.conv2d, "host": host.conv2d}.get(
@@ -232,7 +230,7 @@ class TableConv2d(Operator):
     def window(self, x: Shape) -> Window:
         return Window.over(x, pair(self.kernel), (1, 1), (1, 1), "valid")
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         window = self.window(x)
         for row in self.table:
             for channel in row:
@@ -240,20 +238,20 @@ class TableConv2d(Operator):
                     raise ValueError(f"the table names input channel {channel}; the input has {x[2]}")
         return (*window.output, len(self.table))
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         params = {"weight": Param((self.connections, *pair(self.kernel)))}
         if self.bias:
             params["bias"] = Param((len(self.table),), "bias")
         return params
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         height, width, channels = self.shape(x)
         return OperatorCost(
             macs=height * width * self.connections * prod(pair(self.kernel)),
             additions=height * width * channels if self.bias else 0,
         )
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch
         import torch.nn.functional as F
 

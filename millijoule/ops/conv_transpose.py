@@ -37,7 +37,7 @@ class ConvTranspose2d(Convolution):
         if min(*self.padding[0], *self.padding[1], *self.output_padding) < 0:
             raise ValueError(f"padding {self.padding} and output padding {self.output_padding} must be 0 or more")
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         check_rank(x, 3, "a map (height, width, channels)")
         self.check_groups(x)
         height, width = (
@@ -54,7 +54,7 @@ class ConvTranspose2d(Convolution):
         height, width = ((size - 1) * stride + (kernel - 1) * dilation + 1 for size, stride, kernel, dilation in sizes)
         return height, width
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         outputs = prod(self.shape(x))
         return OperatorCost(
             macs=prod(x) * prod(pair(self.kernel)) * (self.channels // self.groups),
@@ -62,7 +62,7 @@ class ConvTranspose2d(Convolution):
             operations=outputs if self.activation != "none" else 0,
         )
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         (top, bottom), (left, right) = self.padding
@@ -97,7 +97,7 @@ class ConvTranspose2d(Convolution):
         height, width, _ = self.shape(x.shape[1:])
         return sums[:, top : top + height, left : left + width].astype(np.int64)
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         multiplier, shift = self.multipliers(quantization)

@@ -48,23 +48,23 @@ class Dense(Operator):
         check_positive(features=self.features)
         check_choice("activation", self.activation, Activation)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return (self.features,)
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         params = {"weight": Param((self.features, prod(x)))}
         if self.bias:
             params["bias"] = Param((self.features,), "bias")
         return params
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(
             macs=prod(x) * self.features,
             additions=self.features if self.bias else 0,
             operations=self.features if self.activation != "none" else 0,
         )
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -73,9 +73,7 @@ class Dense(Operator):
 
         return make_module(self.params(x), forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         weight = weights["weight"].astype(np.int64) - quantization.weights["weight"].zero_point
         sums = self.accumulate(x, weight, quantization.inputs[0].zero_point)
         return self.requantize(sums + (weights["bias"] if self.bias else 0), quantization)
@@ -92,7 +90,7 @@ class Dense(Operator):
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         special = {"dsp": dsp.dense, "armv6m": armv6m.dense, "mve": mve.dense, "host": host.dense}.get(
@@ -151,18 +149,18 @@ class RadialBasis(Operator):
     def __post_init__(self) -> None:
         check_positive(classes=self.classes)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         if len(x) != 1:
             raise ValueError(f"the input has shape {x}; (features,) is needed: put Flatten before it")
         return (self.classes,)
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         return {"weight": Param((self.classes, x[0]), "constant")}
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(macs=x[0] * self.classes, operations=x[0] * self.classes)
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
             return (x[:, None, :] - module.weight).square().sum(dim=2)  # type: ignore[operator]
 

@@ -34,7 +34,7 @@ class _Elementwise(Operator):
     def __post_init__(self) -> None:
         check_choice("activation", self.activation, Activation)
 
-    def shape(self, a: Shape, b: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, a: Shape, b: Shape) -> Shape:
         """The larger of two shapes: equal ones, or a map (height, width, c) and (1, 1, c) or (c,) in either order."""
         small, large = sorted((a, b), key=lambda shape: (prod(shape), len(shape)))
         if small != large and not (len(large) == 3 and small in ((1, 1, large[2]), (large[2],))):
@@ -44,7 +44,7 @@ class _Elementwise(Operator):
             )
         return large
 
-    def cost(self, a: Shape, b: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, a: Shape, b: Shape) -> OperatorCost:
         return OperatorCost(operations=prod(self.shape(a, b)) * (1 if self.activation == "none" else 2))
 
     def _module(self, combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> torch.nn.Module:
@@ -81,10 +81,10 @@ class _Sum(_Elementwise):
     sign: ClassVar[int]
     """Of the second value."""
 
-    def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, a: Shape, b: Shape) -> torch.nn.Module:
         return self._module(lambda a, b: a + self.sign * b)
 
-    def int8(  # type: ignore[override]
+    def int8(
         self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
         multiplier_a, multiplier_b, multiplier = self.multipliers(quantization)
@@ -96,7 +96,7 @@ class _Sum(_Elementwise):
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(total + quantization.output.zero_point, low, high)
 
-    def call(  # type: ignore[override]
+    def call(
         self,
         a: Shape,
         b: Shape,
@@ -169,10 +169,10 @@ class Subtract(_Sum):
 class Multiply(_Elementwise):
     """The product of two values. int8: equal to TFLM's MUL."""
 
-    def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, a: Shape, b: Shape) -> torch.nn.Module:
         return self._module(lambda a, b: a * b)
 
-    def int8(  # type: ignore[override]
+    def int8(
         self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
     ) -> np.ndarray:
         x, y = (v.astype(np.int64) - q.zero_point for v, q in zip(_aligned(a, b), quantization.inputs, strict=True))
@@ -180,7 +180,7 @@ class Multiply(_Elementwise):
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
-    def call(  # type: ignore[override]
+    def call(
         self,
         a: Shape,
         b: Shape,
@@ -218,7 +218,7 @@ class _WithNumber(Unary):
                 f"the number is {self.steps} steps of {self.scale:g}; a positive scale and at most 255 are needed"
             )
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return self.operator(activation=self.activation).cost(x, x)
 
     def _integer(self, x: np.ndarray, quantization: OperatorQuantization) -> np.ndarray:

@@ -24,12 +24,12 @@ class BatchNorm(Operator):
     epsilon: float = 1e-3
     momentum: float = 0.1
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         if len(x) not in (1, 3):
             raise ValueError(f"the input has shape {x}; (height, width, channels) or (features,) is needed")
         return x
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         channels = (x[-1],)
         return {
             "scale": Param(channels, "weight"),
@@ -38,10 +38,10 @@ class BatchNorm(Operator):
             "variance": Param(channels, "statistic"),
         }
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=2 * prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -69,17 +69,17 @@ class Scale(Operator):
     bias: bool = True
     constant: bool = False
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return x
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         params = {"weight": Param((x[-1],), "constant" if self.constant else "weight")}
         return params | {"bias": Param((x[-1],), "constant" if self.constant else "bias")} if self.bias else params
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=(2 if self.bias else 1) * prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
             per_channel = (-1, 1, 1) if x.ndim == 4 else (-1,)
             y = x * module.weight.reshape(per_channel)  # type: ignore[operator]
@@ -97,16 +97,16 @@ class LayerNorm(Operator):
 
     epsilon: float = 1e-5
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return x
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         return {"scale": Param((x[-1],)), "bias": Param((x[-1],), "bias")}
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=5 * prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -132,14 +132,14 @@ class LocalResponseNorm(Operator):
     def __post_init__(self) -> None:
         check_positive(size=self.size)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         check_rank(x, 3, "a map (height, width, channels)")
         return x
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=(self.size + 3) * prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -161,13 +161,13 @@ class Dropout(Operator):
         if not 0 <= self.rate < 1:
             raise ValueError(f"rate is {self.rate}; it must be at least 0 and less than 1")
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return x
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost()
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -59,10 +59,10 @@ class _Pool2d(Operator):
                 raise ValueError(f"padding {(before, after)} along {side} must be less than the kernel, {kernel}")
         return window
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return (*self.window(x).output, x[2])
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=prod(self.shape(x)) * prod(pair(self.kernel)))
 
     def _parameters(self, x: Shape, quantization: OperatorQuantization) -> dict[str, int]:
@@ -81,7 +81,7 @@ class MaxPool2d(_Pool2d):
     int8: input and output share one quantization; equal to TFLM's MAX_POOL_2D.
     """
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         window = self.window(x)
@@ -92,16 +92,14 @@ class MaxPool2d(_Pool2d):
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         same_quantization(quantization)
         window = self.window(x.shape[1:])
         padded = window.padded(x, -128)
         largest = np.maximum.reduce([window.tap(padded, *at) for at in np.ndindex(window.kernel)])
         return saturate_int8(largest, *activation_range(self.activation, quantization.output))
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         parameters = self._parameters(x, quantization)
@@ -122,7 +120,7 @@ class AveragePool2d(_Pool2d):
 
     count_padding: bool = False
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch
         import torch.nn.functional as F
 
@@ -137,9 +135,7 @@ class AveragePool2d(_Pool2d):
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         same_quantization(quantization)
         window = self._int8_window(x.shape[1:])
         padded = window.padded(x.astype(np.int64), 0)
@@ -153,7 +149,7 @@ class AveragePool2d(_Pool2d):
         mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
         return saturate_int8(mean, *activation_range(self.activation, quantization.output))
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         window, parameters = self._int8_window(x), self._parameters(x, quantization)
@@ -187,16 +183,16 @@ class _Mean(Operator):
     def _reduced(self, x: Shape) -> tuple[int, ...]:
         """The axes of x, which follow each other. Raises ValueError if x has not all of them."""
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         reduced = self._reduced(x)
         kept = (1 if axis in reduced else size for axis, size in enumerate(x) if self.keep_dims or axis not in reduced)
         return tuple(kept) or (1,)
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         self._reduced(x)
         return OperatorCost(operations=prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         axes, target = [axis + 1 for axis in self._reduced(x)], self.shape(x)
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -204,9 +200,7 @@ class _Mean(Operator):
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         shape = x.shape[1:]
         total = x.sum(axis=tuple(axis + 1 for axis in self._reduced(shape)), dtype=np.int64)
         return self.mean(total, self.count(shape), quantization).reshape(len(x), *self.shape(shape))
@@ -217,7 +211,7 @@ class _Mean(Operator):
         scaled = multiply_by_quantized_multiplier(centred, *self.multiplier(count, quantization))
         return saturate_int8(scaled + quantization.output.zero_point)
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         reduced, count = self._reduced(x), self.count(x)
@@ -309,26 +303,24 @@ class GlobalMaxPool(Operator):
 
     keep_dims: bool = False
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         check_rank(x, 3, "a map (height, width, channels)")
         return (1, 1, x[2]) if self.keep_dims else (x[2],)
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost(operations=prod(x))
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
             return x.amax(dim=(2, 3), keepdim=self.keep_dims)
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         y = self._pool(x.shape[1:]).int8(x, weights, quantization)
         return y.reshape(len(x), *self.shape(x.shape[1:]))
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         return self._pool(x).call(x, weights, quantization)
@@ -354,17 +346,17 @@ class Subsample2d(Operator):
     def window(self, x: Shape) -> Window:
         return Window.over(x, pair(self.kernel), pair(self.kernel), (1, 1), "valid")
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return (*self.window(x).output, x[2])
 
-    def params(self, x: Shape) -> dict[str, Param]:  # type: ignore[override]
+    def params(self, x: Shape) -> dict[str, Param]:
         return {"weight": Param((x[2],)), "bias": Param((x[2],), "bias")}
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         outputs = prod(self.shape(x))
         return OperatorCost(macs=outputs * prod(pair(self.kernel)), additions=outputs)
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         kernel = pair(self.kernel)

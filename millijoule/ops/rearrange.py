@@ -50,10 +50,10 @@ class Rearrangement(Operator):
     @abstractmethod
     def walk(self, x: Shape) -> Walk: ...
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost()
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         walk, target = self.walk(x), self.shape(x)
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -65,16 +65,14 @@ class Rearrangement(Operator):
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         same_quantization(quantization)
         walk, size = self.walk(x.shape[1:]), prod(x.shape[1:])
         flat = np.ascontiguousarray(x).reshape(-1)[walk.offset :]
         picked = np.lib.stride_tricks.as_strided(flat, (len(x), *walk.sizes), (size, *walk.strides))
         return picked.reshape(len(x), *self.shape(x.shape[1:]))
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)
@@ -105,7 +103,7 @@ class Slice(Rearrangement):
     def __post_init__(self) -> None:
         check_positive(size=self.size, step=self._step)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         fits = len(x) == len(self.begin) == len(self.size) == len(self._step) and all(
             begin >= 0 and begin + (size - 1) * step < length
             for begin, size, step, length in zip(self.begin, self.size, self._step, x, strict=True)
@@ -136,7 +134,7 @@ class ChannelShuffle(Rearrangement):
     def __post_init__(self) -> None:
         check_positive(groups=self.groups)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         if x[-1] % self.groups:
             raise ValueError(f"{x[-1]} channels cannot be split into {self.groups} groups")
         return x
@@ -161,7 +159,7 @@ class DepthToSpace(Rearrangement):
         check_positive(block=self.block)
         check_choice("order", self.order, DepthOrder)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         check_rank(x, 3, "a map (height, width, channels)")
         if x[2] % self.block**2:
             raise ValueError(f"{x[2]} channels cannot fill squares of {self.block} x {self.block} positions")
@@ -185,7 +183,7 @@ class SpaceToDepth(Rearrangement):
     def __post_init__(self) -> None:
         check_positive(block=self.block)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         check_rank(x, 3, "a map (height, width, channels)")
         if x[0] % self.block or x[1] % self.block:
             raise ValueError(f"a map of {x[0]} x {x[1]} cannot be cut into squares of {self.block} x {self.block}")
@@ -204,7 +202,7 @@ class Transpose(Rearrangement):
 
     order: tuple[int, ...]
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         if sorted(self.order) != list(range(len(x))) or len(x) > LARGEST_RANK:
             raise ValueError(f"the input has shape {x}; order {self.order} does not name each of its axes once")
         return tuple(x[axis] for axis in self.order)

@@ -49,15 +49,15 @@ class Resize2d(Operator):
         check_choice("mode", self.mode, ResizeMode)
         check_choice("align", self.align, Align)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         check_rank(x, 3, "a map (height, width, channels)")
         return (*self.size, x[2])
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         outputs = self.size[0] * self.size[1] * x[2]
         return OperatorCost(operations=7 * outputs if self.mode == "bilinear" else 0)
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch
 
         rows, columns = (torch.from_numpy(self._nearest(x[axis], self.size[axis])) for axis in (0, 1))
@@ -74,9 +74,7 @@ class Resize2d(Operator):
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         same_quantization(quantization)
         if self.mode == "nearest":
             rows, columns = (self._nearest(x.shape[1 + axis], self.size[axis]) for axis in (0, 1))
@@ -92,7 +90,7 @@ class Resize2d(Operator):
         half = unit * unit // 2
         return (np.sign(total) * ((np.abs(total) + half) // (unit * unit))).astype(np.int8)
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)

@@ -19,7 +19,7 @@ class MatMul(Operator):
 
     transpose_b: bool = False
 
-    def shape(self, a: Shape, b: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, a: Shape, b: Shape) -> Shape:
         if len(a) < 2 or len(b) < 2 or a[:-2] != b[:-2]:
             raise ValueError(f"the inputs have shapes {a} and {b}; matrices with equal axes before them are needed")
         inner, columns = (b[-1], b[-2]) if self.transpose_b else (b[-2], b[-1])
@@ -27,10 +27,10 @@ class MatMul(Operator):
             raise ValueError(f"the inputs have shapes {a} and {b}: {a[-1]} columns cannot meet {inner} rows")
         return (*a[:-1], columns)
 
-    def cost(self, a: Shape, b: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, a: Shape, b: Shape) -> OperatorCost:
         return OperatorCost(macs=prod(self.shape(a, b)) * a[-1])
 
-    def module(self, a: Shape, b: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, a: Shape, b: Shape) -> torch.nn.Module:
         def forward(module: torch.nn.Module, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
             a, b = channels_last(a), channels_last(b)
             return channels_first(a @ (b.transpose(-1, -2) if self.transpose_b else b))
@@ -51,7 +51,7 @@ class Attention(Operator):
     def __post_init__(self) -> None:
         check_positive(heads=self.heads)
 
-    def shape(self, query: Shape, key: Shape, value: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, query: Shape, key: Shape, value: Shape) -> Shape:
         agree = len(query) >= 2 and query[:-2] == key[:-2] == value[:-2] and key[-2] == value[-2]
         if not agree or query[-1] != key[-1]:
             raise ValueError(f"query {query}, key {key} and value {value} do not go together")
@@ -60,11 +60,11 @@ class Attention(Operator):
                 raise ValueError(f"{features} features cannot be split into {self.heads} heads")
         return (*query[:-1], value[-1])
 
-    def cost(self, query: Shape, key: Shape, value: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, query: Shape, key: Shape, value: Shape) -> OperatorCost:
         pairs = prod(query[:-1]) * key[-2]
         return OperatorCost(macs=pairs * (query[-1] + value[-1]), operations=4 * self.heads * pairs)
 
-    def module(self, query: Shape, key: Shape, value: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, query: Shape, key: Shape, value: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         def split(x: torch.Tensor) -> torch.Tensor:

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 class _Alias(Operator):
     alias = True
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost()
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         target = self.shape(x)
 
         def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -44,13 +44,11 @@ class _Alias(Operator):
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         same_quantization(quantization)
         return x.reshape(len(x), *self.shape(x.shape[1:]))
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)
@@ -61,7 +59,7 @@ class _Alias(Operator):
 class Flatten(_Alias):
     """A map as one row of numbers, in the order height, width, channels. Moves nothing."""
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         return (prod(x),)
 
 
@@ -74,7 +72,7 @@ class Reshape(_Alias):
     def __post_init__(self) -> None:
         check_positive(target=self.target)
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         if prod(x) != prod(self.target):
             raise ValueError(f"{x} has {prod(x)} numbers, {self.target} has {prod(self.target)}")
         return self.target
@@ -97,15 +95,15 @@ class Pad(Operator):
         if any(map(any, self.padding)) and any(self.channels):
             raise ValueError(f"padding is {self.padding} and {self.channels} channels; put two Pads after each other")
 
-    def shape(self, x: Shape) -> Shape:  # type: ignore[override]
+    def shape(self, x: Shape) -> Shape:
         check_rank(x, 3, "a map (height, width, channels)")
         (top, bottom), (left, right) = self.padding
         return (top + x[0] + bottom, left + x[1] + right, x[2] + sum(self.channels))
 
-    def cost(self, x: Shape) -> OperatorCost:  # type: ignore[override]
+    def cost(self, x: Shape) -> OperatorCost:
         return OperatorCost()
 
-    def module(self, x: Shape) -> torch.nn.Module:  # type: ignore[override]
+    def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
         (top, bottom), (left, right) = self.padding
@@ -115,13 +113,11 @@ class Pad(Operator):
 
         return make_module({}, forward)
 
-    def int8(  # type: ignore[override]
-        self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization
-    ) -> np.ndarray:
+    def int8(self, x: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization) -> np.ndarray:
         same_quantization(quantization)
         return np.pad(x, ((0, 0), *self.padding, self.channels), constant_values=quantization.output.zero_point)
 
-    def call(  # type: ignore[override]
+    def call(
         self, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target = SCALAR
     ) -> tuple[Call, ...]:
         same_quantization(quantization)
