@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import erf, floor, frexp, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -136,7 +136,9 @@ class Tanh(Unary):
         return quantization.output.quantize(real)
 
 
-def _saturating_curve(x: np.ndarray, quantization: OperatorQuantization, curve, top: int, bottom: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _saturating_curve(
+    x: np.ndarray, quantization: OperatorQuantization, curve: Callable[[np.ndarray], np.ndarray], top: int, bottom: int
+) -> np.ndarray:
     """A gemmlowp curve over Q4.27, saturated outside its radius; raw Q0.31."""
     fraction, shift = frexp(float(quantization.inputs[0].scale) * (1 << 27))
     multiplier = floor(fraction * (1 << 31) + 0.5)
@@ -309,9 +311,9 @@ class PRelu(Operator):
         return OperatorCost(operations=prod(x))
 
     def module(self, x: Shape) -> torch.nn.Module:
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            slope = module.slope.reshape(-1, 1, 1) if x.ndim == 4 else module.slope  # type: ignore[operator]
-            return x.clamp_min(0.0) + x.clamp_max(0.0) * slope  # type: ignore[operator]
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+            slope = module.slope.reshape(-1, 1, 1) if x.ndim == 4 else module.slope
+            return x.clamp_min(0.0) + x.clamp_max(0.0) * slope
 
         return make_module(self.params(x), forward)
 

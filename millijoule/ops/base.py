@@ -168,7 +168,8 @@ def make_module(params: Mapping[str, Param], forward: Callable[..., torch.Tensor
     """A torch module with `params` as parameters (statistics and constants as buffers).
 
     forward(module, *tensors) computes the output; it reads `module.<param>`, None for one that does not exist, and
-    `module.training`.
+    `module.training`. What reads a parameter as a tensor declares `module: Any`: torch types every attribute of a
+    module as a tensor or a module.
     """
     import torch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.ops.base import channels_first, check_positive, make_module
@@ -39,8 +39,8 @@ class Constant(Operator):
         return OperatorCost()
 
     def module(self, x: Shape) -> torch.nn.Module:
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            value: torch.Tensor = module.value  # type: ignore[assignment]
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+            value: torch.Tensor = module.value
             return channels_first(value.expand(len(x), *self.output))
 
         return make_module(self.params(x), forward)

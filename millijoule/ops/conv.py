@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -132,12 +132,12 @@ class Conv2d(Convolution):
         # torch pads evenly inside the convolution, which saves a copy of the map.
         even = (top, left) if top == bottom and left == right else None
 
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            weight = module.weight.permute(0, 3, 1, 2)  # type: ignore[operator]
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+            weight = module.weight.permute(0, 3, 1, 2)
             y = F.conv2d(
                 x if even else window.torch_pad(x),
                 weight,
-                module.bias,  # type: ignore[arg-type]
+                module.bias,
                 window.stride,
                 even or 0,
                 window.dilation,
@@ -259,9 +259,9 @@ class TableConv2d(Operator):
         columns = torch.tensor([column for inputs in self.table for column in inputs])
         dense = (len(self.table), x[2], *pair(self.kernel))
 
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
             weight = torch.zeros(dense, device=x.device, dtype=x.dtype)
-            weight = weight.index_put((rows, columns), module.weight)  # type: ignore[arg-type]
-            return F.conv2d(x, weight, module.bias)  # type: ignore[arg-type]
+            weight = weight.index_put((rows, columns), module.weight)
+            return F.conv2d(x, weight, module.bias)
 
         return make_module(self.params(x), forward)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,14 +68,14 @@ class ConvTranspose2d(Convolution):
         (top, bottom), (left, right) = self.padding
         ends = (-left, self.output_padding[1] - right, -top, self.output_padding[0] - bottom)
 
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
             # (groups * out, h, w, in) -> torch's (groups * in, out, h, w)
-            weight = module.weight.unflatten(0, (self.groups, -1)).permute(0, 4, 1, 2, 3)  # type: ignore[operator]
+            weight = module.weight.unflatten(0, (self.groups, -1)).permute(0, 4, 1, 2, 3)
             y = F.conv_transpose2d(
                 x, weight.flatten(0, 1), None, pair(self.stride), 0, 0, self.groups, pair(self.dilation)
             )
             y = F.pad(y, ends)
-            y = y if module.bias is None else y + module.bias[:, None, None]  # type: ignore[index]
+            y = y if module.bias is None else y + module.bias[:, None, None]
             return torch_activation(self.activation, y)
 
         return make_module(self.params(x), forward)

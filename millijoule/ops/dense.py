@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -67,9 +67,9 @@ class Dense(Operator):
     def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
             flat = channels_last(x).flatten(1)
-            return torch_activation(self.activation, F.linear(flat, module.weight, module.bias))  # type: ignore[arg-type]
+            return torch_activation(self.activation, F.linear(flat, module.weight, module.bias))
 
         return make_module(self.params(x), forward)
 
@@ -161,7 +161,7 @@ class RadialBasis(Operator):
         return OperatorCost(macs=x[0] * self.classes, operations=x[0] * self.classes)
 
     def module(self, x: Shape) -> torch.nn.Module:
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-            return (x[:, None, :] - module.weight).square().sum(dim=2)  # type: ignore[operator]
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+            return (x[:, None, :] - module.weight).square().sum(dim=2)
 
         return make_module(self.params(x), forward)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.ops.base import channels_first, channels_last, check_positive, check_rank, make_module
@@ -44,13 +44,13 @@ class BatchNorm(Operator):
     def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
             return F.batch_norm(
                 x,
-                module.mean,  # type: ignore[arg-type]
-                module.variance,  # type: ignore[arg-type]
-                module.scale,  # type: ignore[arg-type]
-                module.bias,  # type: ignore[arg-type]
+                module.mean,
+                module.variance,
+                module.scale,
+                module.bias,
                 training=module.training,
                 momentum=self.momentum,
                 eps=self.epsilon,
@@ -80,10 +80,10 @@ class Scale(Operator):
         return OperatorCost(operations=(2 if self.bias else 1) * prod(x))
 
     def module(self, x: Shape) -> torch.nn.Module:
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
             per_channel = (-1, 1, 1) if x.ndim == 4 else (-1,)
-            y = x * module.weight.reshape(per_channel)  # type: ignore[operator]
-            return y if module.bias is None else y + module.bias.reshape(per_channel)  # type: ignore[operator]
+            y = x * module.weight.reshape(per_channel)
+            return y if module.bias is None else y + module.bias.reshape(per_channel)
 
         return make_module(self.params(x), forward)
 
@@ -109,9 +109,9 @@ class LayerNorm(Operator):
     def module(self, x: Shape) -> torch.nn.Module:
         import torch.nn.functional as F
 
-        def forward(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
             last = channels_last(x)
-            y = F.layer_norm(last, last.shape[-1:], module.scale, module.bias, self.epsilon)  # type: ignore[arg-type]
+            y = F.layer_norm(last, last.shape[-1:], module.scale, module.bias, self.epsilon)
             return channels_first(y)
 
         return make_module(self.params(x), forward)

@@ -5,6 +5,7 @@ Each raises ModelError, with the reason, for a graph to which it does not apply.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from millijoule.errors import ModelError
@@ -178,7 +179,7 @@ def _refit(op: Operator, old: Shape, new: Shape) -> Operator:
     return op
 
 
-def _rebuilt(graph: Graph, inputs: tuple[Input, ...], refit) -> Graph:  # type: ignore[no-untyped-def]
+def _rebuilt(graph: Graph, inputs: tuple[Input, ...], refit: Callable[[Node, Shape, Shape], Operator]) -> Graph:
     """The graph on other inputs, each node's operator replaced by refit(node, old input shape, new input shape)."""
     shapes = {input.name: input.shape for input in inputs}
     nodes = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millijoule.errors import ModelError
 from millijoule.graph import Graph
@@ -71,9 +71,9 @@ def from_module(module: torch.nn.Module, input_shape: Sequence[int] | None = Non
 
 def default_input(module: torch.nn.Module, factory: object = None) -> tuple[int, ...] | None:
     """The shape that a module, or torchvision's weights for its factory, state; None if they do not."""
-    example = getattr(module, "example_input_array", None)
+    example: Any = getattr(module, "example_input_array", None)
     if hasattr(example, "shape"):
-        return tuple(example.shape)  # type: ignore[union-attr]
+        return tuple(example.shape)
     for attribute in ("pretrained_cfg", "default_cfg"):
         size = (getattr(module, attribute, None) or {}).get("input_size")
         if size:

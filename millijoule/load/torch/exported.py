@@ -136,10 +136,10 @@ def _evaluated(network: TorchNetwork, arguments: Any, options: Any) -> Any:
 
     call = network.call
     target: Any = call.target
-    stated = call.meta.get("val")
+    stated: Any = call.meta.get("val")
     if getattr(stated, "numel", lambda: 0)() > LARGEST_CONSTANT:
-        raise ModelError(f"{network.where()}: makes a constant of {stated.numel()} numbers; "  # type: ignore[union-attr]
-                         f"{LARGEST_CONSTANT} are the most")  # fmt: skip
+        numbers = stated.numel()
+        raise ModelError(f"{network.where()}: makes a constant of {numbers} numbers; {LARGEST_CONSTANT} are the most")
     device = "cpu" if network.real else "meta"
     read: set[str] = set()
 
