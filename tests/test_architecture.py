@@ -13,10 +13,10 @@ PACKAGE = Path(millijoule.__file__).parent
 # Each room may import from its own row and the rows above.
 ORDER = [
     {"errors"},
-    {"graph", "fixedpoint", "model", "target"},
+    {"graph", "fixedpoint", "model", "target", "csv_file"},
     {"ops"},
     {"zoo", "load", "passes"},
-    {"cost", "train", "quantize"},
+    {"cost", "energy", "train", "quantize"},
     {"plan"},
     {"emit"},
     {"run"},

@@ -28,10 +28,10 @@ from typing import Any, Literal
 
 from millijoule import zoo
 from millijoule.cost import Cost, cost
+from millijoule.csv_file import package_csv, parse_csv, read_csv
 from millijoule.errors import DataError, ModelError
 from millijoule.graph import Graph
 from millijoule.ops import Conv2d
-from millijoule.survey.csv_file import package_csv, parse_csv, read_csv
 
 REQUIRED = ("network", "quantity", "claimed", "unit")
 OPTIONAL = ("source", "arguments", "fact", "fact_source", "note")
@@ -110,7 +110,7 @@ def audit(claims: str | Path = "lecture") -> tuple[Finding, ...]:
     network that is not known and the like.
     """
     if str(claims) == "lecture":
-        rows = list(enumerate(package_csv("lecture.csv", REQUIRED, OPTIONAL), start=1))
+        rows = list(enumerate(package_csv("survey", "lecture.csv", REQUIRED, OPTIONAL), start=1))
         name = "lecture.csv"
     else:
         rows, name = read_csv(Path(claims), REQUIRED, OPTIONAL), str(claims)

@@ -9,10 +9,10 @@ from typing import Any
 
 from millijoule import zoo
 from millijoule.cost import cost
+from millijoule.csv_file import package_csv
 from millijoule.errors import OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.survey.csv_file import package_csv
 
 LECTURE = (
     "alexnet",
@@ -108,7 +108,7 @@ def published() -> dict[str, Accuracy]:
             weights=row["weights"],
             source=row["source"],
         )
-        for row in package_csv("published.csv", ("network", "top1", "top5", "weights", "source"))
+        for row in package_csv("survey", "published.csv", ("network", "top1", "top5", "weights", "source"))
     }
 
 

@@ -7,9 +7,9 @@ import pytest
 from millijoule import zoo
 from millijoule.cli import main
 from millijoule.cost import cost
+from millijoule.csv_file import package_csv
 from millijoule.errors import OptionError
 from millijoule.survey.compare import COLUMNS, LECTURE, Compared, compare, published
-from millijoule.survey.csv_file import package_csv
 from tests.networks import small_int8_model
 from tests.test_cli import assert_one_line_error, run
 from tests.tflite_writer import write
@@ -41,7 +41,7 @@ def test_histories_name_their_sources():
         ("imagenet.csv", ("year", "entry", "depth", "error", "source")),
         ("voc.csv", ("year", "detector", "training", "map", "source")),
     ):
-        rows = package_csv(name, columns)
+        rows = package_csv("survey", name, columns)
         assert len(rows) >= 7
         assert all(row[column] for row in rows for column in columns if column != "depth")
         assert [row["year"] for row in rows] == sorted(row["year"] for row in rows)

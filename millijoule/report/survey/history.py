@@ -6,8 +6,8 @@ from html import escape
 from math import log10
 from typing import TYPE_CHECKING
 
+from millijoule.csv_file import package_csv
 from millijoule.report.survey.plotting import BLUE, MARGINS, ORANGE, OUTLINE, RED, SKY, layout, plotly, wrapped
-from millijoule.survey.csv_file import package_csv
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def imagenet_chart() -> go.Figure:
     """The ImageNet challenge by year: error, and below it depth."""
     go = plotly()
-    history = package_csv("imagenet.csv", ("year", "entry", "depth", "error", "source"))
+    history = package_csv("survey", "imagenet.csv", ("year", "entry", "depth", "error", "source"))
     names = [f"{row['entry']}<br>{row['year']}" for row in history]
     hover = [
         f"<b>{escape(row['entry'])}, {row['year']}</b><br>top-5 error {row['error']} %<br>"
@@ -81,7 +81,7 @@ def _depth(layers: str) -> str:
 def voc_chart() -> go.Figure:
     """Detection on PASCAL VOC 2007 by year."""
     go = plotly()
-    history = package_csv("voc.csv", ("year", "detector", "training", "map", "source"))
+    history = package_csv("survey", "voc.csv", ("year", "detector", "training", "map", "source"))
     names = [f"{row['detector']} ({row['year']})" for row in history]
     values = [float(row["map"]) for row in history]
     colours = [ORANGE if row["training"] == "07" else BLUE for row in history]

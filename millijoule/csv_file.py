@@ -25,9 +25,9 @@ def read_csv(path: Path, required: Sequence[str], optional: Sequence[str]) -> li
     return parse_csv(text, str(path), required, optional)
 
 
-def package_csv(name: str, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, str]]:
-    """The rows of a table that comes with the package."""
-    text = (files("millijoule") / "survey" / "data" / name).read_text(encoding="utf-8")
+def package_csv(room: str, name: str, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of a table that comes with the package, in the folder `data` of a room."""
+    text = (files("millijoule") / room / "data" / name).read_text(encoding="utf-8")
     return [row for _, row in parse_csv(text, name, required, optional)]
 
 

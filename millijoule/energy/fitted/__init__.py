@@ -1,0 +1,1 @@
+"""What predictions are fitted on: published measurements, how they are compared, and how far off that was."""
