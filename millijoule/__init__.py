@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from millijoule.plan import plan
     from millijoule.quantize import quantize
     from millijoule.run.doctor import doctor
+    from millijoule.shrink import quantize_aware
     from millijoule.train import load_data, train
 
 _MODULE_OF = {
@@ -56,6 +57,7 @@ _MODULE_OF = {
     "load_device": "millijoule.cost.device",
     "plan": "millijoule.plan",
     "quantize": "millijoule.quantize",
+    "quantize_aware": "millijoule.shrink",
     "reduce": "millijoule.passes.integer",
     "train": "millijoule.train",
 }
@@ -77,6 +79,7 @@ __all__ = [
     "load_device",
     "plan",
     "quantize",
+    "quantize_aware",
     "reduce",
     "train",
     "zoo",

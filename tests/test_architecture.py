@@ -20,6 +20,7 @@ ORDER = [
     {"plan"},
     {"emit"},
     {"run"},
+    {"shrink"},
     {"survey"},
     {"report"},
     {"deploy"},

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 
 from millijoule.errors import DataError, ModelError, OptionError
-from millijoule.graph import Graph, Operator
+from millijoule.graph import Operator
 from millijoule.model import Model, Quantization
 from millijoule.ops import Dense, PRelu
 from millijoule.ops.conv import Convolution
 from millijoule.ops.opaque import check_known
 from millijoule.passes import simplify
-from millijoule.quantize.ranges import RangeChoice, observe_ranges
+from millijoule.quantize.ranges import Range, RangeChoice, observe_ranges
 from millijoule.quantize.scales import fixed_input, separate_shared_scales, value_quantization
 from millijoule.train.prepare import prepare
 
@@ -49,30 +50,37 @@ def quantize(
     Raises ModelError if the model is int8 already, has an operator without int8 form, or answers the same to all
     images; DataError if there is no image, or images that do not fit; ToolError without torch.
     """
+    model = ready_for_int8(model)
+    observed = calibrate(model, images, ranges, samples)
+    given = fixed_input(model.preprocess) if images.dtype == np.uint8 else None
+    return integer_model(model, observed, given, dense_per_channel)
+
+
+def ready_for_int8(model: Model) -> Model:
+    """The float model as it is quantized: simplified, and no two uses of a value ask for different scales of it.
+
+    Raises ModelError if the model is int8 already or has an operator without int8 form.
+    """
     if model.is_int8:
         raise ModelError(f"model '{model.graph.name}' is int8 already")
-    if ranges not in get_args(RangeChoice):
-        raise OptionError(f"ranges is '{ranges}'; it must be one of {', '.join(get_args(RangeChoice))}")
-    if samples < 1:
-        raise OptionError(f"samples is {samples}; it must be 1 or more")
     check_known(model.graph)
     model = simplify(model)
-    _check_operators(model.graph)
-    model = separate_shared_scales(model)
-    inputs = _calibration_inputs(model, images, samples)
-    observed = observe_ranges(model, inputs, ranges)
-    given = fixed_input(model.preprocess) if images.dtype == np.uint8 else None
-    values = value_quantization(model.graph, observed, given, SMALLEST_SCALE)
-    return _integer_model(model, values, dense_per_channel)
-
-
-def _check_operators(graph: Graph) -> None:
-    for node in graph.nodes:
+    for node in model.graph.nodes:
         if type(node.op).int8 is Operator.int8:
             raise ModelError(
                 f"node '{node.name}' ({type(node.op).__name__}) has no int8 form and no rule that rewrites it: "
                 "use another operator, or run the model in float"
             )
+    return separate_shared_scales(model)
+
+
+def calibrate(model: Model, images: np.ndarray, ranges: RangeChoice, samples: int) -> dict[str, Range]:
+    """The range of every value of a model that is ready for int8; arguments and errors as `quantize` has them."""
+    if ranges not in get_args(RangeChoice):
+        raise OptionError(f"ranges is '{ranges}'; it must be one of {', '.join(get_args(RangeChoice))}")
+    if samples < 1:
+        raise OptionError(f"samples is {samples}; it must be 1 or more")
+    return observe_ranges(model, _calibration_inputs(model, images, samples), ranges)
 
 
 def _calibration_inputs(model: Model, images: np.ndarray, samples: int) -> np.ndarray:
@@ -95,7 +103,11 @@ def _calibration_inputs(model: Model, images: np.ndarray, samples: int) -> np.nd
     return chosen.astype(np.float32)
 
 
-def _integer_model(model: Model, values: dict[str, Quantization], dense_per_channel: bool) -> Model:
+def integer_model(
+    model: Model, ranges: Mapping[str, Range], given: Quantization | None, dense_per_channel: bool
+) -> Model:
+    """The int8 form of a model that is ready for it, whose values lie in `ranges`. given: the input's quantization."""
+    values = value_quantization(model.graph, ranges, given, SMALLEST_SCALE)
     weights: dict[str, np.ndarray] = {}
     quantization = dict(values)
     for node in model.graph.nodes:

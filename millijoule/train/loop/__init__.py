@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,10 @@ from millijoule.train.prepare import fit, measure_preprocess
 from millijoule.train.progress import TrainingProgress
 from millijoule.train.run_folder import Epoch
 
-__all__ = ["RECIPES", "Settings", "Trainer", "choose", "defaults", "train"]
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+__all__ = ["RECIPES", "Settings", "Trainer", "choose", "defaults", "train", "train_from"]
 
 ONE_THREAD_MACS = 10**9
 """MACs of a training step below which one thread is faster than several: they would wait for each other."""
@@ -66,6 +69,31 @@ def train(
     import_torch()
     shape = graph.inputs[0].shape
     settings = choose(recipe, len(dataset.x_train), shape[0] if len(shape) == 3 else 0, changes)
+    weights = initial_weights(graph, settings.seed) if start is None else start
+    preprocess = measure_preprocess(dataset.x_train, shape)
+    model = Model(graph, weights, labels=dataset.classes, preprocess=preprocess)
+    best, notes = train_from(
+        model, dataset, settings, progress=progress, checkpoint=checkpoint, on_epoch=on_epoch, must_learn=must_learn
+    )
+    return replace(model, weights=best, notes=notes)
+
+
+def train_from(
+    model: Model,
+    dataset: Dataset,
+    settings: Settings,
+    *,
+    network: Module | None = None,
+    progress: bool = True,
+    checkpoint: Path | str | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    must_learn: bool = True,
+) -> tuple[Mapping[str, np.ndarray], tuple[str, ...]]:
+    """(the best weights, notes) of a training that begins with the model's numbers and prepares images as it does.
+
+    network: what computes the model's graph; see `Trainer`. Everything else, and the errors, as `train` has them.
+    """
+    graph = model.graph
     loss = make_loss(graph, settings, dataset.y_train)
     outputs = graph.shapes[graph.outputs[0]][0]
     if outputs != len(dataset.classes):
@@ -81,15 +109,14 @@ def train(
         large = step_macs(graph, settings) >= ONE_THREAD_MACS
         settings = replace(settings, precision="bfloat16" if large and machine.has_bfloat16 else "float32")
     # What is mapped from a file may be larger than memory: it is fitted batch by batch.
-    images = dataset.x_train if isinstance(dataset.x_train, np.memmap) else fit(dataset.x_train, shape)
-    weights = initial_weights(graph, settings.seed) if start is None else start
-    model = Model(graph, weights, labels=dataset.classes, preprocess=measure_preprocess(images, shape))
+    mapped = isinstance(dataset.x_train, np.memmap)
+    images = dataset.x_train if mapped else fit(dataset.x_train, graph.inputs[0].shape)
     with machine.joined():
-        trainer = Trainer(model, loss, images, dataset.y_train, settings, machine)
+        trainer = Trainer(model, loss, images, dataset.y_train, settings, machine, network)
         best = _run(trainer, folder, progress and machine.writes, on_epoch)
         if must_learn:
             trainer.check_answers(best)
-    return replace(model, weights=best.weights, notes=tuple(machine.notes))
+    return best.weights, tuple(machine.notes)
 
 
 def step_macs(graph: Graph, settings: Settings) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,18 +18,12 @@ from millijoule.train.loop.augment import augmented
 from millijoule.train.loop.machine import Machine
 from millijoule.train.loop.settings import Settings
 from millijoule.train.loss import Loss, mixed
-from millijoule.train.network import (
-    arrays_of,
-    build_network,
-    import_torch,
-    outputs_are_distances,
-    read_weights,
-    write_weights,
-)
+from millijoule.train.network import arrays_of, build_network, import_torch, outputs_are_distances
 from millijoule.train.prepare import fit
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
     from torch.optim import Optimizer
 
 
@@ -38,6 +32,8 @@ class Trainer:
 
     images: uint8 (n, height, width, channels), fitted to the graph's input or to be fitted batch by batch.
     labels: (n,). loss: what is made small.
+    network: what computes the graph, with one sub-module for each node; default: `build_network`. Buffers of its own
+        are kept with the weights.
     """
 
     def __init__(
@@ -48,6 +44,7 @@ class Trainer:
         labels: np.ndarray,
         settings: Settings,
         machine: Machine | None = None,
+        network: Module | None = None,
     ) -> None:
         self.model, self.loss, self.settings = model, loss, settings
         self.machine = machine or Machine()
@@ -57,10 +54,9 @@ class Trainer:
             self.held_out = self.train_set
         _check_batches(model, len(self.train_set), settings, self.machine.workers)
         self.steps = max(1, round(len(self.train_set) / settings.batch_size))
-        self.network = build_network(model.graph)
-        write_weights(model.graph, self.network, model.weights)
-        self.network.to(self.machine.device)
-        self.arrays = arrays_of(model.graph, self.network)
+        self.network = (network or build_network(model.graph)).to(self.machine.device)
+        self.arrays = arrays_of(model.graph, self.network) | dict(self.network.named_buffers(recurse=False))
+        self._write(model.weights)
         self.trained = {name: array for name, array in self.arrays.items() if array.requires_grad}
         self.optimizer = _optimizer(list(self.trained.values()), settings)
         self.forward = self.machine.wrapped(self.network, settings)
@@ -135,7 +131,7 @@ class Trainer:
 
     def check_answers(self, best: Best) -> None:
         """OptionError if the best network gives every held-out image the same class."""
-        write_weights(self.model.graph, self.network, best.weights)
+        self._write(best.weights)
         answers = np.concatenate([self._classes(outputs).cpu().numpy() for outputs, _ in self._answers(self.held_out)])
         if np.all(answers == answers[0]) and np.any(self.labels[self.held_out] != answers[0]):
             raise OptionError(
@@ -146,7 +142,7 @@ class Trainer:
 
     def weights(self) -> dict[str, np.ndarray]:
         """The trained weights."""
-        return read_weights(self.model.graph, self.network)
+        return {name: array.detach().cpu().numpy().astype(np.float32) for name, array in self.arrays.items()}
 
     def kept_weights(self) -> dict[str, np.ndarray]:
         """The averaged weights if there are any, else the trained ones."""
@@ -170,7 +166,7 @@ class Trainer:
 
     def restore(self, state: Checkpoint) -> None:
         torch = import_torch()
-        write_weights(self.model.graph, self.network, state.weights)
+        self._write(state.weights)
         for key_and_name, value in state.optimizer.items():
             key, name = key_and_name.split("/", 1)
             array = self.trained[name]
@@ -179,6 +175,12 @@ class Trainer:
             self.optimizer.state[array][key] = torch.from_numpy(value.copy()).to(device)
         for name, value in state.average.items():
             self.average[name].copy_(torch.from_numpy(value))
+
+    def _write(self, weights: Mapping[str, np.ndarray]) -> None:
+        torch = import_torch()
+        with torch.no_grad():
+            for name, values in weights.items():
+                self.arrays[name].copy_(torch.from_numpy(np.ascontiguousarray(values, np.float32)))
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
