@@ -18,6 +18,7 @@ TRIES = 1000
 """Orders that are tried, beyond the greedy ones, while the arena is above the bound."""
 PLACED = 50_000
 """Items that are placed in those orders at most."""
+NO_LIMIT = 1 << 62
 
 
 class Piece(NamedTuple):
@@ -50,12 +51,15 @@ class Layout:
     lower_bound: int
 
 
-def lay_out(items: Sequence[Item], tries: int = TRIES) -> Layout:
+def lay_out(items: Sequence[Item], tries: int = TRIES, limit: int = NO_LIMIT) -> Layout:
     """Offsets for items, such that no two pieces overlap in time and address.
 
     One item after the other goes where the arena grows least, below the others as well as above; greedy orders first,
-    then changes of the best order at random (always the same ones), until the bound is met or `tries` are over.
+    then changes of the best order at random (always the same ones), until the bound is met or `tries` are over. An
+    arena of more than `limit` bytes is of no use: where the bound is above it, greedy orders must do.
     """
+    if not items:
+        return Layout((), 0, 0)
     bound = most_taken(items)
     placer = _Placer(items)
     indices = range(len(items))
@@ -68,22 +72,27 @@ def lay_out(items: Sequence[Item], tries: int = TRIES) -> Layout:
         sorted(indices, key=lambda i: (-spans[i], -sizes[i])),
         sorted(indices, key=lambda i: (born[i], -sizes[i])),
     ]
-    if not items:
-        return Layout((), 0, 0)
-    best = min((placer.place(order) for order in orders), key=lambda found: found.total)
+    best = placer.place(orders[0])
+    assert best is not None
+    for order in orders[1:]:
+        best = placer.place(order, limit=best.total - 1) or best
     generator = random.Random(0)
-    for _ in range(min(tries, PLACED // max(len(items), 1))):
+    ends = best.ends(sizes)
+    for _ in range(min(tries, PLACED // len(items)) if bound <= limit else 0):
         if best.total <= bound:
             break
         # What reaches an end of the arena, and anything else, goes to another place in the order.
-        order = list(best.order)
-        for item in (generator.choice(best.ends), generator.choice(order)):
-            order.remove(item)
-            order.insert(generator.randrange(len(order) + 1), item)
-        found = placer.place(order)
-        if found.total <= best.total:
-            best = found
-    return Layout(tuple(best.offsets[i] for i in indices), best.total, bound)
+        order, start = list(best.order), len(items)
+        for item in (generator.choice(ends), generator.choice(order)):
+            at = order.index(item)
+            order.pop(at)
+            to = generator.randrange(len(order) + 1)
+            order.insert(to, item)
+            start = min(start, at, to)
+        found = placer.place(order, best, start, best.total)
+        if found:
+            best, ends = found, found.ends(sizes)
+    return Layout(best.from_bottom(), best.total, bound)
 
 
 def most_taken(items: Sequence[Item]) -> int:
@@ -114,80 +123,125 @@ def _taken(item: Item) -> list[tuple[int, int, int]]:
 
 @dataclass(frozen=True)
 class _Placed:
-    """offsets: from 0. ends: items that reach the first or the last byte."""
+    """offsets: of each item. reach: the lowest and the highest address after each item of the order."""
 
     order: Sequence[int]
-    offsets: dict[int, int]
-    total: int
-    ends: Sequence[int]
+    offsets: Sequence[int]
+    reach: Sequence[tuple[int, int]]
+    alignment: int
+
+    @property
+    def bottom(self) -> int:
+        """Offsets from here stay multiples of their alignments."""
+        return self.reach[-1][0] - self.reach[-1][0] % self.alignment
+
+    @property
+    def total(self) -> int:
+        return self.reach[-1][1] - self.bottom
+
+    def from_bottom(self) -> tuple[int, ...]:
+        return tuple(offset - self.bottom for offset in self.offsets)
+
+    def ends(self, sizes: Sequence[int]) -> list[int]:
+        """Items that reach the first or the last byte."""
+        bottom, top = self.bottom, self.reach[-1][1]
+        return [i for i in self.order if self.offsets[i] == bottom or self.offsets[i] + sizes[i] == top]
+
+
+class _Shape:
+    """The pieces of an item; and, for each place that some of them take, when it is taken: from when to when."""
+
+    def __init__(self, item: Item) -> None:
+        self.pieces = np.array(item.pieces, np.int64)
+        self.first, self.last = int(self.pieces[:, 0].min()), int(self.pieces[:, 1].max())
+        spans: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for first, last, offset, size in sorted(item.pieces):
+            taken = spans.setdefault((offset, size), [])
+            if taken and first <= taken[-1][1] + 1:
+                taken[-1] = taken[-1][0], max(taken[-1][1], last)
+            else:
+                taken.append((first, last))
+        self.taken = {place: np.array(times).T for place, times in spans.items()}
 
 
 class _Placer:
     def __init__(self, items: Sequence[Item]) -> None:
-        self.items = items
-        self.pieces = [np.array(item.pieces, np.int64).reshape(-1, 4) for item in items]
-        self.spans = [(int(p[:, 0].min()), int(p[:, 1].max())) for p in self.pieces]
+        self.shapes = [_Shape(item) for item in items]
         self.sizes = [item.bytes for item in items]
-        self.alignment = max((item.alignment for item in items), default=1)
-        # Item → (other, intervals): the offset of the item less that of the other must not lie in any of them.
-        self.forbidden: list[list[tuple[int, list[tuple[int, int]]]]] = [[] for _ in items]
-        for one in range(len(items)):
-            for two in range(one):
-                intervals = self._compare(two, one)
-                if intervals:
-                    self.forbidden[one].append((two, intervals))
-                    self.forbidden[two].append((one, [(-high, -low) for low, high in reversed(intervals)]))
+        self.alignments = [item.alignment for item in items]
+        # Item → (other, low, high): its offset less that of the other must not lie between the two.
+        self.forbidden: list[list[tuple[int, int, int]]] = [[] for _ in items]
+        for one, shape in enumerate(self.shapes):
+            for two, other in enumerate(self.shapes[:one]):
+                if shape.first <= other.last and other.first <= shape.last:
+                    for low, high in _forbidden(other, shape):
+                        self.forbidden[one].append((two, low, high))
+                        self.forbidden[two].append((one, -high, -low))
 
-    def place(self, order: Sequence[int]) -> _Placed:
-        """Each item, in `order`, where the arena grows least beside those before it."""
-        offsets: dict[int, int] = {}
-        bottom = top = 0
-        for item in order:
-            offsets[item] = at = self._best(item, offsets, bottom, top) if offsets else 0
+    def place(
+        self, order: Sequence[int], before: _Placed | None = None, start: int = 0, limit: int = NO_LIMIT
+    ) -> _Placed | None:
+        """Each item, in `order`, where the arena grows least beside those before it; None if it grows above `limit`.
+
+        before, start: the first `start` items of the order lie as they did before.
+        """
+        offsets: list[int | None] = [None] * len(order)
+        reach = list(before.reach[:start]) if before else []
+        for item in order[:start] if before else ():
+            assert before is not None
+            offsets[item] = before.offsets[item]
+        for item in order[len(reach) :]:
+            bottom, top = reach[-1] if reach else (0, 0)
+            at = self._best(item, offsets, bottom, top)
+            offsets[item] = at
             bottom, top = min(bottom, at), max(top, at + self.sizes[item])
-        # Offsets stay multiples of their alignments.
-        bottom -= bottom % self.alignment
-        ends = [i for i, at in offsets.items() if at == bottom or at + self.sizes[i] == top]
-        return _Placed(order, {i: at - bottom for i, at in offsets.items()}, top - bottom, ends)
+            if top - bottom > limit:
+                return None
+            reach.append((bottom, top))
+        placed = _Placed(order, [at for at in offsets if at is not None], reach, max(self.alignments))
+        return placed if placed.total <= limit else None
 
-    def _best(self, item: int, offsets: dict[int, int], bottom: int, top: int) -> int:
-        taken = []
-        for other, intervals in self.forbidden[item]:
-            base = offsets.get(other)
-            if base is not None:
-                taken += [(base + low, base + high) for low, high in intervals]
-        taken.sort()
-        size, alignment = self.sizes[item], self.items[item].alignment
-        best, growth = 0, -1
-        end = None
-        for low, high in (*taken, (1 << 62, 1 << 62)):
-            if end is None or end <= low:
+    def _best(self, item: int, offsets: Sequence[int | None], bottom: int, top: int) -> int:
+        taken = sorted(
+            (base + low, base + high)
+            for other, low, high in self.forbidden[item]
+            if (base := offsets[other]) is not None
+        )
+        size, alignment = self.sizes[item], self.alignments[item]
+        if not taken:
+            return bottom + -bottom % alignment
+        best = taken[0][0] - taken[0][0] % alignment
+        growth, end = max(top, best + size) - min(bottom, best), taken[0][1]
+        for low, high in taken:
+            if end <= low:
                 # Free from the end of the intervals before to the beginning of this one.
-                candidates = [low - low % alignment] if end is None else [end + -end % alignment, low - low % alignment]
-                for at in candidates:
-                    if (end is None or at >= end) and at <= low and at < 1 << 61:
-                        grows = max(top, at + size) - min(bottom, at)
-                        if growth < 0 or grows < growth:
-                            best, growth = at, grows
+                for at in (end + -end % alignment, low - low % alignment):
+                    grows = max(top, at + size) - min(bottom, at)
+                    if end <= at <= low and grows < growth:
+                        best, growth = at, grows
+                if growth == top - bottom:
+                    return best
+            if high > end:
                 end = high
-            else:
-                end = max(end, high)
-        return best if taken else bottom + -bottom % alignment
+        at = end + -end % alignment
+        return at if max(top, at + size) - min(bottom, at) < growth else best
 
-    def _compare(self, one: int, two: int) -> list[tuple[int, int]]:
-        """Open intervals in which the offset of `two` less that of `one` must not lie."""
-        (first, last), (other_first, other_last) = self.spans[one], self.spans[two]
-        if last < other_first or other_last < first:
-            return []
-        a, b = self.pieces[one], self.pieces[two]
-        together = (a[:, None, 0] <= b[None, :, 1]) & (b[None, :, 0] <= a[:, None, 1])
-        i, j = np.nonzero(together)
-        low = a[i, 2] - b[j, 2] - b[j, 3]
-        high = a[i, 2] + a[i, 3] - b[j, 2]
-        merged: list[tuple[int, int]] = []
-        for start, stop in sorted(set(zip(low.tolist(), high.tolist(), strict=True))):
-            if merged and start < merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
-            else:
-                merged.append((start, stop))
-        return merged
+
+def _forbidden(one: _Shape, two: _Shape) -> list[tuple[int, int]]:
+    """Open intervals in which the offset of `two` less that of `one` must not lie."""
+    if len(one.taken) < len(two.taken):
+        return [(-high, -low) for low, high in reversed(_forbidden(two, one))]
+    first, last, begin, size = one.pieces.T
+    found: set[tuple[int, int]] = set()
+    for (offset, length), (firsts, lasts) in two.taken.items():
+        # Some of these times begin before a piece ends and do not end before it begins.
+        hit = np.searchsorted(firsts, last, "right") > np.searchsorted(lasts, first)
+        low, high = begin[hit] - offset - length, begin[hit] + size[hit] - offset
+        found.update(zip(low.tolist(), high.tolist(), strict=True))
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(found):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
+        else:
+            merged.append((start, stop))
+    return merged

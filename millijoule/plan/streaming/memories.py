@@ -15,9 +15,10 @@ from millijoule.errors import OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.plan.streaming.layout import Item, lay_out
+from millijoule.plan.streaming.needs import Needs, Segment
 from millijoule.plan.streaming.plan import StreamPlan
 from millijoule.plan.streaming.planner import build, network_of
-from millijoule.plan.streaming.schedule import Network, Segment
+from millijoule.plan.streaming.schedule import Network
 from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
 from millijoule.plan.streaming.timeline import Key, Kind, timeline
 from millijoule.plan.streaming.verify import Replay
@@ -53,11 +54,12 @@ def two_memories(
 
 
 def _cuts(network: Network) -> list[Sequence[Segment]]:
-    cutter, fine = Cutter(network, "moments"), Cutter(network, "pixels")
+    needs = Needs(network)
+    cutter, fine = Cutter(needs, "moments"), Cutter(needs, "pixels")
     least, most = cutter.least, max(segment.bytes for segment in cutter.stored)
     limits = sorted({round(least * (most / least) ** (point / POINTS)) for point in range(POINTS + 1)})
     cuts: list[Sequence[Segment]] = [cutter.within(limit, streamed_steps) for limit in limits]
-    return [*cuts, refined(network, fine.within(fine.least, segments_used), "kinds")]
+    return [*cuts, refined(needs, fine.within(fine.least, segments_used), "kinds")]
 
 
 def _fitted(model: Model | Graph, network: Network, segments: Sequence[Segment], fast_bytes: int) -> StreamPlan | None:

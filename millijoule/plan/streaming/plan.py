@@ -8,6 +8,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+
 from millijoule.plan.streaming.layout import Piece
 from millijoule.plan.streaming.rows import Grain
 from millijoule.plan.streaming.timeline import Action, Kind
@@ -133,21 +135,16 @@ class StreamPlan:
                 changes[piece.first] += piece.bytes
                 changes[piece.last + 1] -= piece.bytes
         taken = list(accumulate(changes))
-        return {name: self._addresses_used(max(fired, key=taken.__getitem__)) for name, fired in times.items()}
-
-    def _addresses_used(self, time: int) -> int:
-        """Pieces that lie over each other, as where an output replaces an input, count once."""
-        ranges = sorted(
-            (buffer.offset + piece.offset, buffer.offset + piece.offset + piece.bytes)
-            for buffer in self.buffers
-            for piece in buffer.pieces
-            if piece.first <= time <= piece.last
+        pieces = np.array(
+            [
+                (piece.first, piece.last, buffer.offset + piece.offset, buffer.offset + piece.offset + piece.bytes)
+                for buffer in self.buffers
+                for piece in buffer.pieces
+            ]
         )
-        used = end = 0
-        for start, stop in ranges:
-            used += max(stop - max(start, end), 0)
-            end = max(end, stop)
-        return used
+        pieces = pieces[np.argsort(pieces[:, 2], kind="stable")]
+        most = {name: max(fired, key=taken.__getitem__) for name, fired in times.items()}
+        return {name: _addresses_used(pieces, time) for name, time in most.items()}
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain values; the keys are a stable interface. The actions are counted, not listed."""
@@ -167,3 +164,13 @@ class StreamPlan:
             "grains": list(self.grains),
             "buffers": [buffer.to_json() for buffer in self.buffers],
         }
+
+
+def _addresses_used(pieces: np.ndarray, time: int) -> int:
+    """Addresses in use at a time; pieces: (first, last, begin, end), in the order of their beginnings.
+
+    Pieces that lie over each other, as where an output replaces an input, count once.
+    """
+    _, _, begin, end = pieces[(pieces[:, 0] <= time) & (time <= pieces[:, 1])].T
+    covered = np.maximum.accumulate(np.concatenate([[0], end]))
+    return int(np.maximum(covered[1:] - np.maximum(begin, covered[:-1]), 0).sum())

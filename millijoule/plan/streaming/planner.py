@@ -13,10 +13,11 @@ from millijoule.plan.placement import most_live
 from millijoule.plan.streaming.bound import floor_bytes
 from millijoule.plan.streaming.faster import with_faster_kernels
 from millijoule.plan.streaming.kernels import with_kernels
-from millijoule.plan.streaming.layout import lay_out
+from millijoule.plan.streaming.layout import NO_LIMIT, lay_out, most_taken
+from millijoule.plan.streaming.needs import Needs, Segment
 from millijoule.plan.streaming.plan import Memories, RowBuffer, StreamPlan
 from millijoule.plan.streaming.rows import Grain, rows
-from millijoule.plan.streaming.schedule import Network, Segment
+from millijoule.plan.streaming.schedule import Network
 from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
 from millijoule.plan.streaming.timeline import Key, Timeline, timeline
 from millijoule.target import CONTRACTS, SCALAR, Target
@@ -47,7 +48,7 @@ def stream_plan(
     no kernel.
     """
     network = network_of(model, input, target)
-    return with_faster_kernels(model, network.rows, _smallest(model, network, alignment, grain))
+    return with_faster_kernels(model, network.rows, _smallest(model, Needs(network), alignment, grain))
 
 
 def frontier(
@@ -65,10 +66,11 @@ def frontier(
     pixels out.
     """
     network = network_of(model, input, target)
-    cutter = Cutter(network, "moments")
-    found = [_smallest(model, network, alignment, "row")]
+    needs = Needs(network)
+    cutter = Cutter(needs, "moments")
+    found = [_smallest(model, needs, alignment, "row")]
     if grain == "pixel":
-        finest = _smallest(model, network, alignment, "pixel")
+        finest = _smallest(model, needs, alignment, "pixel")
         if finest.arena_bytes < found[0].arena_bytes:
             found.insert(0, finest)
     least, most = cutter.least, max(segment.bytes for segment in cutter.stored)
@@ -80,25 +82,39 @@ def frontier(
     return tuple(with_faster_kernels(model, network.rows, each) for each in found)
 
 
-def _smallest(model: Model | Graph, network: Network, alignment: int, grain: Grain) -> StreamPlan:
+def _smallest(model: Model | Graph, needs: Needs, alignment: int, grain: Grain) -> StreamPlan:
     """The best of some ways to cut: each suits the search for addresses where the others do not."""
-    few, short, fine = Cutter(network, "moments"), Cutter(network, "kinds"), Cutter(network, "pixels")
+    network = needs.network
+    few, short, fine = Cutter(needs, "moments"), Cutter(needs, "kinds"), Cutter(needs, "pixels")
     cuts = [few.within(few.least, streamed_steps), short.within(short.least, segments_used)]
     if grain == "pixel":
         finest = fine.within(fine.least, segments_used)
-        cuts += [refined(network, finest, "moments"), refined(network, finest, "kinds")]
+        cuts += [refined(needs, finest, "moments"), refined(needs, finest, "kinds")]
     best = _best(model, network, cuts, alignment)
     if best.arena_bytes == best.lower_bound_bytes:
         return best
     # What needs a little more at one time may have addresses that fit better.
     cuts = [few.within(round(few.least * more), segments_used) for more in (1, 1.1, 1.25)]
     cuts.append(short.within(short.least, streamed_steps))
-    return min(best, _best(model, network, cuts, alignment), key=_size)
+    return _best(model, network, cuts, alignment, best)
 
 
-def _best(model: Model | Graph, network: Network, cuts: Sequence[Sequence[Segment]], alignment: int) -> StreamPlan:
+def _best(
+    model: Model | Graph,
+    network: Network,
+    cuts: Sequence[Sequence[Segment]],
+    alignment: int,
+    best: StreamPlan | None = None,
+) -> StreamPlan:
+    """The plan with the smallest arena, of these cuts and `best`; first those that need least at one time, so that no
+    time is spent on others that cannot need less."""
     different = {tuple((each.first, each.stop, each.grain, each.policy) for each in cut): cut for cut in cuts}
-    return min((assemble(model, network, segments, alignment) for segments in different.values()), key=_size)
+    found = [(cut, timeline(network, cut, alignment)) for cut in different.values()]
+    for cut, happens in sorted(found, key=lambda each: most_taken(tuple(each[1].items.values()))):
+        planned = build(model, network, cut, happens, limit=best.arena_bytes if best else NO_LIMIT)
+        best = planned if best is None or _size(planned) < _size(best) else best
+    assert best is not None
+    return best
 
 
 def _size(planned: StreamPlan) -> tuple[int, int]:
@@ -131,13 +147,15 @@ def build(
     segments: Sequence[Segment],
     happens: Timeline,
     spilled: frozenset[Key] | None = None,
+    limit: int = NO_LIMIT,
 ) -> StreamPlan:
-    """The plan of what happens. spilled: what lies in the slow one of two memories, after the fast one."""
+    """The plan of what happens. spilled: what lies in the slow one of two memories, after the fast one. limit: bytes of
+    an arena above which it is of no use."""
     graph = model.graph if isinstance(model, Model) else model
     slow_keys = spilled or frozenset()
     fast_items = {key: item for key, item in happens.items.items() if key not in slow_keys}
     slow_items = {key: happens.items[key] for key in happens.items if key in slow_keys}
-    layout, slow = lay_out(list(fast_items.values())), lay_out(list(slow_items.values()))
+    layout, slow = lay_out(list(fast_items.values()), limit=limit), lay_out(list(slow_items.values()))
     offsets = dict(zip(fast_items, layout.offsets, strict=True))
     offsets |= {key: layout.total + at for key, at in zip(slow_items, slow.offsets, strict=True)}
     memories = None if spilled is None else Memories(layout.total, slow.total, 0)

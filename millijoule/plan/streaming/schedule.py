@@ -1,4 +1,4 @@
-"""The order in which a run of steps fires, row by row or pixel by pixel, and how much memory that takes.
+"""The order in which a run of steps fires, row by row or pixel by pixel.
 
 Nothing is computed twice: each step fires once for each row, or pixel. Of the steps that can fire, the deepest does, so
 rows are consumed as soon as they are there.
@@ -6,18 +6,11 @@ rows are consumed as soon as they are there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, get_args
 
-from millijoule.plan.streaming.rows import Grain, Read, Rows
+from millijoule.plan.streaming.rows import Read, Rows
 from millijoule.target import Contract
-
-Measure = Literal["moments", "kinds", "pixels"]
-"""How the bytes of a segment are counted. moments: the most in use at one time. kinds: the most of each ring, of fresh
-rows and of stored values, as where no ring may lie over another. pixels: kinds at pixel grain, estimated from rows:
-the rows at rest, and pixels as the widest window has columns."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +25,22 @@ class Policy:
     wait: bool = False
 
 
-NO_LIMIT = 1 << 62
 Event = tuple[int, int]
 """(step, firing); step -1 - n is the arrival of a row of input n."""
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Steps `first` to `stop` - 1, streamed: between them, no value is stored whole.
+class Order:
+    """events: what happens while some steps are streamed, in order.
 
-    bytes: what it needs at most, everything that passes by included. resting: value → rows of its ring: those that stay
-    while nothing reads them; a row that is just being read may be outside of it. At pixel grain, all its pixels.
-    policy, grain: with which `fired` tells the order of firing.
+    At row grain, fresh: value → for each row that lies apart from its ring: the event that writes it, and the last one
+    before it comes to rest or is gone. replaced: (step, value) → for each firing of the step, whether it is the last to
+    read a fresh row of the value, which it may overwrite.
     """
 
-    first: int
-    stop: int
-    bytes: int
-    resting: dict[str, int]
-    policy: Policy
-    grain: Grain
+    events: list[Event] = field(default_factory=list)
+    fresh: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    replaced: dict[tuple[int, str], list[bool]] = field(default_factory=dict)
 
 
 class Network:
@@ -75,10 +64,14 @@ class Network:
         self.last |= dict.fromkeys(rows.outputs, end)
         if contract == "keep":
             self.last |= dict.fromkeys(rows.inputs, end)
-        # (first step, step after the last, policy) → what that needs by each measure, and its rings.
-        self.known: dict[tuple[int, int, Policy], tuple[dict[Measure, int], dict[str, int]]] = {}
-        # (first step, step after the last, measure) → the limit that its rings alone exceed.
-        self.ringed: dict[tuple[int, int, Measure], int] = {}
+        self._orders: dict[tuple[int, int, Policy], Order] = {}
+
+    def order(self, first: int, stop: int, policy: Policy) -> Order:
+        """The order in which steps `first` to `stop` - 1 fire."""
+        key = first, stop, policy
+        if key not in self._orders:
+            self._orders[key] = (_Run if self.rows.grain == "row" else _PixelRun)(self, first, stop, policy).run()
+        return self._orders[key]
 
     def policies(self, first: int, stop: int) -> list[Policy]:
         """Those that can make a difference for steps `first` to `stop` - 1."""
@@ -86,6 +79,30 @@ class Network:
         late = (True, False) if len(set(depths)) < len(depths) else (False,)
         waits = (True, False) if any(self.waits[first:stop]) else (False,)
         return [Policy(later, wait) for wait in waits for later in late]
+
+    def pushed(self, first: int) -> tuple[str, ...]:
+        """The inputs whose rows arrive while the segment that begins with step `first` is streamed."""
+        return self.rows.inputs if self.contract == "push" and first == 0 else ()
+
+    @cached_property
+    def runs(self) -> list[tuple[int, int]]:
+        """For each step: first step, and step after the last, of the longest run that can be streamed with it."""
+        steps, found, first = self.rows.steps, [], 0
+        for index, step in enumerate(steps):
+            stop = index + 1
+            if step.whole or stop == len(steps) or steps[stop].whole:
+                found += [(first, stop)] * (stop - first)
+                first = stop
+        return found
+
+    @cached_property
+    def crossing(self) -> list[int]:
+        """Bytes of the values that are stored before each step, and at the end: no plan that cuts there needs less."""
+        rows, found = self.rows, []
+        for cut in range(len(rows.steps) + 1):
+            values = (v for v in rows.count if self.maker.get(v, -1) < cut <= self.last[v])
+            found.append(sum(rows.size(v) for v in values if v not in self.pushed(cut)))
+        return found
 
     @cached_property
     def waits(self) -> list[bool]:
@@ -119,39 +136,6 @@ class Network:
                     reads[i][at] = Read(mine.value, last, mine.kept)
 
 
-def stream(network: Network, first: int, stop: int, limit: int, measure: Measure = "kinds") -> Segment | None:
-    """Steps `first` to `stop` - 1 by the policy that needs least; None if each needs more than `limit` bytes."""
-    best, ringed = None, True
-    for policy in network.policies(first, stop):
-        key = first, stop, policy
-        if key not in network.known:
-            run = _run(network, first, stop, policy)
-            found = run.run(measure, limit)
-            ringed = ringed and (run.resting_bytes if measure == "moments" else run.ring_bytes) > limit
-            if found is None:
-                continue
-            network.known[key] = found
-        needed, resting = network.known[key]
-        ringed = False
-        if needed[measure] <= limit:
-            best = Segment(first, stop, needed[measure], resting, policy, network.rows.grain)
-            limit = best.bytes - 1
-    if ringed:
-        network.ringed[first, stop, measure] = limit
-    return best
-
-
-def fired(network: Network, segment: Segment) -> list[Event]:
-    """What happens in a segment of a network of its grain, in order."""
-    run = _run(network, segment.first, segment.stop, segment.policy)
-    run.run("kinds", NO_LIMIT)
-    return run.events
-
-
-def _run(network: Network, first: int, stop: int, policy: Policy) -> _Run:
-    return (_Run if network.rows.grain == "row" else _PixelRun)(network, first, stop, policy)
-
-
 class Life:
     """Which rows of which values are alive while steps `first` to `stop` - 1 are streamed.
 
@@ -165,17 +149,13 @@ class Life:
         self.network, self.first = network, first
         made = dict.fromkeys(step.value for step in rows.steps[first:stop])
         outside = dict.fromkeys(read.value for step in rows.steps[first:stop] for read in step.reads)
-        arriving = rows.inputs if network.contract == "push" and first == 0 else ()
-        self.pushed = list(arriving)
+        self.pushed = list(network.pushed(first))
         self.given = [value for value in outside if value not in made and value not in self.pushed]
         self.stored = {value for value in (*made, *self.pushed) if last[value] >= stop}
         self.kept = {value for value in self.given if last[value] >= stop}
         self.rings = [value for value in (*self.pushed, *made) if value not in self.stored]
         known = {*self.pushed, *self.given, *made}
         self.readers = {v: [i for i in network.readers[v] if first <= i < stop] for v in known}
-        self.passing = [
-            value for value in rows.count if value not in known and network.maker.get(value, -1) < first <= last[value]
-        ]
         self.arrived = dict.fromkeys(known, 0)
         self.low = dict.fromkeys(known, 0)
         self._kept_by = {value: dict.fromkeys(readers, 0) for value, readers in self.readers.items()}
@@ -202,65 +182,45 @@ class Life:
         return changed
 
 
-class _Run:
-    """One segment being streamed under one policy."""
+class _PixelRun:
+    """One run being streamed under one policy. Inputs arrive by lines; the newest pixel lies in its ring like all
+    others."""
 
     def __init__(self, network: Network, first: int, stop: int, policy: Policy) -> None:
-        rows = network.rows
-        self.resting_bytes = 0
-        self.network, self.first, self.stop, self.late = network, first, stop, policy.late
-        self.count, self.size, self.steps = rows.count, rows.bytes, rows.steps
+        self.network, self.first, self.late = network, first, policy.late
+        self.steps = network.rows.steps
         self.life = Life(network, first, stop)
-        self.reads = network.waiting if policy.wait else [step.reads for step in rows.steps]
+        self.reads = network.waiting if policy.wait else [step.reads for step in self.steps]
         self.fired = dict.fromkeys(range(first, stop), 0)
-        self.fresh: dict[str, int] = {}
-        self.resting = dict.fromkeys(self.life.rings, 0)
-        self.rests = dict(self.resting)
-        self.ring_bytes = 0
         self.ready: set[int] = set()
-        self.most_scratch = max((step.scratch_bytes for step in rows.steps[first:stop]), default=0)
-        self.held = self.most_held = sum(rows.size(value) for value in self.life.given)
-        self.most_fresh = 0
-        self.most = self.held
-        self.fringe = sum(network.fringe[value] for value in self.life.rings)
-        sums = sum(step.accumulator_bytes for step in rows.steps[first:stop])
-        self.always = rows.state_bytes + sum(rows.size(value) for value in self.life.passing) + sums
-        self.events: list[Event] = []
+        self.order = Order()
 
-    def run(self, measure: Measure, limit: int) -> tuple[dict[Measure, int], dict[str, int]] | None:
-        """What it needs by each measure, and the rows of each ring; None if more than `limit` by `measure`."""
-        number = {value: -1 - n for n, value in enumerate(self.network.rows.inputs)}
-        across = {value: self.network.rows.across[value] for value in self.life.pushed}
+    def run(self) -> Order:
+        rows, life = self.network.rows, self.life
+        number = {value: -1 - n for n, value in enumerate(rows.inputs)}
+        across = {value: rows.across[value] for value in life.pushed}
         arrivals = sorted(
-            ((row + 1) / self.count[value], order, value)
-            for order, value in enumerate((*self.life.given, *self.life.pushed))
-            for row in range(0, self.count[value], across.get(value, 1))
+            ((row + 1) / rows.count[value], order, value)
+            for order, value in enumerate((*life.given, *life.pushed))
+            for row in range(0, rows.count[value], across.get(value, 1))
         )
         for _, _, value in arrivals:
             if value in across:
-                self.events.append((number[value], self.life.arrived[value] // across[value]))
+                self.order.events.append((number[value], life.arrived[value] // across[value]))
                 for _ in range(across[value]):
                     self._write(value)
             else:
                 self._arrive(value)
+            self._settle()
             while self.ready:
                 self._fire(next(iter(self.ready)) if len(self.ready) == 1 else max(self.ready, key=self._rank))
-                if self._bytes(measure) > limit:
-                    return None
-        needed = {each: self._bytes(each) for each in get_args(Measure)}
-        return (needed, self.resting) if needed[measure] <= limit else None
-
-    def _bytes(self, measure: Measure) -> int:
-        if measure == "moments":
-            return self.always + self.most
-        last = self.fringe if measure == "pixels" else self.most_fresh
-        return self.always + self.most_held + self.ring_bytes + last + self.most_scratch
+        return self.order
 
     def _rank(self, step: int) -> tuple[int, int]:
         return self.network.depth[step], step if self.late else -step
 
     def _arrive(self, value: str) -> None:
-        self.life.write(value)
+        self.life.arrived[value] += 1
         for reader in self.life.readers[value]:
             self._check(reader)
 
@@ -275,83 +235,54 @@ class _Run:
                 return
         self.ready.discard(step)
 
-    def _write(
-        self, value: str, dying: Sequence[str] = (), touched: Sequence[str] = (), scratch_bytes: int = 0
-    ) -> None:
-        """A row of `value` appears; in the place of a fresh row that dies with it, if there is one of its size."""
-        fresh = sum(self.size[other] for other in self.fresh)
-        if value in self.life.stored:
-            self.held += self.size[value]
-            self.most_held = max(self.most_held, self.held)
-        else:
-            if not any(self.size[other] == self.size[value] for other in dying):
-                fresh += self.size[value]
-            self.most_fresh = max(self.most_fresh, fresh)
-            self.fresh[value] = self.life.arrived[value]
-        self.most = max(self.most, self.held + self.resting_bytes + fresh + scratch_bytes)
-        self._arrive(value)
-        self._settle((value, *touched))
-
     def _fire(self, index: int) -> None:
-        step, at, life = self.steps[index], self.fired[index], self.life
-        self.events.append((index, at))
+        step, at = self.steps[index], self.fired[index]
+        self.order.events.append((index, at))
         self.fired[index] += 1
-        dying, released = [], 0
-        changed = life.read(index, at)
-        touched = [value for value, _, _ in changed]
-        for value, before, after in changed:
-            if value in self.fresh:
-                if self.fresh[value] < after and value in step.in_place:
-                    dying.append(value)
-            elif value in life.given:
-                released += (after - before) * self.size[value]
-        in_place = bool(step.in_place) and step.value in life.stored and released == self.size[step.value]
-        if in_place:
-            self.held -= released
         self._check(index)
         if not step.accumulator_bytes or at + 1 == step.firings:
-            self._write(step.value, dying, touched, step.scratch_bytes)
-        else:
-            self._settle(touched)
-        if not in_place:
-            self.held -= released
+            self._write(step.value)
+        self._settle()
 
-    def _settle(self, touched: Sequence[str]) -> None:
-        """Fresh rows that nothing ready reads go to rest in their rings, or are gone; touched: whose rows changed."""
-        life, changed = self.life, set(touched)
-        for value in list(self.fresh):
-            gone = life.low[value] > self.fresh[value]
-            if gone or not any(reader in self.ready for reader in life.readers[value]):
-                del self.fresh[value]
-                changed.add(value)
-        for value in changed & self.resting.keys():
-            resting = life.arrived[value] - life.low[value] - (value in self.fresh)
-            self.resting_bytes += (resting - self.rests[value]) * self.size[value]
-            self.rests[value] = resting
-            if resting > self.resting[value]:
-                self.ring_bytes += (resting - self.resting[value]) * self.size[value]
-                self.resting[value] = resting
-
-
-class _PixelRun(_Run):
-    """One segment being streamed pixel by pixel: the newest pixel lies in its ring like all others.
-
-    Inputs arrive by lines, and their rings hold whole lines, so that a line lies in one piece.
-    """
-
-    def _write(
-        self, value: str, dying: Sequence[str] = (), touched: Sequence[str] = (), scratch_bytes: int = 0
-    ) -> None:
-        if value in self.life.stored:
-            self.held += self.size[value]
-            self.most_held = max(self.most_held, self.held)
-        else:
-            alive = self.life.arrived[value] + 1 - self.life.low[value]
-            if alive > self.resting[value]:
-                more = self.network.rows.across[value] if value in self.life.pushed else 1
-                self.resting[value] += more
-                self.ring_bytes += more * self.size[value]
+    def _write(self, value: str) -> None:
         self._arrive(value)
 
-    def _settle(self, touched: Sequence[str]) -> None:
-        """There are no fresh pixels that would come to rest."""
+    def _settle(self) -> None:
+        """What becomes of the newest pixels: they lie in their rings already."""
+
+
+class _Run(_PixelRun):
+    """At row grain: the newest row lies apart, and goes to its ring when nothing ready reads it."""
+
+    def __init__(self, network: Network, first: int, stop: int, policy: Policy) -> None:
+        super().__init__(network, first, stop, policy)
+        self.rings = set(self.life.rings)
+        # Value → its fresh row, and the event that wrote it.
+        self.fresh: dict[str, tuple[int, int]] = {}
+        self.order.fresh.update({value: [] for value in self.life.rings})
+        for index in range(first, stop):
+            for value in self.steps[index].in_place:
+                self.order.replaced[index, value] = []
+
+    def _fire(self, index: int) -> None:
+        at = self.fired[index]
+        changed = {value: low for value, _, low in self.life.read(index, at)}
+        for value in self.steps[index].in_place:
+            row = self.fresh[value][0] if value in self.fresh else -1
+            self.order.replaced[index, value].append(0 <= row < changed.get(value, 0))
+        super()._fire(index)
+
+    def _write(self, value: str) -> None:
+        if value in self.rings:
+            self.fresh[value] = self.life.arrived[value], len(self.order.events) - 1
+        self._arrive(value)
+        if not self.life.readers[value]:
+            self.life.low[value] = self.life.arrived[value]
+
+    def _settle(self) -> None:
+        """Fresh rows that nothing ready reads go to rest in their rings, or are gone."""
+        life, now = self.life, len(self.order.events) - 1
+        for value, (row, written) in list(self.fresh.items()):
+            if life.low[value] > row or not any(reader in self.ready for reader in life.readers[value]):
+                self.order.fresh[value].append((written, now))
+                del self.fresh[value]

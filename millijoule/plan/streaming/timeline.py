@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from millijoule.plan.streaming.layout import Item, Piece
+from millijoule.plan.streaming.needs import Segment, fired
 from millijoule.plan.streaming.rows import WORD_BYTES, Step
-from millijoule.plan.streaming.schedule import Life, Network, Segment, fired
+from millijoule.plan.streaming.schedule import Life, Network
 
 Kind = Literal["stored", "ring", "fresh", "sums", "scratch", "state"]
 Key = tuple[Kind, str]

@@ -21,9 +21,8 @@ from millijoule.ops import (
     Transpose,
 )
 from millijoule.plan.streaming import StreamPlan
+from millijoule.plan.streaming.needs import alone
 from millijoule.plan.streaming.planner import assemble, network_of
-from millijoule.plan.streaming.schedule import stream
-from millijoule.plan.streaming.segments import NO_LIMIT, Cutter, segments_used
 from millijoule.target import SCALAR, Target
 from tests.networks import random_int8
 
@@ -101,11 +100,10 @@ def random_model(seed: int, blocks: int = 4) -> Model:
 def by_pixels(model: Model, contract: str, target: Target = SCALAR) -> StreamPlan:
     """A plan that streams pixel by pixel all that can be streamed."""
     network = network_of(model, contract, target)
-    segments = Cutter(network.pixels, "kinds").within(NO_LIMIT, segments_used)
-    whole = [network.rows.steps[segment.first].whole for segment in segments]
-    by_rows = [stream(network, segment.first, segment.stop, NO_LIMIT) for segment in segments]
-    mixed = [b if alone else a for alone, a, b in zip(whole, segments, by_rows, strict=True)]
-    return assemble(model, network, [segment for segment in mixed if segment], 1)
+    runs = dict.fromkeys(network.pixels.runs)
+    whole = [network.rows.steps[first].whole for first, _ in runs]
+    segments = [alone(network if by_row else network.pixels, *run) for by_row, run in zip(whole, runs, strict=True)]
+    return assemble(model, network, segments, 1)
 
 
 def small_graph(seed: int) -> Graph:
