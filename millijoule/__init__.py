@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from millijoule.cost.device import list_devices, load_device
     from millijoule.deploy import deploy
     from millijoule.emit import emit
+    from millijoule.energy.predict import predict_energy
     from millijoule.errors import MillijouleError
     from millijoule.graph import Builder, Graph, Node
     from millijoule.load import load
@@ -56,6 +57,7 @@ _MODULE_OF = {
     "load_data": "millijoule.train",
     "load_device": "millijoule.cost.device",
     "plan": "millijoule.plan",
+    "predict_energy": "millijoule.energy.predict",
     "quantize": "millijoule.quantize",
     "quantize_aware": "millijoule.shrink",
     "reduce": "millijoule.passes.integer",
@@ -78,6 +80,7 @@ __all__ = [
     "load_data",
     "load_device",
     "plan",
+    "predict_energy",
     "quantize",
     "quantize_aware",
     "reduce",

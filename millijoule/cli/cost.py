@@ -31,6 +31,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "layer by layer, eager (PyTorch), in place (batch-norm folded)",
     )
     parser.add_argument(
+        "--device",
+        metavar="DEVICE",
+        help="predict latency and energy of an inference on this device; `millijoule devices` lists them",
+    )
+    parser.add_argument(
         "--define",
         nargs="?",
         const="",
@@ -47,6 +52,7 @@ def _run(options: argparse.Namespace) -> None:
         raise OptionError("cost needs a network of the zoo or a model file; `millijoule zoo` lists the networks")
     network = graph_or_model(options)
     costs = millijoule.cost(network)
+    predicted = millijoule.predict_energy(network, options.device) if options.device else None
     arena = _arena(network) if options.arena else None
     if options.html:
         from millijoule.report.cost.page import write_cost_page
@@ -54,12 +60,15 @@ def _run(options: argparse.Namespace) -> None:
         write_cost_page(costs, options.html, arena)
     if options.json:
         planned = {"arena_bytes": arena.arena_bytes, "arena_layer": arena.fullest_step} if arena else {}
-        print(json.dumps(costs.to_json() | planned, indent=2))
+        on_device = {"prediction": predicted.to_json()} if predicted else {}
+        print(json.dumps(costs.to_json() | planned | on_device, indent=2))
         return
     from millijoule.report.cost.tables import cost
+    from millijoule.report.energy import prediction
     from millijoule.report.layout import print_tables
 
-    print_tables(cost(costs, by_layer=options.by == "layer", arena=arena))
+    tables = cost(costs, by_layer=options.by == "layer", arena=arena)
+    print_tables([*tables, *(prediction(predicted) if predicted else [])])
 
 
 def _arena(network: Graph | Model) -> Plan:

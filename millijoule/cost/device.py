@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -34,10 +34,28 @@ TARGETS = {
 }
 """What kernels are chosen for, of each core that firmware is compiled for."""
 
-REQUIRED = {"mcu": ("title", "core", "clock_hz", "flash", "ram", "sources"), "host": ("title", "sources")}
-OPTIONAL = ("kind", "other", "notes")
-SOURCED = ("clock_hz", "flash", "ram", "other")
-"""Keys that hold figures of a device: each needs a source."""
+REQUIRED = {
+    "mcu": ("title", "core", "clock_hz", "flash", "ram", "sources"),
+    "host": ("title", "sources"),
+    "roofline": ("title", "sources"),
+    "hierarchy": ("title", "figures", "sources"),
+}
+OPTIONAL = ("kind", "other", "notes", "regulator", "supply_v", "system", "figures", "reading")
+SOURCED = ("clock_hz", "flash", "ram", "other", "regulator", "supply_v", "system", "reading")
+"""Keys that hold facts about a device: each needs a source, and so does each figure."""
+FIGURES = {
+    "roofline": (
+        *("fp32_flops_per_s", "fp16_flops_per_s", "int8_ops_per_s", "memory_bytes_per_s"),
+        *("power_w", "chips", "price_usd"),
+    ),
+    "hierarchy": (
+        *("fp32_mac_pj", "fp16_mac_pj", "int8_mac_pj"),
+        *("sram_8kb_pj_per_byte", "sram_32kb_pj_per_byte", "sram_1mb_pj_per_byte"),
+        *("dram_low_pj_per_byte", "dram_high_pj_per_byte", "mac_low_pj", "mac_high_pj"),
+    ),
+}
+"""Kind of device → what its figures may be, with their units."""
+REGULATORS = ("ldo", "smps")
 
 
 @dataclass(frozen=True)
@@ -49,14 +67,37 @@ class Region:
     bytes: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What someone measured on a device for one network.
+
+    energy_mj: of one inference, empty if only time was read. On a microcontroller `instructions` are those that the
+    firmware executes and `dense_weights` the bytes of weights of dense layers; on other devices macs, outputs (elements
+    that convolutions write), params and layers (with MACs) say which network it was.
+    """
+
+    network: str
+    latency_ms: float
+    energy_mj: float | None = None
+    instructions: int = 0
+    dense_weights: int = 0
+    macs: int = 0
+    outputs: int = 0
+    params: int = 0
+    layers: int = 0
+
+
 @dataclass(frozen=True)
 class Device:
     """A device. Every figure carries its unit in its key and its source in `sources` under the same key.
 
-    kind: `mcu` (a microcontroller: flash, RAM, emulated firmware) or `host` (this computer).
-    core: `cortex-m4` …; empty for the host. clock_hz: the highest; None for the host.
-    flash, ram: where code with constants, and where data with the stack, are linked; None for the host.
+    kind: `mcu` (a microcontroller: flash, RAM, emulated firmware), `host` (this computer), `roofline` (a computer that
+    is described by what was measured on it, or by its ceilings) or `hierarchy` (energy for each operation and access).
+    core: `cortex-m4` …; clock_hz: the highest. flash, ram: where code with constants, and where data with the stack,
+    are linked. regulator: what makes the core's voltage, `ldo` (the current is constant) or `smps` (the power is).
+    supply_v: the voltage at which power is predicted. All of these are empty or None but for microcontrollers.
     other: further memories of the chip, for information. notes: what has to be known to use it.
+    system: round and name of a published system that this is. figures: see FIGURES. readings: measured on it.
     """
 
     name: str
@@ -69,10 +110,17 @@ class Device:
     other: tuple[Region, ...]
     sources: dict[str, str]
     notes: tuple[str, ...] = ()
+    regulator: str = ""
+    supply_v: float | None = None
+    system: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
 
 
 def compiled_for(device: Device) -> str:
-    """The core that firmware for `device` is compiled and emulated for. DeviceError if the core is not known."""
+    """The core that firmware for `device` is compiled and emulated for. DeviceError if there is none that is known."""
+    if device.kind != "mcu":
+        raise DeviceError(f"device '{device.name}' is no microcontroller: firmware cannot be built for it")
     if device.core not in COMPILED_FOR:
         raise DeviceError(f"device '{device.name}' has core '{device.core}'; known are {', '.join(COMPILED_FOR)}")
     return COMPILED_FOR[device.core]
@@ -146,7 +194,14 @@ def parse_device(name: str, text: str) -> Device:
             other=tuple(_region("other", region) for region in values.get("other", ())),
             sources=values["sources"],
             notes=tuple(values.get("notes", ())),
+            regulator=values.get("regulator", ""),
+            supply_v=values.get("supply_v"),
+            system=values.get("system", ""),
+            figures=_figures(kind, values),
+            readings=tuple(_reading(each) for each in values.get("reading", ())),
         )
+        if "regulator" in values and device.regulator not in REGULATORS:
+            raise ValueError(f"regulator is {device.regulator!r}; it must be one of {', '.join(REGULATORS)}")
         if kind == "mcu" and not _is_size(device.clock_hz):
             raise ValueError(f"clock_hz is {device.clock_hz!r}; it must be a whole number of Hz, 1 or more")
     except (tomllib.TOMLDecodeError, ValueError) as error:
@@ -166,6 +221,32 @@ def _check_keys(values: dict[str, Any], required: tuple[str, ...]) -> None:
     for key in SOURCED:
         if key in values and not values["sources"].get(key):
             raise ValueError(f"'{key}' has no source; add one under [sources]")
+
+
+def _figures(kind: str, values: dict[str, Any]) -> dict[str, float]:
+    figures, known = values.get("figures", {}), FIGURES.get(kind, ())
+    for key, value in figures.items():
+        if key not in known:
+            raise ValueError(f"[figures] has '{key}'; a device of kind {kind} may have {', '.join(known) or 'none'}")
+        if not isinstance(value, int | float) or not value > 0:
+            raise ValueError(f"{key} is {value!r}; it must be a number above 0")
+        if not values["sources"].get(key):
+            raise ValueError(f"'{key}' has no source; add one under [sources]")
+    return figures
+
+
+def _reading(found: dict[str, Any]) -> Reading:
+    """Raises ValueError that names what is missing, not known or no number above 0."""
+    known = {each.name for each in fields(Reading)}
+    for key in ("network", "latency_ms"):
+        if key not in found:
+            raise ValueError(f"a [[reading]] has no '{key}'")
+    for key, value in found.items():
+        if key not in known:
+            raise ValueError(f"a [[reading]] has '{key}'; known are {', '.join(sorted(known))}")
+        if key != "network" and not (isinstance(value, int | float) and value >= 0):
+            raise ValueError(f"{key} of a [[reading]] is {value!r}; it must be a number")
+    return Reading(**found)
 
 
 def _region(key: str, found: Any) -> Any:

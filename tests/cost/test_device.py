@@ -54,7 +54,20 @@ FIGURES = {
     "corstone-300": ("cortex-m55", 32, 512, 512),
     "alif-ensemble-e7": ("cortex-m55", 400, 5632, 1024),
     "ek-ra8d1": ("cortex-m85", 480, 2016, 896),
+    "nucleo-l4r5zi-p": ("cortex-m4", 120, 2048, 640),
+    "cy8cproto-062-4343w": ("cortex-m4", 150, 2048, 1024),
+    "numaker-m467hj": ("cortex-m4", 200, 1024, 512),
+    "disco-f746ng": ("cortex-m7", 216, 1024, 320),
+    "ek-ra6m4": ("cortex-m33", 200, 1024, 256),
+    "b-u585i-iot02a": ("cortex-m33", 160, 2048, 768),
+    "nucleo-u385rg-q": ("cortex-m33", 96, 1024, 256),
 }
+COMPUTERS = {
+    *("raspberry-pi-4-tflite-2.7.1", "raspberry-pi-4-tflite-2.4.1", "raspberry-pi-4-armnn-21.02"),
+    *("odroid-tflite-2.7.1", "jetson-xavier-tflite-2.4.1", "jetson-xavier-armnn-21.02", "jetson-xavier-armnn-21.11"),
+    *("jetson-tx1", "h100", "server-8-h100"),
+}
+ACCELERATORS = {"eyeriss", "horowitz-45nm"}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -68,13 +81,15 @@ def test_figures(name):
 
 def test_every_device_is_complete():
     devices = list_devices()
-    assert {device.name for device in devices} == {*FIGURES, "host"}
+    assert {device.name for device in devices} == {*FIGURES, *COMPUTERS, *ACCELERATORS, "host"}
     assert {device.core for device in devices} == {*COMPILED_FOR, ""}
     for device in devices:
         for key, value in (("clock_hz", device.clock_hz), ("flash", device.flash), ("ram", device.ram)):
-            assert (value is None) == (device.kind == "host")
+            assert (value is None) == (device.kind != "mcu")
             assert (key in device.sources) == (value is not None)
         assert ("other" in device.sources) == bool(device.other)
+        for key in device.figures:
+            assert device.sources[key]
 
 
 @pytest.mark.parametrize("device", list_devices(), ids=lambda device: device.name)
@@ -116,8 +131,16 @@ def test_a_device_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('kind = "mcu"', 'kind = "fpga"', "kind is 'fpga'; it must be one of mcu, host"),
+        ('kind = "mcu"', 'kind = "fpga"', "kind is 'fpga'; it must be one of mcu, host, roofline, hierarchy"),
         ('kind = "mcu"', "", "kind is None"),
+        ('kind = "mcu"', 'kind = "mcu"\nregulator = "ldo"', "'regulator' has no source"),
+        ("[sources]", "[figures]\npower_w = 1\n[sources]", "a device of kind mcu may have none"),
+        ("[sources]", "[[reading]]\nlatency_ms = 1\n[sources]\nreading = 'me'", "has no 'network'"),
+        (
+            "[sources]",
+            "[[reading]]\nnetwork = 'a'\nlatency_ms = 'fast'\n[sources]\nreading = 'me'",
+            "latency_ms of a [[reading]] is 'fast'; it must be a number",
+        ),
         ('core = "cortex-m4"', "", "'core' is missing"),
         ('core = "cortex-m4"', 'core = "cortex-a53"', "core 'cortex-a53'; known are cortex-m0plus"),
         ("clock_hz = 64_000_000", "", "'clock_hz' is missing; state it, with its source"),
@@ -143,9 +166,15 @@ def test_the_host_has_no_memory_of_its_own():
         memories(load_device("host"))
 
 
+def test_no_firmware_is_built_for_a_computer():
+    with pytest.raises(DeviceError, match="device 'h100' is no microcontroller: firmware cannot be built for it"):
+        target_of(load_device("h100"))
+
+
 def test_every_core_has_its_kernels():
     assert {*TARGETS} == {*COMPILED_FOR.values()}
-    instructions = {device.core: target_of(device).instructions for device in list_devices()}
+    built_for = [device for device in list_devices() if device.kind in ("mcu", "host")]
+    instructions = {device.core: target_of(device).instructions for device in built_for}
     assert instructions[""] == "host"
     assert instructions["cortex-m0plus"] == "armv6m"
     assert instructions["cortex-m4"] == instructions["cortex-m33"] == "dsp"

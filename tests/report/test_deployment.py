@@ -12,7 +12,7 @@ from tests.report.deployments import SAMPLES, deployment
 KEYS = [
     "model", "device", "accuracy", "bit_exact", "outputs_compared", "flash_bytes", "ram_bytes", "arena_bytes",
     "arena_planned_bytes", "streamed_steps", "stack_bytes", "instructions", "instructions_min", "instructions_max",
-    "cycles_estimate", "macs", "params", "emulator", "compiler", "layers", "accesses", "notes",
+    "cycles_estimate", "prediction", "macs", "params", "emulator", "compiler", "layers", "accesses", "notes",
 ]  # fmt: skip
 LAYER_KEYS = ["name", "operator", "output_shape", "params", "macs", "size_bytes", "ram_bytes", "instructions"]
 
@@ -39,6 +39,10 @@ def test_json_of_a_board():
     assert (values["instructions_min"], values["instructions_max"]) == (total, total + 40)
     assert values["instructions"] == total + 38
     assert values["cycles_estimate"]["cycles"] == round(1.34 * values["instructions"])
+    predicted = values["prediction"]
+    assert predicted["instructions"] == values["instructions"]
+    assert predicted["latency_ms"]["low"] < predicted["latency_ms"]["value"] < predicted["latency_ms"]["high"]
+    assert predicted["energy_mj"] is None  # nothing is published of this board
     assert values["macs"] == sum(layer["macs"] for layer in values["layers"]) == 7_164
     assert sum(layer["instructions"] for layer in values["layers"]) + 1200 == total
 
@@ -65,6 +69,7 @@ def test_what_was_not_measured_is_none():
         "instructions",
         "emulator",
         "cycles_estimate",
+        "prediction",
     ):
         assert values[key] is None
     assert values["arena_planned_bytes"] == 720

@@ -45,7 +45,17 @@ MACs                           7,164
 instructions per inference              28,700
 instructions per MAC                      4.01
 cycles, estimate              38,458             34,440 to 47,355
-ms at 180 MHz, estimate        0.214               0.191 to 0.263
+latency, ms, predicted         0.213               0.169 to 0.269
+energy, mJ, predicted        refused
+
+Note: it rests on 1.33 cycles for each instruction: CMSIS-NN on ek-ra6m4,
+nrf5340-dk, nucleo-l4r5zi and numaker-m467hj; nothing ran on this board
+
+Note: our own kernels have run on no board yet: that their instructions take the
+cycles that CMSIS-NN's take is an assumption
+
+Note: no energy: no power was published for this board, and that of others is 45
+to 70 % off; one reading on it (`millijoule fit`) brings this into range
 
                              weights,  live RAM,  instructions,
 #  layer               MACs     bytes    planned       measured   share

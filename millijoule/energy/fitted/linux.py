@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Literal
 
+from millijoule.energy.fitted import least_squares
 from millijoule.energy.fitted.tables import BoardRun, board_runs
 
 Quantity = Literal["energy_mj", "latency_ms"]
+ENERGY: Quantity = "energy_mj"
+LATENCY: Quantity = "latency_ms"
 TERMS = ("constant", "GMACs", "million outputs", "million parameters", "ten layers")
+
+
+SLACK = 1.25
+"""How far beyond the measured networks a network may be."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +45,11 @@ def terms(run: BoardRun) -> Terms:
 
 def fit(runs: Sequence[BoardRun], quantity: Quantity) -> list[float]:
     """A coefficient for each of TERMS, in mJ or ms."""
-    import numpy as np
-
-    rows = np.array([terms(run).row() for run in runs])
-    scaled = rows / np.array([getattr(run, quantity) for run in runs])[:, None]
-    kept = list(range(len(TERMS)))
-    while True:
-        # Coefficients below 0 are left out, the smallest first: a term cannot give time or energy back.
-        found = np.linalg.lstsq(scaled[:, kept], np.ones(len(runs)), rcond=None)[0]
-        if found.min() >= 0:
-            coefficients = np.zeros(len(TERMS))
-            coefficients[kept] = found
-            return coefficients.tolist()
-        del kept[int(found.argmin())]
+    return least_squares.fit([terms(run).row() for run in runs], [getattr(run, quantity) for run in runs])
 
 
 def evaluate(coefficients: Sequence[float], network: Terms) -> float:
-    return sum(each * value for each, value in zip(coefficients, network.row(), strict=True))
+    return least_squares.evaluate(coefficients, network.row())
 
 
 def groups() -> dict[tuple[str, str, str], list[BoardRun]]:
@@ -64,6 +59,27 @@ def groups() -> dict[tuple[str, str, str], list[BoardRun]]:
         if run.network.startswith("mobilenet"):
             found[run.round, run.system, run.precision].append(run)
     return dict(found)
+
+
+def outside(runs: Sequence[BoardRun], network: Terms) -> str:
+    """Why a network is far from the measured ones; empty if it is not.
+
+    Each term may be a quarter beyond the measured ones, and so may each ratio of terms: networks of another family have
+    more MACs for each output, say, than any of them.
+    """
+    measures: dict[str, Callable[[Terms], float]] = {
+        "MACs": lambda each: each.macs,
+        "output elements": lambda each: each.outputs,
+        "parameters": lambda each: each.params,
+        "layers": lambda each: each.layers,
+        "MACs for each output element": lambda each: each.macs / max(each.outputs, 1),
+    }
+    for name, measure in measures.items():
+        values = [measure(terms(run)) for run in runs]
+        low, high, value = min(values) / SLACK, max(values) * SLACK, measure(network)
+        if not low <= value <= high:
+            return f"its {value:,.4g} {name} are outside of the {low:,.4g} to {high:,.4g} that fitted networks allow"
+    return ""
 
 
 def board(system: str) -> str:

@@ -8,8 +8,10 @@ intervals of predictions rest on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
 
 from millijoule.energy.fitted import linux
 from millijoule.energy.fitted.intervals import Error, of
@@ -19,6 +21,7 @@ from millijoule.energy.fitted.similar import (
     predicted_cycles,
     predicted_draw,
     runs_cmsis_nn,
+    system,
 )
 from millijoule.energy.fitted.tables import CONVOLUTIONAL, Submission, counted, submissions
 
@@ -54,6 +57,7 @@ def _not_after(row: Submission, rows: Iterable[Submission]) -> list[Submission]:
 Split = Callable[[Submission, Iterable[Submission]], list[Submission]]
 
 
+@lru_cache
 def power(split: Split = _without, os: bool = False) -> list[Error]:
     """Energy of a Cortex-M given its latency: the power of the board in other submissions. os: told apart."""
     errors = []
@@ -73,6 +77,7 @@ def _representatives() -> list[Submission]:
     return list(found.values())
 
 
+@lru_cache
 def stack_on_board(split: Split | None = None) -> list[Error]:
     """Latency of a stack that is known from other boards. Default split: the stack on this board is not known."""
     errors = []
@@ -84,6 +89,7 @@ def stack_on_board(split: Split | None = None) -> list[Error]:
     return errors
 
 
+@lru_cache
 def new_network(macs: bool = False) -> list[Error]:
     """Latency of a convolutional network on a system that ran two others, from exact instruction counts (or MACs)."""
     systems: dict[tuple[str, ...], dict[str, Submission]] = defaultdict(dict)
@@ -102,6 +108,7 @@ def new_network(macs: bool = False) -> list[Error]:
     return errors
 
 
+@lru_cache
 def unseen_board() -> list[Error]:
     """Latency of CMSIS-NN on a Cortex-M4 or M33 without any reading, from exact instruction counts."""
     rows = [row for row in submissions() if runs_cmsis_nn(row) and row.core in CMSIS_NN_CORES]
@@ -116,6 +123,31 @@ def unseen_board() -> list[Error]:
     return errors
 
 
+@lru_cache
+def after_one_reading() -> list[Error]:
+    """Of a convolutional network's latency on a system that one other was measured on, from exact instructions."""
+    return _from_one(lambda row: row.cycles / counted(row).instructions, CONVOLUTIONAL)
+
+
+@lru_cache
+def power_after_one_reading() -> list[Error]:
+    """Of a network's power on a system that one other was measured on."""
+    return _from_one(lambda row: None if row.power_mw is None else drawn(row), ("ad", *CONVOLUTIONAL))
+
+
+def _from_one(value: Callable[[Submission], float | None], benchmarks: Sequence[str]) -> list[Error]:
+    """Of every network on a system, as if it took what one other took there."""
+    systems: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    for row in submissions():
+        found = value(row)
+        if row.benchmark in benchmarks and found is not None:
+            systems[system(row)].append(found)
+    return [
+        of(one, other, (key[3], key[2])) for key, values in systems.items() for one, other in permutations(values, 2)
+    ]
+
+
+@lru_cache
 def end_to_end(os: bool = False, whole: bool = False) -> list[Error]:
     """Energy of a stack that is known from other boards, on a board that is known from other submissions.
 
@@ -131,6 +163,7 @@ def end_to_end(os: bool = False, whole: bool = False) -> list[Error]:
     return errors
 
 
+@lru_cache
 def linux_network(quantity: linux.Quantity = "energy_mj", whole_width: bool = False) -> list[Error]:
     """A MobileNet on a Linux board on which others were measured: without it, or without any of its width."""
     errors = []
@@ -146,6 +179,7 @@ def linux_network(quantity: linux.Quantity = "energy_mj", whole_width: bool = Fa
     return errors
 
 
+@lru_cache
 def linux_other_family() -> list[Error]:
     """ResNet-50 from the MobileNets of the same board: what happens far from the family."""
     from millijoule.energy.fitted.tables import board_runs
@@ -161,6 +195,7 @@ def linux_other_family() -> list[Error]:
 READ = ("mobilenet-v2-0.35-96", "mobilenet-v2-1.0-224")
 
 
+@lru_cache
 def linux_new_board(quantity: linux.Quantity = "energy_mj", read: tuple[str, ...] = READ) -> list[Error]:
     """A board that no prediction knew, after the networks `read` were measured on it."""
     known = linux.groups()
@@ -199,6 +234,8 @@ QUESTIONS = (
     Question("Cortex-M: latency, new network, by instructions", "network", new_network, (None, 0.08, 0.22)),
     Question("  the same, by MACs", "network", lambda: new_network(macs=True)),
     Question("Cortex-M4, M33: CMSIS-NN, board never seen", "board", unseen_board, (0.10, None, None)),
+    Question("Cortex-M: latency, one network was read", "network", after_one_reading),
+    Question("Cortex-M: power, one network was read", "network", power_after_one_reading),
     Question("Cortex-M: energy end to end", WITHOUT_PAIR, lambda: end_to_end(os=True), (0.08, 0.06, 0.16)),
     Question("  the same, operating systems not told apart", WITHOUT_PAIR, end_to_end),
     Question("  the same, nothing of the submission known", WITHOUT_SUBMISSION, lambda: end_to_end(whole=True)),

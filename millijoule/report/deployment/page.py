@@ -9,7 +9,9 @@ from string import Template
 
 import millijoule
 from millijoule.cost.device import Device, Region
+from millijoule.energy.prediction import Prediction
 from millijoule.plan.streaming import StreamPlan, stream_picture
+from millijoule.report import energy
 from millijoule.report import format as fmt
 from millijoule.report.deployment.result import Deployment
 from millijoule.report.files import read_part, write_text
@@ -42,6 +44,7 @@ def write_page(deployment: Deployment, path: Path) -> None:
 def page(deployment: Deployment) -> str:
     """The page as text."""
     graph, plan = deployment.model.graph, deployment.plan
+    predicted = energy.notes(deployment.prediction) if deployment.prediction else []
     main = Template(read_part("deployment/page.html")).substitute(
         cards="\n".join(_cards(deployment)),
         memory_text=_memory_text(deployment),
@@ -65,7 +68,7 @@ def page(deployment: Deployment) -> str:
         deployment.to_json(),
         heading=f"{graph.name} on {deployment.device.title}",
         verdict=_verdict(deployment),
-        notes=(*deployment.notes, *plan.notes),
+        notes=(*deployment.notes, *plan.notes, *predicted),
         footer=f"{FOOTER}, and in <code>report.json</code> beside it.",
     )
 
@@ -139,6 +142,8 @@ def _cards(deployment: Deployment) -> list[str]:
     if estimate:
         between = f"{fmt.count(estimate.cycles_low)} to {fmt.count(estimate.cycles_high)} on boards of this core"
         cards.append(_card("Cycles", "computed", fmt.count(estimate.cycles), "", "per inference, estimate", between))
+    if deployment.prediction:
+        cards += _predicted(deployment.prediction)
     bound = fmt.count(plan.lower_bound_bytes)
     quality = "the smallest for this order of layers" if plan.is_optimal else f"no plan is below {bound}"
     cards.append(_card("Arena, planned", "computed", fmt.count(plan.arena_bytes), "bytes", quality))
@@ -153,6 +158,17 @@ def _cards(deployment: Deployment) -> list[str]:
     if build and device.flash:
         cards.append(_memory_card("Flash", build.flash_bytes, device.flash))
     return cards
+
+
+def _predicted(prediction: Prediction) -> list[str]:
+    """A card each for latency and energy, with its range; none for what is refused, of which the notes speak."""
+    quantities = (("Latency", "ms", prediction.latency_ms), ("Energy", "mJ", prediction.energy_mj))
+    return [
+        _card(title, "computed", value, unit, "per inference, predicted", span)
+        for title, unit, estimate in quantities
+        if estimate
+        for value, span, _ in [energy.cells(estimate)]
+    ]
 
 
 def _memory_card(title: str, used: int, region: Region) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 from millijoule.cost import Cost
 from millijoule.cost.cycles import CyclesEstimate, estimate_cycles
 from millijoule.cost.device import Device
+from millijoule.energy.predict import predict_energy
+from millijoule.energy.prediction import Prediction
 from millijoule.model import Model
 from millijoule.plan import Plan
 from millijoule.plan.streaming import StreamPlan
@@ -66,6 +68,12 @@ class Deployment:
         return None if instructions is None else estimate_cycles(self.device, instructions)
 
     @cached_property
+    def prediction(self) -> Prediction | None:
+        """Latency and energy of one inference on the device; None if instructions were not measured."""
+        instructions = self.mean_instructions
+        return None if instructions is None else predict_energy(self.model, self.device, instructions=instructions)
+
+    @cached_property
     def live_bytes(self) -> dict[str, int]:
         """Node → bytes that are live in the arena while it is executed, at most; a reshape of a plan that streams has
         no entry."""
@@ -98,8 +106,9 @@ class Deployment:
         """One object of plain values; the keys are a stable interface. What was not measured is None.
 
         arena_planned_bytes is predicted, arena_bytes was seen. streamed_steps: layers that are executed row by row.
-        instructions: mean of one inference. cycles_estimate: made of them (millijoule.cost.cycles). ram_bytes: all
-        static data, the arena included, the stack not. accesses: of the first sample, by memory.
+        instructions: mean of one inference. cycles_estimate: made of them (millijoule.cost.cycles). prediction: latency
+        and energy, with ranges and what they rest on (millijoule.energy.prediction). ram_bytes: all static data, the
+        arena included, the stack not. accesses: of the first sample, by memory.
         """
         build, measurement, estimate = self.build, self.measurement, self.cycles_estimate
         return {
@@ -118,6 +127,7 @@ class Deployment:
             "instructions_min": min(measurement.instructions, default=None) if measurement else None,
             "instructions_max": max(measurement.instructions, default=None) if measurement else None,
             "cycles_estimate": asdict(estimate) if estimate else None,
+            "prediction": self.prediction.to_json() if self.prediction else None,
             "macs": self.cost.macs,
             "params": self.cost.params,
             "emulator": measurement.emulator if measurement else None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
+from millijoule.report import energy
 from millijoule.report import format as fmt
 from millijoule.report.deployment.result import Deployment
 from millijoule.report.layout import Column, make_table
@@ -17,11 +18,12 @@ def deployment(deployed: Deployment) -> list[RenderableType]:
     """The result of `deploy`: what was promised and what was seen, then layer by layer."""
     device, graph = deployed.device, deployed.model.graph
     chip = f", {fmt.core(device.core)} at {fmt.clock(device.clock_hz)}" if device.kind == "mcu" else ""
+    predicted = energy.notes(deployed.prediction) if deployed.prediction else []
     parts: list[RenderableType] = [
         Text(f"{graph.name} on {device.name}: {device.title}{chip}", style="bold"),
         _verdict(deployed),
         _summary(deployed),
-        *_notes((*deployed.notes, *deployed.plan.notes)),
+        *_notes((*deployed.notes, *deployed.plan.notes, *predicted)),
         _layers(deployed),
         *([Text("The instructions of layers are those of the first sample.")] if deployed.measurement else []),
         Text(f"Firmware project and report: {deployed.folder}", overflow="fold"),
@@ -53,12 +55,11 @@ def _summary(deployed: Deployment) -> RenderableType:
         ("instructions per MAC", "", fmt.ratio(instructions, macs) or fmt.NONE, ""),
     ]
     estimate = deployed.cycles_estimate
-    if estimate and device.clock_hz:
+    if estimate:
         low, high = fmt.count(estimate.cycles_low), fmt.count(estimate.cycles_high)
         rows.append(("cycles, estimate", fmt.count(estimate.cycles), "", f"{low} to {high}"))
-        clock = f"{device.clock_hz / 1e6:g} MHz"
-        between = f"{estimate.latency_low_ms:.3g} to {estimate.latency_high_ms:.3g}"
-        rows.append((f"ms at {clock}, estimate", f"{estimate.latency_ms:.3g}", "", between))
+    if deployed.prediction:
+        rows += [(f"{name}, predicted", value, "", span) for name, value, span, _ in energy.rows(deployed.prediction)]
     if device.kind == "host":
         rows = [row for row in rows if row[1] or row[2] != fmt.NONE]
     columns = (Column("", text=True), Column("computed"), Column(where), Column("device"))

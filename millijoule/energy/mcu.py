@@ -1,0 +1,208 @@
+"""Microcontrollers: instructions x cycles per instruction / clock, x power.
+
+Cycles for each instruction are those of CMSIS-NN on the board, or on a board of the same core; where only other stacks
+ran on a board, it is compared by them with boards on which CMSIS-NN ran too. Weights of dense layers are read from
+flash once each, which costs further cycles. Power is that of the board in all its submissions: a current behind a
+linear regulator, a power behind a switching one. What a user measured on the board goes before all of this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, log
+from statistics import mean
+
+from millijoule.cost.cycles import estimate_cycles
+from millijoule.cost.device import Device
+from millijoule.energy.fitted import questions
+from millijoule.energy.fitted.intervals import spread
+from millijoule.energy.fitted.similar import (
+    cycles_per_instruction,
+    predicted_draw,
+    runs_cmsis_nn,
+    similarity,
+)
+from millijoule.energy.fitted.tables import CONVOLUTIONAL, Submission, counted, submissions
+from millijoule.energy.prediction import Prediction, sentence, together, within
+
+OUR_KERNELS = (
+    "our own kernels have run on no board yet: that their instructions take the cycles that CMSIS-NN's take is an "
+    "assumption"
+)
+FIT = "one reading on it (`millijoule fit`) brings this into range"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one inference executes.
+
+    instructions: of our firmware. factor: within which they are right, 1 if they were counted. dense_weights: bytes of
+    weights of dense layers, each read once.
+    """
+
+    instructions: float
+    factor: float = 1.0
+    dense_weights: int = 0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A factor to multiply with, within which factor it is right, and what it rests on.
+
+    tested: whether it was right in 90 % of the cases whose truth is known.
+    """
+
+    value: float
+    factor: float
+    rests_on: str
+    tested: bool = True
+
+
+def predict(network: str, device: Device, work: Work) -> Prediction:
+    """Latency and energy of our firmware; what cannot be said is refused with the reason."""
+    assert device.clock_hz is not None
+    scale = _read_scale(device) or _board_scale(device.name, device.core) or _core_scale(device)
+    if scale is None:
+        reason = f"no cycles of an int8 network are published for {device.core} without an accelerator; {FIT}"
+        return Prediction(network, device.name, None, None, refused=(("latency", reason), ("energy", reason)))
+    cycles = work.instructions * scale.value + work.dense_weights * cycles_per_dense_weight()
+    latency = within(1000 * cycles / device.clock_hz, together(scale.factor, work.factor))
+    power = _power_mw(device)
+    energy = None
+    if isinstance(power, Scale):
+        factor = together(scale.factor, work.factor, power.factor)
+        energy = within(1000 * cycles / device.clock_hz * power.value / 1000, factor)
+    return Prediction(
+        network=network,
+        device=device.name,
+        latency_ms=latency,
+        energy_mj=energy,
+        instructions=round(work.instructions),
+        rests_on=(scale.rests_on, power.rests_on) if isinstance(power, Scale) else (scale.rests_on,),
+        assumptions=() if device.readings else (OUR_KERNELS,),
+        refused=() if isinstance(power, Scale) else (("energy", power),),
+        tested=scale.tested,
+    )
+
+
+def _read_scale(device: Device) -> Scale | None:
+    """Cycles for each instruction by the user's readings of the board."""
+    if not device.readings or device.clock_hz is None:
+        return None
+    logs = []
+    for each in device.readings:
+        cycles = each.latency_ms * device.clock_hz / 1000 - each.dense_weights * cycles_per_dense_weight()
+        logs.append(log(max(cycles, 0.1 * each.instructions) / each.instructions))
+    factor = spread(questions.new_network()) if len(logs) > 1 else spread(questions.after_one_reading())
+    return Scale(exp(mean(logs)), factor, _readings(device, "latency", len(logs)))
+
+
+@lru_cache
+def _board_scale(board: str, core: str) -> Scale | None:
+    """Cycles for each instruction on a board by what ran CMSIS-NN, there or on boards that compare; None: not known."""
+    here = [row for row in submissions() if row.board == board]
+    cmsis_nn = [row for row in submissions() if runs_cmsis_nn(row)]
+    own = [row for row in cmsis_nn if row.board == board]
+    unseen = spread(questions.unseen_board())
+    if own:
+        value = cycles_per_instruction(own)
+        assert value is not None
+        return Scale(value, unseen, f"{value:.2f} cycles for each instruction: {_named(own)} on this board")
+    known = cycles_per_instruction([row for row in cmsis_nn if row.core in questions.CMSIS_NN_CORES])
+    assert known is not None
+    ratio = _ratio_to_cmsis_nn(here, cmsis_nn)
+    if ratio is not None:
+        factor = together(unseen, spread(questions.stack_on_board()))
+        text = f"{ratio:.2f} cycles for each instruction: CMSIS-NN on other boards, compared by {_named(here)}"
+        return Scale(ratio, factor, text)
+    if core in questions.CMSIS_NN_CORES:
+        boards = sorted({row.board for row in cmsis_nn if row.core in questions.CMSIS_NN_CORES})
+        text = f"{known:.2f} cycles for each instruction: CMSIS-NN on {sentence(boards)}; nothing ran on this board"
+        return Scale(known, unseen, text)
+    return None
+
+
+def _core_scale(device: Device) -> Scale | None:
+    """Cycles for each instruction in the range that was seen on boards of the same core; None: nothing was."""
+    count = 1_000_000
+    seen = estimate_cycles(device, count)
+    if seen is None:
+        return None
+    factor = max(seen.cycles_high / seen.cycles, seen.cycles / seen.cycles_low)
+    text = f"{seen.cycles / count:.2f} cycles for each instruction, as seen on other boards of its core: {seen.source}"
+    return Scale(seen.cycles / count, factor, text, tested=False)
+
+
+def _ratio_to_cmsis_nn(here: list[Submission], cmsis_nn: list[Submission]) -> float | None:
+    """Cycles for each instruction that CMSIS-NN would take here, by stacks that ran here and where CMSIS-NN did."""
+    weights, logs = [], []
+    for row in here:
+        for other in submissions():
+            if other.benchmark != row.benchmark or other.benchmark not in CONVOLUTIONAL:
+                continue
+            there = cycles_per_instruction([each for each in cmsis_nn if each.board == other.board])
+            if there is None or other.board == row.board:
+                continue
+            like = similarity(row.stack, other.stack)
+            if like < 0.25:  # another stack, or releases far apart, compare no boards
+                continue
+            ours, theirs = (each.cycles / counted(each).instructions for each in (row, other))
+            weights.append(like)
+            logs.append(log(there * ours / theirs))
+    if not weights:
+        return None
+    return exp(sum(weight * each for weight, each in zip(weights, logs, strict=True)) / sum(weights))
+
+
+@lru_cache
+def cycles_per_dense_weight() -> float:
+    """Cycles that a byte of a dense layer's weights takes beyond its instructions': the mean over boards.
+
+    By the autoencoder of MLPerf Tiny (anomaly detection) against the convolutional networks on the same board.
+    """
+    found = []
+    for board in sorted({row.board for row in submissions() if runs_cmsis_nn(row)}):
+        rows = [row for row in submissions() if row.board == board and runs_cmsis_nn(row)]
+        scale = cycles_per_instruction(rows)
+        dense = cycles_per_instruction(rows, ("ad",))
+        if scale and dense:
+            work = counted(next(row for row in rows if row.benchmark == "ad"))
+            found.append((dense - scale) * work.instructions / work.dense_weights)
+    return mean(found)
+
+
+def _power_mw(device: Device) -> Scale | str:
+    """Power of an inference at the device's supply; a text says why it is not known."""
+    read = [each for each in device.readings if each.energy_mj is not None]
+    if read:
+        value = exp(mean(log(each.energy_mj / each.latency_ms * 1000) for each in read if each.energy_mj))
+        return Scale(value, spread(questions.power_after_one_reading()), _readings(device, "power", len(read)))
+    rows = [row for row in submissions() if row.board == device.name and row.power_mw is not None]
+    if not rows:
+        if device.core in ("cortex-m55", "cortex-m85"):
+            return f"no energy with Helium is published; {FIT}"
+        return f"no power was published for this board, and that of others is 45 to 70 % off; {FIT}"
+    if device.supply_v is None:
+        return f"device '{device.name}' has no supply_v"
+    draw = predicted_draw(rows, device.name, os="none")
+    assert draw is not None
+    linear = rows[0].regulator == "ldo"
+    single = len({(row.round, row.submitter) for row in rows}) == 1
+    text = f"{draw:.1f} {'mA' if linear else 'mW'} at {device.supply_v:g} V: {_named(rows)} on this board"
+    if single:
+        text += " (one submission, so that no other tests it)"
+    return Scale(draw * device.supply_v if linear else draw, spread(questions.power(os=True)), text)
+
+
+def _named(rows: list[Submission]) -> str:
+    """`X-CUBE-AI 7.1 to 9.0 …`: the stacks, and the rounds of MLPerf Tiny that they are from."""
+    stacks = list(dict.fromkeys(row.stack for row in rows))
+    rounds = sorted({row.round for row in rows})
+    when = rounds[0] if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
+    return f"{sentence(stacks)} (MLPerf Tiny {when})"
+
+
+def _readings(device: Device, what: str, count: int) -> str:
+    source = device.sources.get("reading", "its device file")
+    return f"{what} of {count} reading{'s' if count > 1 else ''} on this board ({source})"

@@ -1,0 +1,50 @@
+"""Predictions of latency and energy in the terminal: the value, its range, and what both rest on."""
+
+from __future__ import annotations
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from millijoule.energy.prediction import Estimate, Prediction
+from millijoule.report import format as fmt
+from millijoule.report.layout import Column, make_table
+
+
+def prediction(predicted: Prediction) -> list[RenderableType]:
+    """What is predicted on a device, what is refused and why, and what it rests on."""
+    span = "90 % range" if predicted.tested else "range"
+    columns = (Column("predicted, one inference", text=True), Column(""), Column(span), Column("", text=True))
+    return [
+        Text(f"{predicted.network} on {predicted.device}", style="bold"),
+        make_table(columns, rows(predicted)),
+        *(Text(f"Note: {note}") for note in notes(predicted)),
+    ]
+
+
+def rows(predicted: Prediction) -> list[tuple[str, str, str, str]]:
+    """(quantity and unit, value, range, how far it goes) for latency and energy."""
+    refused = dict(predicted.refused)
+    return [
+        (name, *cells(value)) if value else (name, "refused" if key in refused else fmt.NONE, "", "")
+        for key, name, value in (
+            ("latency", "latency, ms", predicted.latency_ms),
+            ("energy", "energy, mJ", predicted.energy_mj),
+        )
+    ]
+
+
+def cells(estimate: Estimate) -> tuple[str, str, str]:
+    """Value, range and how far it goes, as text."""
+    low, high = (fmt.NONE if each is None else fmt.figures(each) for each in (estimate.low, estimate.high))
+    if estimate.value is None:
+        return f"at least {low}", "", ""
+    return fmt.figures(estimate.value), f"{low} to {high}", estimate.percent
+
+
+def notes(predicted: Prediction) -> list[str]:
+    """Sentences: what it rests on, what is assumed, what is refused and why."""
+    return [
+        *(f"it rests on {text}" for text in predicted.rests_on),
+        *predicted.assumptions,
+        *(f"no {quantity}: {reason}" for quantity, reason in predicted.refused),
+    ]

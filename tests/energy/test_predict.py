@@ -1,0 +1,185 @@
+"""Predictions of latency and energy: what was published, what is refused and why, readings before everything."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from millijoule import predict_energy, zoo
+from millijoule.cli import main
+from millijoule.cost import cost
+from millijoule.cost.device import Reading, list_devices, load_device
+from millijoule.energy import mcu
+from millijoule.energy.fitted import linux
+from millijoule.energy.fitted.instructions import MEASURED_FOR, counted_layers, errors
+from millijoule.energy.fitted.intervals import spread, summarise
+from millijoule.energy.fitted.tables import counted, submissions
+from millijoule.energy.prediction import Estimate, together, within
+from millijoule.energy.roofline import terms_of
+from millijoule.errors import DeviceError
+
+WITH_ENERGY = {
+    *("nucleo-l4r5zi", "nucleo-l4r5zi-p", "nucleo-h7a3zi-q", "nucleo-u575zi-q", "nucleo-u385rg-q", "ek-ra6m4"),
+}
+"""Boards whose power was published with MLPerf Tiny."""
+
+
+def test_instructions_of_cmsis_nn_give_the_latency_that_was_published():
+    """On boards with CMSIS-NN, what was submitted with it lies in the range of what is predicted from its counts."""
+    held = []
+    for row in submissions():
+        if "CMSIS-NN" in row.stack and row.round != "v0.5":
+            work = counted(row)
+            found = mcu.predict("x", load_device(row.board), mcu.Work(work.instructions, 1.0, work.dense_weights))
+            assert found.latency_ms is not None
+            held.append(found.latency_ms.low <= row.latency_ms <= found.latency_ms.high)
+    assert len(held) == 38
+    assert sum(held) / len(held) > 0.85
+
+
+def test_energy_is_latency_times_the_power_of_the_board():
+    found = predict_energy(zoo.resnet8(), "nucleo-u575zi-q", instructions=12_000_000)
+    assert found.energy_mj.value / found.latency_ms.value * 1000 == pytest.approx(25.0, rel=0.02)  # mW
+    assert found.energy_mj.high / found.energy_mj.value > found.latency_ms.high / found.latency_ms.value
+    low = load_device("nucleo-l4r5zi")
+    high = replace(low, supply_v=3.0)
+    ratio = [predict_energy(zoo.resnet8(), device, instructions=10**7).energy_mj.value for device in (high, low)]
+    assert ratio[0] / ratio[1] == pytest.approx(3.0 / 1.8)  # a current behind a linear regulator
+
+
+def test_weights_of_dense_layers_take_cycles_of_their_own():
+    assert 0.2 < mcu.cycles_per_dense_weight() < 1.8  # of single boards
+    device = load_device("nucleo-l4r5zi")
+    plain, dense = (
+        mcu.predict("x", device, mcu.Work(10**6, dense_weights=weights)).latency_ms.value for weights in (0, 10**6)
+    )
+    assert (dense - plain) * 120_000 == pytest.approx(mcu.cycles_per_dense_weight() * 10**6)
+
+
+@pytest.mark.parametrize("device", [each for each in list_devices() if each.kind == "mcu"], ids=lambda each: each.name)
+def test_every_board_is_predicted_or_refused_with_a_reason(device):
+    found = predict_energy(zoo.ds_cnn(), device, instructions=3_000_000)
+    assert (found.energy_mj is not None) == (device.name in WITH_ENERGY)
+    assert (found.latency_ms is None) == (device.core in ("cortex-m3", "cortex-m55"))
+    for quantity, reason in found.refused:
+        assert quantity in ("latency", "energy")
+        assert "millijoule fit" in reason
+    if found.latency_ms is not None:
+        assert any("our own kernels have run on no board yet" in text for text in found.assumptions)
+        assert found.rests_on
+    elif device.core == "cortex-m55":
+        assert "cortex-m55" in dict(found.refused)["latency"]
+
+
+def test_what_was_read_on_a_board_goes_before_what_is_published():
+    board = load_device("nrf52840-dk")
+    one = Reading(network="a", latency_ms=100.0, energy_mj=2.0, instructions=4_000_000)
+    board = replace(board, readings=(one,), sources=board.sources | {"reading": "measured.csv"})
+    found = predict_energy(zoo.ds_cnn(), board, instructions=8_000_000)
+    weights = 768 * mcu.cycles_per_dense_weight() / 64_000
+    assert found.latency_ms.value == pytest.approx(200.0 + weights)
+    assert found.energy_mj.value == pytest.approx(4.0, rel=1e-3)
+    assert found.assumptions == ()
+    assert "1 reading on this board (measured.csv)" in found.rests_on[0]
+    two = replace(board, readings=(one, replace(one, latency_ms=144.0)))
+    again = predict_energy(zoo.ds_cnn(), two, instructions=8_000_000)
+    assert again.latency_ms.value == pytest.approx(240.0 + weights)
+    assert again.latency_ms.high / again.latency_ms.value < found.latency_ms.high / found.latency_ms.value
+
+
+def test_a_mobilenet_on_a_raspberry_pi_is_what_was_measured():
+    found = predict_energy(zoo.mobilenet_v2(), "raspberry-pi-4-tflite-2.7.1")
+    (run,) = (
+        each
+        for each in linux.groups()["v2.0", "rpi4-tflite-v2.7.1-ruy", "fp32"]
+        if each.network == "mobilenet-v2-1.0-224"
+    )
+    network = terms_of(cost(zoo.mobilenet_v2()))
+    assert network.macs == run.macs
+    assert network.layers == run.layers
+    assert network.outputs == pytest.approx(run.outputs, rel=1e-3)
+    assert found.energy_mj.low < run.energy_mj < found.energy_mj.high
+    assert found.latency_ms.low < run.latency_ms < found.latency_ms.high
+
+
+def test_far_from_the_measured_family_is_refused():
+    for network in (zoo.resnet50(), zoo.vgg16(), zoo.lenet5()):
+        found = predict_energy(network, "odroid-tflite-2.7.1")
+        assert found.latency_ms is None
+        assert "are outside of the" in dict(found.refused)["energy"]
+
+
+def test_ceilings_are_a_bound_and_no_prediction():
+    found = predict_energy(zoo.vgg16(), "jetson-tx1")
+    assert found.latency_ms.value is None
+    assert found.latency_ms.low == pytest.approx(2 * 15_470_264_320 / 512e9 * 1000)
+    assert found.energy_mj is None
+    assert not found.tested
+    batch_of_one = predict_energy(zoo.alexnet(), "h100").latency_ms.low
+    assert batch_of_one == pytest.approx(cost(zoo.alexnet()).size_bytes / 3.35e12 * 1000)  # weights, not arithmetic
+
+
+def test_energies_of_operations_and_accesses_add_up():
+    graph = zoo.lenet5()
+    counts = cost(graph, 1)
+    found = predict_energy(graph, "horowitz-45nm", precision="int8")
+    weights = sum(layer.size_bytes for layer in counts.layers)
+    picojoules = 0.3 * counts.macs + 1.25 * (counts.moved_bytes - weights) + 12.5 * weights
+    assert found.energy_mj.value == pytest.approx(picojoules * 1e-9)
+    assert found.energy_mj.low == pytest.approx(found.energy_mj.high)
+    large = predict_energy(zoo.alexnet(), "horowitz-45nm").energy_mj
+    assert large.high > 1.3 * large.low  # DRAM
+
+
+def test_eyeriss_takes_what_was_measured_for_a_mac():
+    found = predict_energy(zoo.vgg16(), "eyeriss").energy_mj
+    assert found.low < 1017 / 3 < found.high  # mJ: VGG-16, a batch of three
+
+
+def test_this_computer_is_not_predicted():
+    with pytest.raises(DeviceError, match="'host' is this computer"):
+        predict_energy(zoo.lenet5(), "host")
+
+
+@pytest.mark.parametrize("core", sorted(set(MEASURED_FOR.values())))
+def test_instructions_from_shapes_are_near_those_counted(core):
+    found = summarise(errors(core))
+    assert found.mean < 0.12
+    assert spread(errors(core)) < 1.4
+    assert {row.network for row in counted_layers() if row.core == core} >= {"resnet8", "ds_cnn", "mobilenet_v1_025"}
+
+
+def test_estimated_instructions_widen_the_range():
+    counted_total = sum(
+        row.instructions for row in counted_layers() if (row.core, row.network) == ("cortex-m4", "resnet8")
+    )
+    exact = predict_energy(zoo.resnet8(), "nucleo-l4r5zi", instructions=counted_total)
+    estimated = predict_energy(zoo.resnet8(), "nucleo-l4r5zi")
+    assert estimated.instructions == pytest.approx(counted_total, rel=0.2)
+    widths = [each.latency_ms.high / each.latency_ms.value for each in (exact, estimated)]
+    assert widths[0] < widths[1]
+
+
+def test_factors_that_are_independent_combine_as_their_logarithms():
+    assert together(1.1, 1.0) == pytest.approx(1.1)
+    assert together(1.3, 1.4) < 1.3 * 1.4
+    assert within(10.0, 2.0) == Estimate(10.0, 5.0, 20.0)
+    assert within(10.0, 2.0).percent == "+100/-50 %"
+
+
+def test_cost_prints_and_writes_the_prediction(capsys):
+    assert main(["cost", "ds_cnn", "--by", "total", "--device", "nucleo-l4r5zi"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "latency, ms" in text
+    assert "90 % range" in text
+    assert "our own kernels have run on no board yet" in text
+    assert main(["cost", "ds_cnn", "--device", "nrf52840-dk", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)["prediction"]
+    assert values["latency_ms"]["low"] < values["latency_ms"]["value"] < values["latency_ms"]["high"]
+    assert values["energy_mj"] is None
+    assert "45 to 70 % off" in values["refused"]["energy"]
+
+
+def test_cost_of_an_unknown_device_is_one_line(capsys):
+    assert main(["cost", "ds_cnn", "--device", "abacus"]) == 2
+    assert capsys.readouterr().err.startswith("error: device 'abacus' is not known")
