@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -238,18 +239,37 @@ MJ_SHARED void {layer.symbol}({parameters})
 }}
 """
 
-    def call(
+    def body(
+        self,
+        layer: Layer,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        scratch: int | None,
+        computed: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        """Statements: the calls of a layer. inputs: for each input of the operator, the argument that stands for it.
+
+        outputs: arguments behind all others. scratch: where working memory lies in the arena, if a call needs any.
+        computed: parameters that are no constants → expressions of C.
+        """
+        lines = []
+        for index, call in enumerate(layer.calls):
+            last = list(outputs)
+            if call.scratch_bytes:
+                assert scratch is not None
+                last.insert(0, self.place(scratch))
+            lines.append(self._call(layer, index, [inputs[i] for i in call.inputs], last, computed))
+        return "\n".join(lines)
+
+    def _call(
         self,
         layer: Layer,
         index: int,
         inputs: Sequence[str],
         outputs: Sequence[str],
-        computed: Mapping[str, str] = MappingProxyType({}),
+        computed: Mapping[str, str],
     ) -> str:
-        """A call into kernels/. inputs: its arguments before its arrays; outputs: those behind them.
-
-        computed: parameters that are no constants → expressions of C.
-        """
+        """A call into kernels/. inputs: its arguments before its arrays; outputs: those behind them."""
         call = layer.calls[index]
         parameters = "".join(
             f"            .{name} = {computed.get(name, int(value))},\n" for name, value in call.parameters.items()
@@ -257,7 +277,7 @@ MJ_SHARED void {layer.symbol}({parameters})
         arguments = (*inputs, *(self._array(layer, index, name) for name in call.data), *outputs)
         lines = ",\n".join(f"        {argument}" for argument in arguments)
         return f"""    {call.function}(
-        (struct {call.function.removesuffix("_row")}){{
+        (struct {re.sub("_(row|pixel)$", "", call.function)}){{
 {parameters}        }},
 {lines});"""
 

@@ -36,11 +36,7 @@ class StoredProject(Project):
         return "\n".join(f"    {layer.symbol}();" for layer in self.layers)
 
     def _body(self, layer: Layer) -> str:
-        lines = []
-        for index, call in enumerate(layer.calls):
-            inputs = [self.place(self.offset(layer.node.inputs[i])) for i in call.inputs]
-            outputs = [self.place(self.offset(layer.node.name))]
-            if call.scratch_bytes:
-                outputs.insert(0, self.place(self.offset(f"{layer.node.name}.scratch")))
-            lines.append(self.call(layer, index, inputs, outputs))
-        return "\n".join(lines)
+        node = layer.node
+        inputs = [self.place(self.offset(name)) for name in node.inputs]
+        outputs = [self.place(self.offset(node.name))]
+        return self.body(layer, inputs, outputs, self.plan.offsets.get(f"{node.name}.scratch"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from math import prod
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,10 +16,20 @@ from millijoule.emit.text import c_array, comment_safe
 from millijoule.errors import ModelError
 from millijoule.graph import Node
 from millijoule.model import Model
-from millijoule.ops.base import Call
+from millijoule.ops.base import Call, Window
 from millijoule.plan.streaming import StreamPlan
 from millijoule.plan.streaming.kernels import Firing, counted, firing
 from millijoule.plan.streaming.rows import columns_under, rows
+
+
+class Arguments(NamedTuple):
+    """Of the calls of a layer: the statements that find them, one for each input, where the result goes, and the
+    parameters that are no constants."""
+
+    statements: list[str]
+    inputs: list[str]
+    output: str
+    computed: Mapping[str, str] = MappingProxyType({})
 
 
 class StreamedProject(Project):
@@ -131,39 +144,34 @@ class StreamedProject(Project):
 """
 
     def _body(self, layer: Layer) -> str:
-        if self._is_by_pixel(layer.node):
-            return "\n".join(["    (void)row;", "    (void)fresh;", *self._pixel(layer)])
-        node, kind = layer.node, self.firings[layer.node.name].kind
-        values = [self.rows.source[name] for name in node.inputs]
+        node, fires, places = layer.node, self.firings[layer.node.name], self.plan.places
+        scratch, sums = places.get(("scratch", node.name)), places.get(("sums", node.name))
+        preparation, inputs, output, computed = (self._by_pixel if self._is_by_pixel(node) else self._by_row)(node)
+        outputs = [output]
+        if fires.kind == "sums":
+            assert sums is not None
+            outputs = ["row", f"(int32_t *)(void *)({self.place(sums.offset)})", output]
+        calls = self.body(layer, inputs, outputs, None if scratch is None else scratch.offset, computed)
+        return "\n".join(["    (void)row;", "    (void)fresh;", *preparation, calls])
+
+    def _by_row(self, node: Node) -> Arguments:
+        """One row, or one added to sums."""
+        fires, values = self.firings[node.name], [self.rows.source[name] for name in node.inputs]
         bits = {value: 1 << 1 + index for index, value in enumerate(dict.fromkeys(values))}
-        lines = ["    (void)row;", "    (void)fresh;"]
-        if kind == "window":
-            lines += self._window(layer, values[0], bits[values[0]])
-        output = f"mj_ring_row({self.rings[node.name]}, {'0' if kind in ('sums', 'whole') else 'row'}, fresh & 1)"
-        for index, call in enumerate(layer.calls):
-            outputs = [output]
-            if kind == "sums":
-                sums = self.place(self.plan.places["sums", node.name].offset)
-                outputs = ["row", f"(int32_t *)(void *)({sums})", output]
-            elif call.scratch_bytes:
-                outputs.insert(0, self.place(self.plan.places["scratch", node.name].offset))
-            inputs = (
-                ["rows"]
-                if kind == "window"
-                else [
-                    f"mj_ring_row({self.rings[value]}, {self._row_read(value, kind)}, fresh & {bits[value]})"
-                    for value in (values[i] for i in call.inputs)
-                ]
-            )
-            lines.append(self.call(layer, index, inputs, outputs))
-        return "\n".join(lines)
+        output = f"mj_ring_row({self.rings[node.name]}, {'0' if fires.kind in ('sums', 'whole') else 'row'}, fresh & 1)"
+        if fires.kind == "window":
+            return Arguments(self._window(fires.window, values[0], bits[values[0]]), ["rows"], output)
+        inputs = [
+            f"mj_ring_row({self.rings[value]}, {self._row_read(value, fires.kind)}, fresh & {bits[value]})"
+            for value in values
+        ]
+        return Arguments([], inputs, output)
 
     def _row_read(self, value: str, kind: str) -> str:
         return "0" if kind == "whole" or self.rows.count[value] == 1 else "row"
 
-    def _window(self, layer: Layer, value: str, bit: int) -> list[str]:
+    def _window(self, window: Window | None, value: str, bit: int) -> list[str]:
         """Statements: the rows under the kernel."""
-        window = self.firings[layer.node.name].window
         assert window is not None
         first = f"row * {window.stride[0]} - {window.padding[0][0]}"
         sizes = f"{window.kernel[0]}, {window.dilation[0]}, {window.input[0]}"
@@ -172,45 +180,37 @@ class StreamedProject(Project):
             f"    mj_ring_window(rows, {self.rings[value]}, {first}, {sizes}, fresh & {bit});",
         ]
 
-    def _pixel(self, layer: Layer) -> Iterator[str]:
-        """Statements: one pixel, or one added to sums."""
-        node, fires = layer.node, self.firings[layer.node.name]
-        values, places = [self.rows.source[name] for name in node.inputs], self.plan.places
-        scratch = places.get(("scratch", node.name))
-        computed: dict[str, str] = {}
-        if fires.window:
-            window, (map_of, *_) = fires.window, values
-            copy = self.place(scratch.end - fires.copied_bytes) if scratch and fires.copied_bytes else "NULL"
-            y, x = (f"row {sign} {window.output[1]} * {window.stride[axis]}" for axis, sign in enumerate("/%"))
-            yield f"    const int8_t *rows[{window.kernel[0]}];"
-            yield "    const struct mj_columns columns = mj_pixel_window("
-            yield f"        rows, &{self.seen[map_of]}, {y} - {window.padding[0][0]}, {x} - {window.padding[1][0]},"
-            yield f"        {window.kernel[0]}, {window.dilation[0]}, {columns_under(window)}, {copy});"
-            yield "    (void)columns;"
-            if any(window.padding[1]):
-                computed = {
-                    "input_width": "columns.inside",
-                    "padding_left": "columns.outside",
-                    "output_width": "1",
-                }
+    def _by_pixel(self, node: Node) -> Arguments:
+        """One pixel, or one added to sums."""
+        fires, values = self.firings[node.name], [self.rows.source[name] for name in node.inputs]
         output = f"mj_pixel({self.seen[node.name]}, {'0' if fires.kind == 'sums' else 'row'})"
-        for index, call in enumerate(layer.calls):
-            outputs = [output]
-            if fires.kind == "sums":
-                sums = self.place(places["sums", node.name].offset)
-                outputs = ["row", f"(int32_t *)(void *)({sums})", output]
-            elif call.scratch_bytes:
-                assert scratch is not None
-                outputs.insert(0, self.place(scratch.offset))
-            inputs = (
-                ["rows"]
-                if fires.window
-                else [
-                    f"mj_pixel({self.seen[value]}, {'row' if self.pixels.count[value] > 1 else '0'})"
-                    for value in (values[i] for i in call.inputs)
-                ]
-            )
-            yield self.call(layer, index, inputs, outputs, computed)
+        if fires.window is None:
+            counts = self.pixels.count
+            inputs = [f"mj_pixel({self.seen[value]}, {'row' if counts[value] > 1 else '0'})" for value in values]
+            return Arguments([], inputs, output)
+        window, pixels = fires.window, f"&{self.seen[values[0]]}"
+        kernel = ", ".join(map(str, (*window.kernel, *window.dilation)))
+        y, x = (
+            f"row {sign} {window.output[1]} * {window.stride[axis]} - {window.padding[axis][0]}"
+            for axis, sign in enumerate("/%")
+        )
+        if fires.kind == "taps":
+            find = [
+                f"    const int8_t *taps[{prod(window.kernel)}];",
+                f"    mj_pixel_taps(taps, {pixels}, {y}, {x}, {kernel});",
+            ]
+            return Arguments(find, ["taps"], output)
+        scratch = self.plan.places.get(("scratch", node.name))
+        copy = self.place(scratch.end - fires.copied_bytes) if scratch and fires.copied_bytes else "NULL"
+        find = [
+            f"    const int8_t *rows[{window.kernel[0]}];",
+            "    const struct mj_columns columns = mj_pixel_window(",
+            f"        rows, {pixels}, {y}, {x},",
+            f"        {window.kernel[0]}, {window.dilation[0]}, {columns_under(window)}, {copy});",
+            "    (void)columns;",
+        ]
+        computed = {"input_width": "columns.inside", "padding_left": "columns.outside", "output_width": "1"}
+        return Arguments(find, ["rows"], output, computed if any(window.padding[1]) else {})
 
     def _table(self) -> str:
         name, numbers = self.name, np.array(self.actions.numbers, np.uint16)

@@ -50,4 +50,28 @@ MJ_SHARED struct mj_columns mj_pixel_window(const int8_t **rows, const struct mj
     return seen;
 }
 
+/* The pixel under each place of a kernel whose first lies over (first_y, first_x), row by row; NULL for one outside. */
+MJ_SHARED void mj_pixel_taps(const int8_t **taps, const struct mj_pixels *map, int32_t first_y, int32_t first_x,
+                             int32_t kernel_height, int32_t kernel_width, int32_t dilation_height,
+                             int32_t dilation_width)
+{
+    const int32_t step = dilation_width * map->pixel_bytes;
+    const int32_t ring = map->slots > 0 ? map->slots * map->pixel_bytes : INT32_MAX;
+    for (int32_t ky = 0; ky < kernel_height; ky++) {
+        const int32_t y = first_y + ky * dilation_height;
+        const uint32_t width = y >= 0 && y < map->height ? (uint32_t)map->width : 0;
+        int32_t x = first_x, at = -1;
+        for (int32_t left = kernel_width; left > 0; left--, x += dilation_width) {
+            if ((uint32_t)x >= width) {
+                *taps++ = NULL;
+                continue;
+            }
+            /* All pixels under the window are in the ring: it ends once at most between two of a line. */
+            at = at < 0 ? (int32_t)(mj_pixel(*map, y * map->width + x) - map->pixels) : at + step;
+            at -= at >= ring ? ring : 0;
+            *taps++ = map->pixels + at;
+        }
+    }
+}
+
 #endif

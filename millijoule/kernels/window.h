@@ -33,4 +33,25 @@ MJ_INLINE void mj_window_rows(const int8_t **rows, const int8_t *input, int32_t 
     }
 }
 
+/* The pixel under each place of the kernel, row by row, for column `out` of the output: NULL for one outside the map. */
+MJ_INLINE void mj_window_taps(const int8_t **taps, const int8_t *const *rows, int32_t pixel_bytes, int32_t out,
+                              int32_t stride, int32_t padding, int32_t kernel_height, int32_t kernel_width,
+                              int32_t dilation, int32_t width)
+{
+    for (int32_t ky = 0; ky < kernel_height; ky++) {
+        int32_t x = out * stride - padding;
+        for (int32_t kx = 0; kx < kernel_width; kx++) {
+            *taps++ = rows[ky] != NULL && x >= 0 && x < width ? rows[ky] + x * pixel_bytes : NULL;
+            x += dilation;
+        }
+    }
+}
+
+/* Pixels outside the map are read at `outside`. */
+MJ_INLINE void mj_taps_outside(const int8_t **taps, int32_t count, const int8_t *outside)
+{
+    for (int32_t i = 0; i < count; i++)
+        taps[i] = taps[i] != NULL ? taps[i] : outside;
+}
+
 #endif

@@ -30,6 +30,7 @@ class Call:
     inputs: which of the operator's inputs it reads, in the order of its pointer arguments.
     data: constant arrays, in the order of its pointer arguments after the inputs (int8, uint8, int16 or int32).
     scratch_bytes: working memory, passed as the last pointer before the output; 0: no such argument.
+    by_pixel: there is `<function>_pixel`, which computes one pixel from a pointer to each pixel under the window.
     """
 
     function: str
@@ -38,6 +39,7 @@ class Call:
     inputs: tuple[int, ...] = (0,)
     data: Mapping[str, np.ndarray] = field(default_factory=dict)
     scratch_bytes: int = 0
+    by_pixel: bool = False
 
 
 def pair(value: int | Pair) -> Pair:

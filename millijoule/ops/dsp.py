@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 INPUT_OFFSET = 127
 """What is subtracted from every second input before it is multiplied: see kernels/dsp/block.h."""
 
-FRUGAL_STRIP = 8
-"""Outputs of a depthwise convolution that a kernel with little working memory computes at a time."""
 LARGEST_SHIFT = 22
 UNROLLED = range(1, 11)
 """How many fours of inputs one turn of a block's loop may take: the functions that kernels/dsp/block.h defines."""
+TAPS_UNROLLED, TAPS_TURNS = range(1, 9), range(1, 10)
+"""How many fours of inputs, and how many places of a depthwise kernel, one turn may take in kernels/dsp/taps.h."""
 
 
 def accumulator_bounds(weight: np.ndarray, bias: np.ndarray, zero_point: int) -> tuple[np.ndarray, np.ndarray]:
@@ -112,16 +112,23 @@ def block_bias(weight: np.ndarray, bias: np.ndarray, zero_point: int, wide: bool
     return wrap32(start * ACCUMULATOR_SCALE).astype(np.int32)
 
 
-def stream(words: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """What a block reads, int32: for each two channels their starts, their weights by turns, their scalings.
+def words_of(weight: np.ndarray, fours: int, wide: bool) -> tuple[np.ndarray, bool]:
+    """Weights (channels, n) as `pack_fours` lays them out, or `widen_fours` if asked or needed; and whether wide."""
+    packed = None if wide else pack_fours(weight, fours)
+    return (widen_fours(weight, fours), True) if packed is None else (packed, False)
 
-    words: (channels, fours, 4) of `pack_fours`, or (channels, fours, 8) of `widen_fours`. table: (channels, n), the
-    start and n - 1 numbers of the scaling.
+
+def stream(words: np.ndarray, table: np.ndarray, together: int = 2) -> np.ndarray:
+    """What is read of channels that are computed together, int32: their starts, their weights by turns, their scalings.
+
+    words: (channels, …) of `words_of` or `pack_places`. table: (channels, n), the start and n - 1 numbers of the
+    scaling.
     """
-    pairs, numbers = filled(words.view("<i4").reshape(len(words), -1), 2), filled(table, 2)
-    pairs = pairs.reshape(-1, 2, pairs.shape[1]).swapaxes(1, 2).reshape(len(pairs) // 2, -1)
-    scaling = numbers[:, 1:].reshape(len(pairs), -1)
-    return np.concatenate([numbers[:, 0].reshape(-1, 2), pairs, scaling], axis=1).astype(np.int32)
+    weights, numbers = filled(words.view("<i4").reshape(len(words), -1), together), filled(table, together)
+    blocks = len(weights) // together
+    weights = weights.reshape(blocks, together, -1).swapaxes(1, 2).reshape(blocks, -1)
+    starts, scaling = numbers[:, 0].reshape(blocks, -1), numbers[:, 1:].reshape(blocks, -1)
+    return np.concatenate([starts, weights, scaling], axis=1).astype(np.int32)
 
 
 def channel_table(
@@ -159,6 +166,15 @@ def pack_pairs(weight: np.ndarray, stride: int) -> np.ndarray:
     return np.ascontiguousarray(wide).reshape(*wide.shape[:2], -1, 2)
 
 
+def pack_places(weight: np.ndarray, turn: int) -> np.ndarray:
+    """Words of weights for kernels/dsp/taps.h: (channels, places) int8 → int16 (channels, turns, n, 2), 256 times as
+    large, each turn filled up with zero to pairs.
+    """
+    wide = weight.astype(np.int16).reshape(len(weight), -1, turn) * ACCUMULATOR_SCALE
+    wide = np.pad(wide, ((0, 0), (0, 0), (0, turn % 2)))
+    return np.ascontiguousarray(wide).reshape(*wide.shape[:2], -1, 2)
+
+
 def fours_in_a_turn(fours: int) -> int:
     """How many fours one turn of the loop takes: the fewest instructions, those for filling up included."""
     return min(UNROLLED, key=lambda n: (-(-fours // n) * (23 * n + 3), -n))
@@ -169,80 +185,109 @@ def filled(array: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(array, ((0, -len(array) % multiple), *[(0, 0)] * (array.ndim - 1)))
 
 
+def longest_turn(count: int, turns: range) -> int:
+    """The most of `count` that one turn of a loop may take, so that it divides them."""
+    return max(turn for turn in turns if count % turn == 0)
+
+
 def conv2d(
     op: Conv2d, x: Shape, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization, target: Target
 ) -> tuple[Call, ...] | None:
     """The call into kernels/dsp, or None where what it needs cannot be proven."""
-    zero_point = quantization.inputs[0].zero_point
-    weight = weights["weight"].reshape(op.channels, -1)
+    if quantization.weights["weight"].zero_point != 0:
+        return None
+    zero_point, weight = quantization.inputs[0].zero_point, weights["weight"].reshape(op.channels, -1)
     bias = weights["bias"] if op.bias else np.zeros(op.channels, np.int32)
-    depthwise = 1 < op.groups == x[2] == op.channels
-    if not depthwise:
-        weight = weight[:, fours_first(pair(op.kernel), x[2] // op.groups)]
-    wide = target.wide_weights or pack_fours(weight, -(-weight.shape[1] // 4)) is None
+    if 1 < op.groups == x[2] == op.channels:
+        return _depthwise(op, x, weight, bias, quantization, target)
+    weight = weight[:, fours_first(pair(op.kernel), x[2] // op.groups)]
+    fours, taps = -(-weight.shape[1] // 4), target.frugal and op.groups == 1 and x[2] % 4 == 0
+    unroll = longest_turn(x[2] // 4, TAPS_UNROLLED) if taps else fours_in_a_turn(fours)
+    quads = -(-fours // unroll) * unroll
+    words, wide = words_of(weight, quads, target.wide_weights)
+    found = _requantized(op, x, weight, bias, block_bias(weight, bias, zero_point, wide), quantization)
+    if found is None:
+        return None
+    table, parameters = found
+    table = table[:, : 3 if parameters["by_line"] else 4]
+    parameters |= {"input_channels": x[2], "output_channels": op.channels, "unroll": unroll, "wide": int(wide)}
+    if taps:
+        return _taps("mj_dsp_taps_conv2d", parameters, stream(words, table, 4), x[2], zero_point)
+    numbers = zip(np.split(words, op.groups), np.split(table, op.groups), strict=True)
+    data = {"stream": np.stack([stream(group, channels) for group, channels in numbers])}
+    in_place = op.groups == 1 and pair(op.dilation)[1] == 1 and not np.any(op.window(x).padding)
+    patch = 0 if in_place else weight.shape[1]
+    pixels = 1 if target.frugal or parameters["output_width"] < 4 else 4
+    parameters |= {"groups": op.groups, "quads": quads, "pixels": pixels, "input_zero_point": zero_point}
+    scratch = 8 * quads * pixels + patch
+    return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=scratch),)
+
+
+def _requantized(
+    op: Conv2d,
+    x: Shape,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    start: np.ndarray,
+    quantization: OperatorQuantization,
+) -> tuple[np.ndarray, dict[str, int]] | None:
+    """`channel_table` and the parameters of every kernel; weight: (channels, n)."""
     low, high = activation_range(op.activation, quantization.output)
-    start = bias.astype(np.int64) * ACCUMULATOR_SCALE if depthwise else block_bias(weight, bias, zero_point, wide)
     found = channel_table(
         start,
-        accumulator_bounds(weight, bias, zero_point),
+        accumulator_bounds(weight, bias, quantization.inputs[0].zero_point),
         op.multipliers(quantization),
         quantization.output.zero_point,
         (low, high),
     )
-    if found is None or quantization.weights["weight"].zero_point != 0:
+    if found is None:
         return None
     table, by_line = found
-    parameters = {
-        **op.window(x).parameters(),
-        "by_line": int(by_line),
-        "input_zero_point": zero_point,
-        "output_low": low,
-        "output_high": high,
-    }
-    if depthwise:
-        return _depthwise(op, x, weights["weight"], table, parameters, target)
-    unroll = fours_in_a_turn(-(-weight.shape[1] // 4))
-    quads = -(-weight.shape[1] // (4 * unroll)) * unroll
-    packed = widen_fours(weight, quads) if wide else pack_fours(weight, quads)
-    assert packed is not None
-    parameters |= {
-        "input_channels": x[2],
-        "output_channels": op.channels,
-        "groups": op.groups,
-        "quads": quads,
-        "unroll": unroll,
-        "wide": int(wide),
-    }
-    numbers = zip(np.split(packed, op.groups), np.split(table[:, : 3 if by_line else 4], op.groups), strict=True)
-    data = {"stream": np.stack([stream(words, channels) for words, channels in numbers])}
-    in_place = op.groups == 1 and pair(op.dilation)[1] == 1 and not np.any(op.window(x).padding)
-    patch = 0 if in_place else weight.shape[1]
-    parameters["pixels"] = 1 if target.frugal or parameters["output_width"] < 4 else 4
-    scratch = 8 * quads * parameters["pixels"] + patch
-    return (Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=scratch),)
+    return table, {**op.window(x).parameters(), "by_line": int(by_line), "output_low": low, "output_high": high}
+
+
+def _taps(
+    function: str, parameters: Mapping[str, int], stream: np.ndarray, channels: int, zero_point: int
+) -> tuple[Call, ...]:
+    data = {"outside": np.full(channels, zero_point, np.int8), "stream": stream}
+    return (Call(function, "dsp/taps.h", parameters, data=data, by_pixel=True),)
 
 
 def _depthwise(
-    op: Conv2d, x: Shape, weight: np.ndarray, table: np.ndarray, parameters: dict[str, int], target: Target
+    op: Conv2d, x: Shape, weight: np.ndarray, bias: np.ndarray, quantization: OperatorQuantization, target: Target
 ) -> tuple[Call, ...] | None:
-    if x[2] < 4 or op.dilation != (1, 1):
+    if x[2] < 4 or (op.dilation != (1, 1) and not target.frugal):
         return None
-    del parameters["dilation_height"], parameters["dilation_width"]
+    zero_point = quantization.inputs[0].zero_point
+    # Inputs are read as they are where they are not spread.
+    start = bias.astype(np.int64) - (zero_point * weight.astype(np.int64).sum(axis=1) if target.frugal else 0)
+    found = _requantized(op, x, weight, bias, start * ACCUMULATOR_SCALE, quantization)
+    if found is None:
+        return None
+    table, parameters = found
     parameters |= {"channels": x[2]}
+    if target.frugal:
+        turn = longest_turn(weight.shape[1], TAPS_TURNS)
+        order = np.concatenate([np.arange(4) + min(first, x[2] - 4) for first in range(0, x[2], 4)])
+        words, table = pack_places(weight, turn)[order], table[order, : 3 if parameters["by_line"] else 4]
+        parameters["turn"] = turn
+        return _taps("mj_dsp_taps_depthwise_conv2d", parameters, stream(words, table, 4), x[2], zero_point)
+    del parameters["dilation_height"], parameters["dilation_width"]
+    parameters["input_zero_point"] = zero_point
     for side, width in (("input", x[1]), ("output", parameters["output_width"])):
         parameters |= {f"{side}_pixel": x[2], f"{side}_row": width * x[2]}
+    kernels = weight.reshape(x[2], *pair(op.kernel))
     if parameters["output_height"] > parameters["output_width"] and not target.by_row:
         # By columns, for four outputs are computed at a time: the last ones of a short row cost as much.
-        weight, parameters = weight.swapaxes(1, 2), _by_columns(parameters)
-    strip = min(FRUGAL_STRIP if target.frugal else parameters["output_width"], parameters["output_width"])
-    outputs = -(-strip // 4) * 4
+        kernels, parameters = kernels.swapaxes(1, 2), _by_columns(parameters)
+    outputs = -(-parameters["output_width"] // 4) * 4
     line = (outputs - 1) * parameters["stride_width"] + parameters["kernel_width"] + 1
     line += line % 2
-    words = pack_pairs(weight[..., 0], parameters["stride_width"]).view(np.int32).reshape(x[2], -1)
+    words = pack_pairs(kernels, parameters["stride_width"]).view(np.int32).reshape(x[2], -1)
     call = Call(
         "mj_dsp_depthwise_conv2d",
         "dsp/depthwise.h",
-        parameters | {"line": line, "strip": strip},
+        parameters | {"line": line},
         data={"table": np.column_stack([words, table]).astype(np.int32)},
         scratch_bytes=parameters["kernel_height"] * 8 * line,
     )
@@ -263,9 +308,7 @@ def dense(
     )
     if scaling is None:
         return None
-    packed = None if target.wide_weights else pack_fours(weight, inputs // 4)
-    if wide := packed is None:
-        packed = widen_fours(weight, inputs // 4)
+    words, wide = words_of(weight, inputs // 4, target.wide_weights)
     uniform = bool(np.all(scaling == scaling[0]))
     low, high = activation_range(op.activation, quantization.output)
     parameters = {
@@ -278,7 +321,7 @@ def dense(
         "output_high": high,
     }
     data = {
-        "weight": filled(packed, 4).reshape(-1, 4, inputs // (2 if wide else 4), 4).swapaxes(1, 2),
+        "weight": filled(words, 4).reshape(-1, 4, inputs // (2 if wide else 4), 4).swapaxes(1, 2),
         "bias": filled(block_bias(weight, bias, zero_point, wide), 4),
         "scaling": scaling[0] if uniform else scaling,
     }

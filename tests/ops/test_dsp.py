@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from millijoule.fixedpoint import multiply_by_quantized_multiplier
-from millijoule.ops import dsp
+from millijoule.ops import Conv2d, dsp
 from millijoule.target import SCALAR, Target
 from tests.ops.cases import CASES, int8_model
 
@@ -44,6 +44,16 @@ def test_the_kernel_is_chosen_by_what_can_be_proven(name):
     assert calls(name, SCALAR)[0].scratch_bytes == 0
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_least_working_memory_is_none_for_whole_fours_of_channels(name):
+    (chosen,) = calls(name, Target("dsp", by_row=True, frugal=True))
+    op, channels = CASES[name].op, CASES[name].inputs[0][-1]
+    if chosen.function.startswith("mj_dsp_taps_"):
+        assert (chosen.scratch_bytes, chosen.by_pixel) == (0, True)
+    elif chosen.function.startswith("mj_dsp_") and isinstance(op, Conv2d):
+        assert channels % 4 or op.groups > 1
+
+
 def test_bounds_of_an_accumulator_are_reached():
     weight, bias = np.array([[3, -2], [0, 0]]), np.array([10, -7])
     low, high = dsp.accumulator_bounds(weight, bias, zero_point=-128)
@@ -75,6 +85,20 @@ def test_packed_pairs():
     three = np.arange(-120, -111, dtype=np.int8).reshape(1, 3, 3)
     assert (dsp.pack_pairs(three, 1)[0, 1] // 256).tolist() == [[-117, -116], [-116, -115]]
     assert (dsp.pack_pairs(three, 3)[0, 1] // 256).tolist() == [[-117, -116], [-115, 0]]
+
+
+def test_packed_places_are_pairs_of_each_turn():
+    places = dsp.pack_places(np.arange(-128, -110, dtype=np.int8).reshape(2, 9), 3)
+    assert (places[0] // 256).tolist() == [
+        [[-128, -127], [-126, 0]],
+        [[-125, -124], [-123, 0]],
+        [[-122, -121], [-120, 0]],
+    ]
+    assert dsp.pack_places(np.zeros((1, 8), np.int8), 8).shape == (1, 1, 4, 2)
+
+
+def test_a_turn_is_the_longest_that_divides():
+    assert [dsp.longest_turn(count, range(1, 10)) for count in (1, 9, 25, 49, 11, 16)] == [1, 9, 5, 7, 1, 8]
 
 
 def test_a_window_is_read_by_fours_of_each_row_first():
@@ -123,3 +147,7 @@ def test_a_stream_holds_starts_then_weights_by_turns_then_scalings():
     wide = dsp.widen_fours(np.arange(8, dtype=np.int8).reshape(2, 4), 1)
     (first, second), (third, fourth) = wide.view("<i4")[:, 0].tolist()
     assert dsp.stream(wide, table[:2])[0].tolist() == [10, 20, first, third, second, fourth, 1, 2, 3, 4]
+    assert dsp.stream(wide, table[:2], 3)[0].tolist() == [
+        *(10, 20, 0, first, third, 0, second, fourth, 0),
+        *(1, 2, 3, 4, 0, 0),
+    ]

@@ -48,21 +48,31 @@ def test_emitted_c_equals_int8(batches: dict[str, Future[dict[str, np.ndarray]]]
     np.testing.assert_array_equal(batches[place].result()[name].reshape(expected.shape), expected)
 
 
+def check(outputs: dict[str, np.ndarray]) -> None:
+    for name, found in outputs.items():
+        expected = MODELS[name].run(INPUTS[name])[name]
+        np.testing.assert_array_equal(found.reshape(expected.shape), expected, err_msg=name)
+
+
+LAYERS = {name: MODELS[name] for name, case in CASES.items() if isinstance(case.op, Conv2d | Dense)}
+NEEDS_GCC = pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is not installed")
+
+
 @pytest.mark.parametrize(("place", "contract"), [("host", ""), ("cortex-m4", ""), ("cortex-m4", "keep")])
 def test_int16_weights_equal_int8(tmp_path, place: str, contract: str):
-    models = {name: MODELS[name] for name, case in CASES.items() if isinstance(case.op, Conv2d | Dense)}
-    batch = Batch.write(tmp_path, models, INPUTS, target=Target("dsp", wide_weights=True), contract=contract)
-    outputs = batch.on_host(optimize="-O1") if place == "host" else batch.emulated()
-    for name, model in models.items():
-        expected = model.run(INPUTS[name])[name]
-        np.testing.assert_array_equal(outputs[name].reshape(expected.shape), expected, err_msg=name)
+    batch = Batch.write(tmp_path, LAYERS, INPUTS, target=Target("dsp", wide_weights=True), contract=contract)
+    check(batch.on_host(optimize="-O1") if place == "host" else batch.emulated())
 
 
-@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is not installed")
+@pytest.mark.parametrize(("compiler", "wide"), [("zig", False), pytest.param("gcc", True, marks=NEEDS_GCC)])
+def test_layers_pixel_by_pixel_equal_int8(tmp_path, compiler: str, wide: bool):
+    """The kernels that need no working memory, in the emulator."""
+    target = Target("dsp", wide_weights=wide)
+    check(Batch.write(tmp_path, LAYERS, INPUTS, target=target, contract="push", grain="pixel").emulated(compiler))
+
+
+@NEEDS_GCC
 def test_gcc_drops_no_layer(tmp_path):
     """GCC 12 for Arm took a layer that reads every other number for one without effects, unless told not to look."""
     models = {name: MODELS[name] for name in INT8_CASES if name.startswith("slice")}
-    outputs = Batch.write(tmp_path, models, INPUTS).emulated(compiler="gcc")
-    for name, model in models.items():
-        expected = model.run(INPUTS[name])[name]
-        np.testing.assert_array_equal(outputs[name].reshape(expected.shape), expected, err_msg=name)
+    check(Batch.write(tmp_path, models, INPUTS).emulated(compiler="gcc"))

@@ -11,14 +11,13 @@
 
 /* line: int16 in a spread row of one channel, padding included; an even number. …_pixel, …_row: bytes from one pixel and
  * from one row to the next. A stored map may be walked by columns instead, all heights and widths exchanged: what is
- * called a row here is then a column. strip: outputs of a row for which the rows are spread at a time, by the kernel for one
- * row. by_line: whether channels are requantized by lines. */
+ * called a row here is then a column. by_line: whether channels are requantized by lines. */
 struct mj_dsp_depthwise_conv2d {
     int32_t input_height, input_width, channels;
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width;
     int32_t padding_top, padding_left;
-    int32_t line, strip, input_pixel, input_row, output_pixel, output_row;
+    int32_t line, input_pixel, input_row, output_pixel, output_row;
     int32_t by_line, input_zero_point, output_low, output_high;
 };
 
@@ -208,12 +207,6 @@ MJ_INLINE void mj_dsp_spread_row(const struct mj_dsp_depthwise_conv2d p, const i
                       to + p.padding_left, p.line);
 }
 
-/* The first of the next four channels; the last four begin earlier, so that all four exist. */
-MJ_INLINE int32_t mj_dsp_next_four(int32_t first, int32_t channels)
-{
-    return first + 4 < channels && first + 8 > channels ? channels - 4 : first + 4;
-}
-
 /* table: for each channel, its weights, 256 times as large, and its struct mj_dsp_channel. channels: 4 or more.
  * scratch: kernel_height * 4 lines. */
 MJ_INLINE void mj_dsp_depthwise_conv2d_row(const struct mj_dsp_depthwise_conv2d p, const int8_t *const *rows,
@@ -221,22 +214,13 @@ MJ_INLINE void mj_dsp_depthwise_conv2d_row(const struct mj_dsp_depthwise_conv2d 
 {
     const int16_t *lines[p.kernel_height];
     int16_t *spread = (int16_t *)(void *)scratch;
-    for (int32_t begin = 0; begin < p.output_width; begin += p.strip) {
-        /* The map from the first column that the strip reads, as if it were one by itself. */
-        const int32_t first_x = begin * p.stride_width - p.padding_left, skipped = first_x > 0 ? first_x : 0;
-        struct mj_dsp_depthwise_conv2d strip = p;
-        strip.output_width = p.output_width - begin < p.strip ? p.output_width - begin : p.strip;
-        strip.padding_left = skipped - first_x;
-        strip.input_width = p.input_width - skipped;
-        memset(spread, 0, (size_t)(p.kernel_height * 4 * p.line) * sizeof *spread);
-        for (int32_t first = 0; first < p.channels; first = mj_dsp_next_four(first, p.channels)) {
-            for (int32_t ky = 0; ky < p.kernel_height; ky++) {
-                const int8_t *row = rows[ky] != NULL ? rows[ky] + skipped * p.input_pixel : NULL;
-                lines[ky] = spread + ky * 4 * p.line;
-                mj_dsp_spread_row(strip, row, first, spread + ky * 4 * p.line);
-            }
-            mj_dsp_depthwise_four(strip, first, lines, table, output + begin * p.output_pixel);
-        }
+    memset(spread, 0, (size_t)(p.kernel_height * 4 * p.line) * sizeof *spread);
+    for (int32_t ky = 0; ky < p.kernel_height; ky++)
+        lines[ky] = spread + ky * 4 * p.line;
+    for (int32_t first = 0; first < p.channels; first = mj_dsp_next_four(first, p.channels)) {
+        for (int32_t ky = 0; ky < p.kernel_height; ky++)
+            mj_dsp_spread_row(p, rows[ky], first, spread + ky * 4 * p.line);
+        mj_dsp_depthwise_four(p, first, lines, table, output);
     }
     if (p.output_low > INT8_MIN || p.output_high < INT8_MAX)
         mj_dsp_clamp(output, p.output_width * p.channels, p.output_low, p.output_high);

@@ -230,6 +230,12 @@ MJ_INLINE void mj_dsp_store4_line(struct mj_dsp_scaling scaling, int32_t a, int3
 #endif
 }
 
+/* The first of the next four channels; the last four begin earlier, so that all four exist. */
+MJ_INLINE int32_t mj_dsp_next_four(int32_t first, int32_t channels)
+{
+    return first + 4 < channels && first + 8 > channels ? channels - 4 : first + 4;
+}
+
 /* A fused activation's narrower range. */
 MJ_SHARED void mj_dsp_clamp(int8_t *values, int32_t count, int32_t low, int32_t high)
 {

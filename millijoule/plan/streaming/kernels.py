@@ -28,12 +28,12 @@ class Firing:
     kind: `window`: each call computes one row of the output from the rows under the kernel, NULL outside the map;
     `row`: from one row of each input; `pixel`: the same for one pixel, a window being a map as wide as it is, or
     narrower by what lies outside of the map; a line of it that the end of a ring divides is copied into the last
-    `copied_bytes` of the working memory; `sums`: the call adds one row of the input to sums, and the last one writes
-    the output; `whole`: the first firing computes all rows from stored inputs. window: over the whole map, of a kernel
-    that has one.
+    `copied_bytes` of the working memory; `taps`: one pixel from each pixel under the kernel, NULL outside the map;
+    `sums`: the call adds one row of the input to sums, and the last one writes the output; `whole`: the first firing
+    computes all rows from stored inputs. window: over the whole map, of a kernel that has one.
     """
 
-    kind: Literal["window", "row", "pixel", "sums", "whole"]
+    kind: Literal["window", "row", "pixel", "taps", "sums", "whole"]
     calls: tuple[Call, ...]
     copied_bytes: int = 0
     window: Window | None = None
@@ -74,7 +74,7 @@ def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) ->
         x = tuple((1, *shape[1:]) if len(shape) == 3 else shape for shape in x)
     calls = op.call(*x, weights=weights, quantization=quantization, target=target)
     if window is not None:
-        return Firing("window", tuple(replace(call, function=f"{call.function}_row") for call in calls), window=window)
+        return Firing("window", _named(calls, "_row"), window=window)
     return Firing("whole" if step.whole else "row", calls)
 
 
@@ -88,6 +88,9 @@ def _pixel(
     op, copied, suffix, window = node.op, 0, "", None
     if isinstance(op, WINDOWS):
         window, (height, _, channels) = op.window(x[0]), x[0]
+        calls = op.call(x[0], weights=weights, quantization=quantization, target=target)
+        if all(call.by_pixel for call in calls):
+            return Firing("taps", _named(calls, "_pixel"), window=window)
         columns, suffix = columns_under(window), "_row"
         # Where windows reach beyond the sides of the map, the kernel must be one that pads.
         padded = int(any(window.padding[1]))
@@ -100,7 +103,11 @@ def _pixel(
     else:
         x = tuple((1, 1, shape[2]) if len(shape) == 3 else shape for shape in x)
     calls = op.call(*x, weights=weights, quantization=quantization, target=target)
-    return Firing("pixel", tuple(replace(call, function=call.function + suffix) for call in calls), copied, window)
+    return Firing("pixel", _named(calls, suffix), copied, window)
+
+
+def _named(calls: tuple[Call, ...], suffix: str) -> tuple[Call, ...]:
+    return tuple(replace(call, function=call.function + suffix) for call in calls)
 
 
 def window_of_pad(op: ops.Pad, x: Shape) -> Window:
