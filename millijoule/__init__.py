@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from millijoule.emit import emit
     from millijoule.energy.predict import predict_energy
     from millijoule.errors import MillijouleError
+    from millijoule.export import export
     from millijoule.graph import Builder, Graph, Node
     from millijoule.load import load
     from millijoule.model import Model, Quantization
@@ -52,6 +53,7 @@ _MODULE_OF = {
     "deploy": "millijoule.deploy",
     "doctor": "millijoule.run.doctor",
     "emit": "millijoule.emit",
+    "export": "millijoule.export",
     "list_devices": "millijoule.cost.device",
     "load": "millijoule.load",
     "load_data": "millijoule.train",
@@ -75,6 +77,7 @@ __all__ = [
     "deploy",
     "doctor",
     "emit",
+    "export",
     "list_devices",
     "load",
     "load_data",

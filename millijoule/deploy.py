@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -262,21 +262,21 @@ def _accuracies(
     return accuracies
 
 
-def check_replaceable(target: Path) -> None:
-    """Raises OptionError if `target` exists and is neither an earlier deployment nor an empty folder."""
+def check_replaceable(target: Path, markers: Sequence[str] = MARKERS) -> None:
+    """OptionError if `target` exists and is neither empty nor holds the files `markers`, as an earlier deployment."""
     if target.exists():
-        is_ours = all((target / name).is_file() for name in MARKERS)
+        is_ours = all((target / name).is_file() for name in markers)
         if not is_ours and (not target.is_dir() or any(target.iterdir())):
             raise OptionError(f"'{target}' exists and is not an earlier deployment: remove it or choose another --out")
 
 
 @contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
+def replacing_folder(target: Path, markers: Sequence[str] = MARKERS) -> Iterator[Path]:
     """A new folder that takes the place of `target` when the block ends well, and vanishes when it does not.
 
-    Raises OptionError if `target` exists and is neither an earlier deployment nor an empty folder.
+    Raises OptionError as check_replaceable.
     """
-    check_replaceable(target)
+    check_replaceable(target, markers)
     target = target.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

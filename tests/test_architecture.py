@@ -23,7 +23,7 @@ ORDER = [
     {"shrink"},
     {"survey"},
     {"report"},
-    {"deploy"},
+    {"deploy", "export"},
     {"cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
@@ -95,6 +95,6 @@ def test_every_name_of_all_can_be_read_and_verbs_stay_functions():
         assert getattr(millijoule, name) is not None
     importlib.import_module("millijoule.cost.count")
     assert not hasattr(millijoule.cost, "count")
-    for verb in ("load", "cost", "train", "quantize", "plan", "emit", "deploy"):
+    for verb in ("load", "cost", "train", "quantize", "plan", "emit", "deploy", "export"):
         assert callable(getattr(millijoule, verb))
         assert not hasattr(getattr(millijoule, verb), "__path__")

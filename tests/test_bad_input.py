@@ -14,12 +14,13 @@ from PIL import Image
 
 import millijoule
 from millijoule.cli import main
+from millijoule.export.tflite import to_tflite
 from millijoule.graph import Builder
 from millijoule.ops import Conv2d, Dense, Flatten, Softmax
 from tests.load.cases import case, float_case
 from tests.load.test_tflite_errors import make_custom, set_signature
 from tests.networks import random_int8, small_int8_model
-from tests.tflite_writer import build, pack, write
+from tests.tflite_writer import build, pack
 
 RNG = np.random.default_rng(0)
 
@@ -28,7 +29,7 @@ RNG = np.random.default_rng(0)
 def here(tmp_path, monkeypatch):
     """A folder to work in: `small.tflite` (12x12x1, 3 classes) is there."""
     monkeypatch.chdir(tmp_path)
-    Path("small.tflite").write_bytes(write(small_int8_model()))
+    Path("small.tflite").write_bytes(to_tflite(small_int8_model()))
     return tmp_path
 
 
@@ -134,7 +135,7 @@ def test_a_network_of_the_zoo_that_is_no_classifier(here, capsys):
 
 
 def test_a_float_model_without_data(here, capsys):
-    Path("float.tflite").write_bytes(write(float_case("dense")))
+    Path("float.tflite").write_bytes(to_tflite(float_case("dense")))
     assert_refused(deploy(capsys, "float.tflite"), "is float: give --data, on which it is quantized to int8")
 
 
@@ -195,7 +196,7 @@ def test_a_model_that_does_not_fit_even_streamed_says_the_least_and_what_it_fits
     network("conv", Conv2d(channels=1, kernel=1))
     network("flatten", Flatten())
     network("classes", Dense(features=3))
-    Path("wide.tflite").write_bytes(write(random_int8(network.graph())))
+    Path("wide.tflite").write_bytes(to_tflite(random_int8(network.graph())))
     code, out, err = deploy(capsys, "wide.tflite", device="nucleo-f103rb")
     assert (code, out) == (1, "")
     first, *hints = err.splitlines()

@@ -11,9 +11,9 @@ import pytest
 
 import millijoule
 from millijoule.cli import main
+from millijoule.export.tflite import to_tflite
 from millijoule.model import Model
 from tests.networks import small_int8_model
-from tests.tflite_writer import write
 
 DEPLOY_KEYS = {
     "accuracy", "bit_exact", "outputs_compared", "flash_bytes", "ram_bytes", "arena_bytes", "stack_bytes",
@@ -24,7 +24,7 @@ DEPLOY_KEYS = {
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("model") / "small.tflite"
-    path.write_bytes(write(small_int8_model()))
+    path.write_bytes(to_tflite(small_int8_model()))
     return path
 
 
@@ -223,7 +223,7 @@ def dead_model() -> Model:
 
 def test_reduce_prints_what_was_removed_and_why(capsys, tmp_path):
     path = tmp_path / "dead.tflite"
-    path.write_bytes(write(dead_model()))
+    path.write_bytes(to_tflite(dead_model()))
     code, out, _ = run(capsys, "reduce", path, "--proof")
     assert code == 0
     assert "channels change no output" in out
@@ -240,7 +240,7 @@ def test_reduce_needs_an_int8_model(capsys):
 
 def test_deploy_leaves_dead_channels_out_unless_told_otherwise(capsys, tmp_path):
     path = tmp_path / "dead.tflite"
-    path.write_bytes(write(dead_model()))
+    path.write_bytes(to_tflite(dead_model()))
     arguments = ("deploy", path, "--device", "host", "--out", tmp_path / "out", "--samples", 5, "--json")
     less, all_of_it = (json.loads(run(capsys, *arguments, *more)[1]) for more in ((), ("--keep-dead-channels",)))
     assert less["bit_exact"] is all_of_it["bit_exact"] is True

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from millijoule import zoo
+from millijoule.export.tflite import to_tflite
 from millijoule.train import load_checkpoint
 from millijoule.train.checkpoint import FILE
 from tests.networks import small_int8_model
-from tests.tflite_writer import write
 from tests.train.cases import stripes
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -78,7 +78,7 @@ def test_in_training_the_checkpoint_is_kept(tmp_path, number):
 )
 def test_in_the_middle_of_a_deployment_nothing_is_left(tmp_path, moment, number):
     model = tmp_path / "small.tflite"
-    model.write_bytes(write(small_int8_model()))
+    model.write_bytes(to_tflite(small_int8_model()))
     folder = tmp_path / "results"
     folder.mkdir()
     name = {"compiling": "model.c", "emulating": "firmware.elf"}[moment]

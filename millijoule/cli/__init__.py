@@ -14,6 +14,7 @@ from typing import NoReturn
 import millijoule
 from millijoule.cli.cost import COST
 from millijoule.cli.deploy import DEPLOY
+from millijoule.cli.export import EXPORT
 from millijoule.cli.history import HISTORY
 from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.plan import PLAN
@@ -24,7 +25,7 @@ from millijoule.errors import MillijouleError
 
 COMMANDS = (
     *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
-    *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE),
+    *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, EXPORT),
     *(DEVICES, ZOO, DOCTOR),
 )
 

@@ -87,14 +87,14 @@ def _ours(graph: Graph, node: Node, weight: np.ndarray) -> np.ndarray:
     if isinstance(node.op, ConvTranspose2d):
         groups = np.split(weight, node.op.groups)
         return np.concatenate([group.transpose(1, 2, 3, 0) for group in groups])
-    if isinstance(node.op, Dense) and (flattened := _flattened(graph, node)):
-        height, width, channels = flattened
+    if isinstance(node.op, Dense) and (shape := flattened(graph, node)):
+        height, width, channels = shape
         return weight.reshape(len(weight), channels, height, width).transpose(0, 2, 3, 1)
     return weight
 
 
-def _flattened(graph: Graph, node: Node) -> Shape | None:
-    """The map that a dense layer reads as one row of numbers, which torch flattens channels first."""
+def flattened(graph: Graph, node: Node) -> Shape | None:
+    """The shape of the map that a dense layer reads as one row of numbers, which torch flattens channels first."""
     name = node.inputs[0]
     while len(graph.shapes[name]) != 3 and name in graph.by_name:
         maker = graph.by_name[name]

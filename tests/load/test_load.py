@@ -4,12 +4,12 @@ import pytest
 
 import millijoule
 from millijoule.errors import ModelError
+from millijoule.export.tflite import to_tflite
 from tests.networks import small_int8_model
-from tests.tflite_writer import write
 
 
 def test_the_graph_is_named_after_the_file(tmp_path):
-    data = write(small_int8_model())
+    data = to_tflite(small_int8_model())
     for file, name in (("small.tflite", "small"), ("1.0 (new).tflite", "model_1_0_new"), ("ü.lite", "model")):
         path = tmp_path / file
         path.write_bytes(data)
@@ -55,7 +55,7 @@ def test_float_models_have_no_integer_reference(tmp_path):
     from tests.load.cases import float_case
 
     path = tmp_path / "float.tflite"
-    path.write_bytes(write(float_case("dense")))
+    path.write_bytes(to_tflite(float_case("dense")))
     model = millijoule.load(path)
     with pytest.raises(ModelError, match="quantize it first"):
         model.node_quantization(model.graph.nodes[0])

@@ -9,13 +9,14 @@ import pytest
 from millijoule.cost import cost
 from millijoule.deploy import deploy
 from millijoule.errors import MillijouleError, ModelError
+from millijoule.export.tflite import to_tflite
 from millijoule.load.tflite.file import BUILTIN_OPERATORS as CODES
 from millijoule.ops import Opaque
 from millijoule.plan import plan
 from tests.load.cases import case, float_case, reloaded
 from tests.load.test_tflite_models import add_quantize_and_dequantize
 from tests.networks import small_int8_model
-from tests.tflite_writer import build, pack, schema, write
+from tests.tflite_writer import build, pack, schema
 
 
 def refusal(data: bytes) -> str:
@@ -314,7 +315,7 @@ def test_weights_that_are_not_numbers(name):
 
 def test_every_truncation_is_refused_or_harmless():
     """Cut at every 16th byte: nothing but a model or an error that names the byte."""
-    data = write(small_int8_model())
+    data = to_tflite(small_int8_model())
     refused = 0
     for length in range(8, len(data), 16):
         try:
@@ -327,7 +328,7 @@ def test_every_truncation_is_refused_or_harmless():
 @pytest.mark.parametrize("seed", range(4))
 def test_changed_bytes_give_a_model_or_an_error(seed):
     """A few hundred copies with bytes changed, most of them in the file's structures rather than in weights."""
-    data = np.frombuffer(write(small_int8_model()), np.uint8)
+    data = np.frombuffer(to_tflite(small_int8_model()), np.uint8)
     rng = np.random.default_rng(seed)
     models, messages = 0, []
     for _ in range(150):

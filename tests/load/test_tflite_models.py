@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from millijoule.export.tflite import to_tflite
 from millijoule.graph import Builder, Graph
 from millijoule.model import Quantization
 from millijoule.ops import Add, AveragePool2d, Concat, Conv2d, Dense, Flatten, GlobalAveragePool, Multiply, Pad, Sigmoid
 from millijoule.ops import Softmax as SoftmaxOperator
 from tests.load.cases import PROBABILITY, assert_same, case, float_case, random_inputs, reloaded, run_tflm
 from tests.networks import random_int8, small_int8_model
-from tests.tflite_writer import build, pack, schema, write
+from tests.tflite_writer import build, pack, schema
 
 
 def depthwise_graph() -> Graph:
@@ -56,7 +57,7 @@ def branched_model():
     ids=["residual", "depthwise", "depthwise2", "branched"],
 )
 def test_networks_load_unchanged_and_equal_tflm(model):
-    data = write(model)
+    data = to_tflite(model)
     loaded = reloaded(data, model.graph.name)
     assert_same(model, loaded)
     inputs = random_inputs(model, count=40)
@@ -205,7 +206,7 @@ def test_images_enter_as_pixel_minus_128():
         model = type(model)(
             model.graph, model.weights, {**model.quantization, "input": Quantization.of(scale, zero_point)}
         )
-        loaded = reloaded(write(model), "image")
+        loaded = reloaded(to_tflite(model), "image")
         np.testing.assert_array_equal(quantized_inputs(loaded, pixels), pixels.astype(np.int16) - 128)
 
 
@@ -217,7 +218,7 @@ def test_concatenation_of_branches():
     model = random_int8(build_graph.graph())
     shared = Quantization.of(0.1, 4)
     model = type(model)(model.graph, model.weights, {**model.quantization, "a": shared, "b": shared, "both": shared})
-    data = write(model)
+    data = to_tflite(model)
     loaded = reloaded(data, "concat")
     assert_same(model, loaded)
     inputs = random_inputs(model)

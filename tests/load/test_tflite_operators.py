@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from millijoule.export.tflite import to_tflite
 from millijoule.load.tflite.file import BUILTIN_OPERATORS
 from millijoule.load.tflite.operators import SUPPORTED
 from millijoule.model import Model, Quantization
 from millijoule.ops import Conv2d, Dense, Flatten, Pad, Reshape, Slice
 from tests.load.cases import CASES, A, B, assert_same, case, float_case, random_inputs, reloaded, run_tflm
-from tests.tflite_writer import build, one_node, pack, schema, write
+from tests.tflite_writer import build, one_node, pack, schema
 
 # Of floats there is no requantization, and a constant number is one step.
 FLOAT_CASES = [name for name in CASES if name not in ("requantize", "add_number")]
@@ -17,7 +18,7 @@ FLOAT_CASES = [name for name in CASES if name not in ("requantize", "add_number"
 @pytest.mark.parametrize("name", CASES)
 def test_int8_round_trip_equals_the_model_and_tflm(name):
     model = case(name)
-    data = write(model)
+    data = to_tflite(model)
     loaded = reloaded(data, "single")
     assert_same(model, loaded)
     inputs = random_inputs(model)
@@ -29,7 +30,7 @@ def test_int8_round_trip_equals_the_model_and_tflm(name):
 @pytest.mark.parametrize("name", [name for name, (op, *_) in CASES.items() if isinstance(op, Conv2d | Dense)])
 def test_int8_weights_per_tensor(name):
     model = case(name, per_channel=False)
-    data = write(model)
+    data = to_tflite(model)
     loaded = reloaded(data, "single")
     assert_same(model, loaded)
     inputs = random_inputs(model)
@@ -40,7 +41,7 @@ def test_int8_weights_per_tensor(name):
 @pytest.mark.parametrize("name", FLOAT_CASES)
 def test_float_round_trip(name):
     model = float_case(name)
-    loaded = reloaded(write(model), "single")
+    loaded = reloaded(to_tflite(model), "single")
     assert_same(model, loaded)
     assert not loaded.is_int8
 
@@ -49,7 +50,7 @@ def test_float_round_trip(name):
 def test_float_outputs_equal_tflm(name):
     torch = pytest.importorskip("torch")
     model = float_case(name)
-    data = write(model)
+    data = to_tflite(model)
     loaded = reloaded(data, "single")
     x = np.random.default_rng(1).standard_normal((4, *loaded.graph.inputs[0].shape), np.float32)
     (node,) = loaded.graph.nodes
@@ -73,7 +74,7 @@ def test_explicit_padding_becomes_pad_and_a_valid_convolution():
         weight=rng.integers(-127, 128, (3, 3, 3, 4), dtype=np.int8),
         bias=rng.integers(-500, 500, 3, dtype=np.int32),
     )
-    data = write(model)
+    data = to_tflite(model)
     loaded = reloaded(data, "single")
     pad, conv = loaded.graph.nodes
     assert pad.op == Pad(padding=((0, 1), (2, 1)))

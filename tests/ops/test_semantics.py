@@ -7,6 +7,8 @@ import pytest
 
 from millijoule import ops
 from millijoule.errors import ModelError
+from millijoule.export.tflite import to_tflite
+from millijoule.export.tflite.operators import OPERATORS
 from millijoule.graph import Operator
 from millijoule.model import OperatorQuantization, Quantization
 from millijoule.ops import (
@@ -26,7 +28,7 @@ from millijoule.ops.rearrange import Rearrangement
 from tests.load.cases import A, run_tflm
 from tests.ops.cases import CASES, INT8_CASES, dequantized, float_model, has_int8, int8_inputs, int8_model, real_inputs
 from tests.ops.torch_run import run_module
-from tests.tflite_writer import OPERATORS, one_node, write
+from tests.tflite_writer import one_node
 
 # How far, in steps of the output, the integer result may lie from the real one: half a step for the rounding to int8;
 # a quarter for the rounding before it, which is at least one bit finer; and a hundredth for the rest, which is far
@@ -73,7 +75,7 @@ def test_the_product_of_two_scales_is_not_rounded_to_float32():
         bias=np.array([-88337], np.int32),
     )
     inputs = np.zeros((1, 1), np.int8)
-    assert model.run(inputs)["op"].tolist() == run_tflm(write(model), [inputs]).tolist() == [[-21]]
+    assert model.run(inputs)["op"].tolist() == run_tflm(to_tflite(model), [inputs]).tolist() == [[-21]]
 
 
 def bound(op: Operator) -> float:
@@ -90,7 +92,7 @@ def test_int8_equals_tflm(name):
     model = int8_model(name)
     inputs = int8_inputs(name)
     outputs = model.run(*inputs)["op"]
-    np.testing.assert_array_equal(outputs, run_tflm(write(model), list(inputs)).reshape(outputs.shape))
+    np.testing.assert_array_equal(outputs, run_tflm(to_tflite(model), list(inputs)).reshape(outputs.shape))
 
 
 @pytest.mark.parametrize("name", [name for name, entry in CASES.items() if not has_int8(entry.op)])

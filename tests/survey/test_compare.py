@@ -9,10 +9,10 @@ from millijoule.cli import main
 from millijoule.cost import cost
 from millijoule.csv_file import package_csv
 from millijoule.errors import OptionError
+from millijoule.export.tflite import to_tflite
 from millijoule.survey.compare import COLUMNS, LECTURE, Compared, compare, published
 from tests.networks import small_int8_model
 from tests.test_cli import assert_one_line_error, run
-from tests.tflite_writer import write
 
 
 def test_counts_stand_beside_published_accuracy():
@@ -61,7 +61,7 @@ def test_sorts_by_any_column_and_puts_what_is_unknown_last():
 
 def test_the_command_takes_networks_and_files(capsys, tmp_path):
     path = tmp_path / "small.tflite"
-    path.write_bytes(write(small_int8_model()))
+    path.write_bytes(to_tflite(small_int8_model()))
     assert main(["compare", "lenet5", str(path), "--sort", "macs", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == ["small", "lenet5"]

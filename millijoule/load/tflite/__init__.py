@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from millijoule.errors import ModelError
 from millijoule.graph import Graph, Input
 from millijoule.load.integer import check_kernels
+from millijoule.load.metadata import from_text
 from millijoule.load.names import identifier, layer_path, node_names, unique
 from millijoule.load.tflite.file import Operation, TfliteFile, read_tflite
 from millijoule.load.tflite.network import Network, Unknown
@@ -140,13 +141,15 @@ def _model(network: Network, core: _Core, name: str) -> Model:
     inputs = tuple(Input(values[number], network.shapes[values[number]]) for number in core.inputs)
     outputs = tuple(values[number] for number in core.outputs)
     quantized = bool(network.quantization)
+    preprocess, labels = from_text(file.metadata, file.fail)
     try:
         graph = Graph(name, inputs, tuple(network.nodes), outputs)
         model = Model(
             graph,
             network.weights,
             network.quantization if quantized else None,
-            preprocess=_preprocess(graph, network.quantization[inputs[0].name]) if quantized else {},
+            labels,
+            preprocess or (_preprocess(graph, network.quantization[inputs[0].name]) if quantized else {}),
             notes=(*core.notes, *dict.fromkeys(network.notes)),
         )
     except ModelError as error:

@@ -13,6 +13,7 @@ from typing import NoReturn
 import numpy as np
 
 from millijoule.errors import ModelError
+from millijoule.load.metadata import NAME
 from millijoule.load.tflite.flatbuffer import Bytes, Table
 
 IDENTIFIER = b"TFL3"
@@ -102,11 +103,14 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class TfliteFile:
+    """metadata: what `millijoule.load.metadata` knows to read."""
+
     file: str
     tensors: tuple[Tensor, ...]
     operations: tuple[Operation, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    metadata: bytes
 
     def fail(self, what: str, operation: Operation | None = None) -> NoReturn:
         raise ModelError(f"{self.file}: {what}" if operation is None else f"{self.file}: {operation}: {what}")
@@ -135,9 +139,20 @@ def read_tflite(data: bytes, file: str) -> TfliteFile:
     tensors = tuple(_tensor(table, buffers, file) for table in graph.tables(0))
     operations = tuple(_operation(index, table, codes) for index, table in enumerate(graph.tables(3)))
     inputs, outputs = graph.integers(1) or (), graph.integers(2) or ()
-    result = TfliteFile(file, tensors, operations, inputs, outputs)
+    result = TfliteFile(file, tensors, operations, inputs, outputs, _metadata(root, buffers))
     _check_tensor_numbers(result)
     return result
+
+
+def _metadata(root: Table, buffers: Sequence[Table]) -> bytes:
+    for entry in root.tables(6):
+        number = entry.integer(1, "I")
+        if entry.string(0) == NAME:
+            if number >= len(buffers):
+                root.source.fail(entry.at, f"metadata '{NAME}' has buffer {number} of {len(buffers)}")
+            raw = buffers[number].array(0, "u1")
+            return b"" if raw is None else raw.tobytes()
+    return b""
 
 
 def _operator_code(table: Table) -> str:

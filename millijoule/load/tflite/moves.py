@@ -9,7 +9,7 @@ from millijoule.ops.resize import Align, ResizeMode
 
 
 def pad(network: Network) -> None:
-    """Zeros around height and width."""
+    """Zeros around height and width, or around channels."""
     network.input_count(2, 2)
     _pad_by(network)
 
@@ -28,10 +28,10 @@ def padv2(network: Network) -> None:
 
 def _pad_by(network: Network) -> None:
     sizes = network.constant(1, "int32", "int64")
-    if sizes.shape != (4, 2) or sizes[[0, 3]].any():
-        network.unknown("does not pad height and width alone, which is all that is supported")
-    (_, height, width, _) = [(int(before), int(after)) for before, after in sizes]
-    network.add(network.make(Pad, padding=(height, width)), network.value())
+    if sizes.shape != (4, 2) or sizes[0].any() or (sizes[1:3].any() and sizes[3].any()):
+        network.unknown("does not pad height and width alone, or channels alone, which is all that is supported")
+    (_, height, width, channels) = [(int(before), int(after)) for before, after in sizes]
+    network.add(network.make(Pad, padding=(height, width), channels=channels), network.value())
 
 
 def concatenation(network: Network) -> None:

@@ -1,0 +1,22 @@
+"""Models as TFLite files, int8 or float32, for TFLM, LiteRT and everything that reads them."""
+
+from __future__ import annotations
+
+from millijoule.export.tflite.network import TfliteNetwork
+from millijoule.export.tflite.operators import OPERATORS
+from millijoule.model import Model
+
+
+def to_tflite(model: Model) -> bytes:
+    """The bytes of a .tflite file: batch 1, channels last, names of nodes as names of tensors.
+
+    Preprocessing and class names stand in the file's metadata, where `load` finds them.
+    Raises ModelError, with node and operator, for what TFLite does not have.
+    """
+    network = TfliteNetwork(model)
+    for node in model.graph.nodes:
+        network.current = node
+        if type(node.op) not in OPERATORS:
+            network.fail("has no operator in TFLite")
+        OPERATORS[type(node.op)](network)
+    return network.finish("made by millijoule")

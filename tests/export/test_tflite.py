@@ -1,0 +1,82 @@
+"""TFLite files as a user exports them. Every operator is held against TFLM in tests/load and tests/ops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import millijoule
+from millijoule.errors import ModelError
+from millijoule.export.tflite import network, to_tflite
+from millijoule.ops import ChannelShuffle, HardSigmoid
+from tests.load.cases import random_inputs, reloaded, run_tflm
+from tests.networks import small_int8_model
+from tests.ops.cases import CASES, INT8_CASES, int8_model
+from tests.random_models import random_model
+
+
+def test_random_networks_equal_tflm_and_come_back():
+    compared = 0
+    for seed in range(60):
+        model = random_model(seed)
+        try:
+            data = to_tflite(model)
+        except ModelError:
+            continue
+        (x,) = random_inputs(model, count=4)
+        output = model.run(x)[model.graph.outputs[0]]
+        np.testing.assert_array_equal(run_tflm(data, [x]).reshape(output.shape), output)
+        loaded = reloaded(data, model.graph.name)
+        np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], output)
+        compared += 1
+    assert compared >= 20
+
+
+@pytest.mark.parametrize("name", INT8_CASES)
+def test_every_int8_operator_comes_back_bit_for_bit_or_is_refused(name, tmp_path):
+    model = int8_model(name)
+    if CASES[name].tflm_lacks and not CASES[name].wraps and name != "average_pool_counts_no_padding":
+        with pytest.raises(ModelError, match=rf"node 'op' \({type(CASES[name].op).__name__}\)"):
+            millijoule.export(model, "tflite", tmp_path / "op.tflite")
+        assert not list(tmp_path.iterdir())
+        return
+    loaded = millijoule.load(millijoule.export(model, "tflite", tmp_path / "op.tflite"))
+    inputs = random_inputs(model)
+    outputs = model.run(*inputs)["op"]
+    np.testing.assert_array_equal(loaded.run(*inputs)[loaded.graph.outputs[0]].reshape(outputs.shape), outputs)
+
+
+def test_preprocessing_and_class_names_come_back(tmp_path):
+    """Means that differ from channel to channel, so that the input is not pixel - 128."""
+    model = small_int8_model()
+    model = replace(model, labels=("a", "b", "ü"), preprocess={"mean": [0.2], "std": [0.31]})
+    loaded = millijoule.load(millijoule.export(model, "tflite", tmp_path / "small.tflite"))
+    assert loaded.labels == model.labels
+    assert loaded.preprocess == model.preprocess
+
+
+@pytest.mark.parametrize(
+    "kept", [b"{", b"[1]", b'{"preprocess": {"std": [0]}}', b'{"preprocess": {"mean": 1}}', b'{"labels": [3]}', b"\xff"]
+)
+def test_damaged_metadata_is_refused(kept, monkeypatch):
+    monkeypatch.setattr(network, "to_text", lambda model: kept.decode("latin-1"))
+    data = to_tflite(small_int8_model())
+    with pytest.raises(ModelError, match=r"^test\.tflite: its metadata 'millijoule' is damaged"):
+        reloaded(data, "small")
+
+
+def test_weights_lie_aligned():
+    """Interpreters read them where they lie: TFLite's schema asks for 16 bytes."""
+    model = small_int8_model()
+    data = to_tflite(model)
+    for name in ("c1.weight", "fc.weight"):
+        assert data.index(model.weights[name].tobytes()) % 16 == 0
+
+
+def test_what_tflite_lacks_is_named():
+    for op in (HardSigmoid, ChannelShuffle):
+        name = next(name for name, case in CASES.items() if isinstance(case.op, op))
+        with pytest.raises(ModelError, match=rf"^node 'op' \({op.__name__}\) has no operator in TFLite$"):
+            to_tflite(int8_model(name))
