@@ -28,6 +28,12 @@ class Format:
     encode: Callable[[Model], bytes] | None = None
 
 
+def _onnx(model: Model) -> bytes:
+    from millijoule.export.onnx import to_onnx
+
+    return to_onnx(model)
+
+
 def _tflite(model: Model) -> bytes:
     from millijoule.export.tflite import to_tflite
     from millijoule.passes import simplify
@@ -54,6 +60,8 @@ def _safetensors(model: Model) -> bytes:
 
 
 FORMATS: dict[str, Format] = {
+    "onnx": Format(".onnx", "float", "float ONNX", _onnx),
+    "qdq": Format(".onnx", "int8", "int8 ONNX with QuantizeLinear and DequantizeLinear", _onnx),
     "tflite": Format(".tflite", "both", "TFLite, for TFLM and LiteRT", _tflite),
     "pt2": Format(".pt2", "float", "a program of torch.export", _pt2),
     "pt": Format(".pt", "float", "a state dict of PyTorch", _pt),

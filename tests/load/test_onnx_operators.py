@@ -255,6 +255,12 @@ CASES = {
     "reduce_mean_of_all": (SEQ, (13,), [node("ReduceMean", "x", "y")], {}),
     "reduce_max": (MAP, (9, 13), [node("ReduceMax", "x", "y", axes=[1])], {}),
     "reduce_sum": (MAP, (13,), [node("ReduceSum", "x a", "y")], {"a": ints(2, 3)}),
+    "radial_basis": (
+        [1, 12],
+        (18,),
+        [node("Unsqueeze", "x a", "u"), node("Sub", "u c", "d"), node("ReduceSumSquare", "d b", "y", keepdims=0)],
+        {"a": ints(1), "c": numbers(5, 12), "b": ints(2)},
+    ),
     "upsample": (MAP, (9,), [node("Upsample", "x s", "y", mode="nearest")], {"s": np.float32([1, 1, 2, 3])}),
     "resize_10": (MAP, (10,), [node("Resize", "x s", "y", mode="nearest")], {"s": np.float32([1, 1, 2, 2])}),
     "resize_nearest": (

@@ -13,10 +13,10 @@ where an operator needs numbers in another order than they lie in.
     x = build.dense("fc", x, weight2, bias2)                  # columns (c, h, w) become (h, w, c)
     graph, weights = build.finish(x)
 
-Layers: conv, conv_transpose, dense, batch_norm, prelu, layer_norm. Maps: max_pool, average_pool, local_response_norm,
-resize, depth_to_space, space_to_depth, on_map (any other operator without weights). Axes: reshape, transpose, concat,
-slice, split, pad, expand, reduce (mean, max, sum), softmax. Numbers: binary (add, subtract, multiply of two values),
-scale (by constants: x * weight + bias), matmul, activation. What is not known: opaque.
+Layers: conv, conv_transpose, dense, radial_basis, batch_norm, prelu, layer_norm. Maps: max_pool, average_pool,
+local_response_norm, resize, depth_to_space, space_to_depth, on_map (any other operator without weights). Axes: reshape,
+transpose, concat, slice, split, pad, expand, reduce (mean, max, sum), softmax. Numbers: binary (add, subtract, multiply
+of two values), scale (by constants: x * weight + bias), matmul, activation. What is not known: opaque.
 
 `value.shape` is the framework's shape. `split` and other views can be outputs too. Whatever does not suit raises
 ValueError with both numbers; the importer adds file and operator. Pooling in ceil mode is more padding after, which the

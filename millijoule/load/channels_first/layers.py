@@ -25,8 +25,10 @@ from millijoule.ops import (
     LocalResponseNorm,
     MatMul,
     MaxPool2d,
+    Mean,
     Opaque,
     PRelu,
+    RadialBasis,
     Resize2d,
     Scale,
     SpaceToDepth,
@@ -88,6 +90,7 @@ class Layers(Layout):
         output_padding: Sequence[int] = (0, 0),
         dilation: Sequence[int] = (1, 1),
         groups: int = 1,
+        scales: Quantization | None = None,
     ) -> Value:
         """weight: (in, out / groups, height, width), or (in, out / groups, length); bias: (out,)."""
         _check_weight("in, out / groups", weight, x)
@@ -109,7 +112,7 @@ class Layers(Layout):
             groups=groups,
             bias=bias is not None,
         )
-        return self._map_value(name, op, source, len(x.axes), _arrays(array, bias))
+        return self._map_value(name, op, source, len(x.axes), _arrays(array, bias), scales)
 
     def dense(
         self,
@@ -145,6 +148,13 @@ class Layers(Layout):
         last = (Factor(len(weight)),) if len(weight) > 1 else ()
         return Value(made, (*rows, *last), (*x.axes[:-1], last))
 
+    def radial_basis(self, name: str, x: Value, codes: np.ndarray) -> Value:
+        """The squared distance of (1, in) to each of the codes, (out, in)."""
+        source, permutation = self._last(x, 1)
+        array = codes if permutation is None else codes[:, permutation]
+        made = self.node(name, RadialBasis(classes=len(codes)), source, weights={"weight": array})
+        return Value.of(made, (len(codes),), (None, 0))
+
     def batch_norm(
         self,
         name: str,
@@ -161,10 +171,12 @@ class Layers(Layout):
         made, value = self._per_channel(name, x, BatchNorm(epsilon=epsilon), given)
         return Value(made, value.stored, value.axes)
 
-    def prelu(self, name: str, x: Value, slope: np.ndarray) -> Value:
-        """slope: (channels,), or (1,) for all, along axis 1."""
+    def prelu(self, name: str, x: Value, slope: np.ndarray, *, scales: Quantization | None = None) -> Value:
+        """slope: (channels,), or (1,) for all, along axis 1; scales: of integers."""
         slopes = np.broadcast_to(slope.reshape(-1), (x.shape[1],))
         made, value = self._per_channel(name, x, PRelu(), {"slope": slopes})
+        if scales is not None:
+            self.quantization[f"{made}.slope"] = scales
         return Value(made, value.stored, value.axes)
 
     def layer_norm(
@@ -250,9 +262,9 @@ class Layers(Layout):
             y = Value(self.node(name, op, source), tuple(rest), x.axes)
         else:
             before, after = (prod(factor.size for factor in part) for part in (rest[:at], rest[at:]))
-            pool = MaxPool2d if kind == "max" else AveragePool2d
+            row: Operator = MaxPool2d(kernel=(1, count)) if kind == "max" else Mean(axes=(1,), keep_dims=True)
             source = self.as_shape(x.name, (before, count, after))
-            y = Value(self.node(name, pool(kernel=(1, count)), source), tuple(rest), x.axes)
+            y = Value(self.node(name, row, source), tuple(rest), x.axes)
         kept = tuple(tuple(factor for factor in axis if factor in rest) for axis in x.axes)
         y = Value(y.name, y.stored, kept if keep else tuple(kept[i] for i in range(len(kept)) if i not in axes))
         if kind == "sum" and gone:

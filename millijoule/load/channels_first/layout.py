@@ -71,7 +71,9 @@ class Layout:
                 raise ValueError(f"its {key} has shape {array.shape}; {expected[key].shape} is needed")
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"its {key} holds NaN or infinity: train or export the model again")
-            self.weights[f"{name}.{key}"] = np.array(array, np.float32 if array.dtype.kind == "f" else None, order="C")
+            # Beside integer weights, a bias may have more digits than float32.
+            single = array.dtype.kind == "f" and scales is None
+            self.weights[f"{name}.{key}"] = np.array(array, np.float32 if single else None, order="C")
         if scales is not None:
             self.quantization[f"{name}.weight"] = scales
         self.nodes.append(Node(name, op, inputs))

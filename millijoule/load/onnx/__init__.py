@@ -17,6 +17,7 @@ import numpy as np
 from millijoule.errors import ModelError
 from millijoule.graph import Graph
 from millijoule.load.integer import check_kernels
+from millijoule.load.metadata import NAME, from_text
 from millijoule.load.names import identifier, layer_path, node_names
 from millijoule.load.onnx.arrange import ARRANGEMENTS
 from millijoule.load.onnx.file import OnnxFile, read_onnx, short
@@ -142,18 +143,21 @@ def _model(network: OnnxNetwork) -> Model:
         if name not in network.values:
             file.fail(f"output '{short(name)}' does not depend on the input")
         outputs.append(network.values[name])
+    kept = next((entry.value for entry in file.model.metadata_props if entry.key == NAME), "")
+    preprocess, labels = from_text(kept, file.fail)
     try:
         graph, weights = build.finish(*outputs)
         if not network.is_int8:
             notes = (COMPRESSED,) if network.integers else ()
-            return Model(graph, weights, notes=notes)
+            return Model(graph, weights, None, labels, preprocess, notes)
         graph, weights, quantization = complete(graph, weights, build.quantization, file.fail)
         model = Model(
             graph,
             weights,
             quantization,
-            preprocess=_preprocess(graph, quantization[graph.inputs[0].name]),
-            notes=(NOTE,),
+            labels,
+            preprocess or _preprocess(graph, quantization[graph.inputs[0].name]),
+            (NOTE,),
         )
     except (ModelError, ValueError) as error:
         text = str(error)

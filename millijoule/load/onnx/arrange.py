@@ -7,9 +7,11 @@ from typing import Literal
 
 import numpy as np
 
+from millijoule.graph import Operator
 from millijoule.load.onnx.network import OnnxNetwork, pads
-from millijoule.load.onnx.patterns import normalised, product, quotient
+from millijoule.load.onnx.patterns import distances, normalised, product, quotient, shortest
 from millijoule.load.onnx.resize import resize
+from millijoule.ops import AddNumber, Factor, MultiplyNumber
 
 
 def _elementwise(network: OnnxNetwork, kind: Literal["add", "multiply"]) -> None:
@@ -18,9 +20,24 @@ def _elementwise(network: OnnxNetwork, kind: Literal["add", "multiply"]) -> None
         if network.is_constant(constant):
             array = network.constant(constant)
             x = network.value(slot)
+            if network.is_int8 and array.size == 1:
+                network.give(build.activation(name, _with_number(network, kind, constant), x))
+                return
             network.give(build.scale(name, x, 1.0, array) if kind == "add" else build.scale(name, x, array))
             return
     network.give(build.binary(name, kind, network.value(0), network.value(1)))
+
+
+def _with_number(network: OnnxNetwork, kind: Literal["add", "multiply"], slot: int) -> Operator:
+    """A sum or product of integers and one number: its steps, or, if it has none, the number itself."""
+    integers = network.integers.get(network.input_name(slot))
+    if integers is not None:
+        steps = int(integers.array.reshape(-1)[0]) - integers.quantization.zero_point
+        return (AddNumber if kind == "add" else MultiplyNumber)(scale=float(integers.quantization.scale), steps=steps)
+    number = shortest(network.constant(slot))
+    return (
+        Factor(factor=number) if kind == "multiply" else AddNumber(scale=abs(number) or 1.0, steps=int(np.sign(number)))
+    )
 
 
 def _add(network: OnnxNetwork) -> None:
@@ -280,6 +297,16 @@ def _reduce_max(network: OnnxNetwork) -> None:
     _reduce(network, "max")
 
 
+def _reduce_sum_square(network: OnnxNetwork) -> None:
+    """Of a row less each of several constant ones: a radial basis layer."""
+    found = distances(network, network.input_name(0))
+    axes = network.ints("axes", 1)
+    if found is None or axes not in ([2], [-1]) or network.attribute("keepdims", 1):
+        network.unknown("it is no distance between a row of numbers and constant ones")
+    x, codes = found
+    network.give(network.build.radial_basis(network.name, network.values[x], codes))
+
+
 def _reduce_sum(network: OnnxNetwork) -> None:
     """Over any axes."""
     _reduce(network, "sum")
@@ -314,6 +341,7 @@ ARRANGEMENTS = {
     "ReduceMax": _reduce_max,
     "ReduceMean": _reduce_mean,
     "ReduceSum": _reduce_sum,
+    "ReduceSumSquare": _reduce_sum_square,
     "Reshape": _reshape,
     "Resize": resize,
     "Slice": _slice,

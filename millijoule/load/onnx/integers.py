@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from millijoule.graph import Graph, Node
+from millijoule.graph import Graph, Node, Operator, Shape
 from millijoule.load.names import unique
 from millijoule.load.onnx.network import Integers, OnnxNetwork
 from millijoule.model import Quantization
-from millijoule.ops import Concat, Opaque, Relu, Relu6, Requantize
+from millijoule.ops import AveragePool2d, Concat, GlobalAveragePool, Opaque, PRelu, Relu, Relu6, Requantize
 from millijoule.ops.quantization import SAME_SCALE, prescribed_output
 
 NOTE = (
@@ -33,7 +33,7 @@ def quantization_of(network: OnnxNetwork, slots: tuple[int, int] = (1, 2)) -> Qu
     zero_points = network.optional(slots[1])
     if zero_points is None:
         zero_points = np.zeros(1, np.uint8)
-    if not scales.size or not np.all((scales > 1e-18) & (scales < 1e18)):
+    if not scales.size or not np.all((scales > 1e-20) & (scales < 1e18)):
         network.fail(f"its scale is {scales[:1].tolist()}; a number above 0 is needed")
     if zero_points.dtype.name not in ("int8", "uint8", "int32") or not zero_points.size:
         network.fail(f"it is of type {zero_points.dtype.name}; int8 and uint8 are supported")
@@ -112,6 +112,8 @@ def complete(
             # Its numbers are float, for which an int8 model has no place; what is counted is "at least" anyway.
             node = replace(node, op=replace(node.op, arrays=()))
         wanted, own = given.get(node.name), prescribed_output(node.op)
+        if isinstance(node.op, AveragePool2d) and wanted not in (None, values[node.inputs[0]]):
+            node = replace(node, op=_rescaled_mean(node.op, *graph.input_shapes(node)))
         if isinstance(node.op, Concat):
             own = wanted or values[node.inputs[0]]
             node = replace(node, inputs=tuple(requantized(name, own) for name in node.inputs))
@@ -134,6 +136,12 @@ def complete(
     graph = replace(graph, nodes=tuple(nodes))
     integers, scales = _integer_weights(graph, weights, values, given, fail)
     return graph, integers, values | scales
+
+
+def _rescaled_mean(op: AveragePool2d, x: Shape) -> Operator:
+    """An average of another scale than its input's: over the whole map, TFLite's MEAN, which rounds once."""
+    whole = (1, 1, x[2]) == op.shape(x) and op.window(x).pads_nothing and op.activation == "none"
+    return GlobalAveragePool(keep_dims=True) if whole and op.kernel == x[:2] else op
 
 
 def _fuse(graph: Graph, given: Mapping[str, Quantization]) -> tuple[Graph, dict[str, Quantization]]:
@@ -177,12 +185,25 @@ def _integer_weights(
         names = node.op.params(*graph.input_shapes(node))
         if not names:
             continue
-        key = f"{node.name}.weight"
-        if key not in given or weights[key].dtype != np.int8 or set(names) - {"weight", "bias"}:
+        kind = "slope" if isinstance(node.op, PRelu) else "weight"
+        key = f"{node.name}.{kind}"
+        if key not in given or weights[key].dtype != np.int8 or set(names) - {kind, "bias"}:
             fail(f"node '{node.name}' ({type(node.op).__name__}) has float weights in a quantized network")
         integers[key], scales[key] = weights[key], given[key]
         if "bias" in names:
-            step = float(values[node.inputs[0]].scale) * given[key].scales.astype(np.float64)
-            bias = np.round(weights[f"{node.name}.bias"].astype(np.float64) / step)
+            bias = _in_steps(weights[f"{node.name}.bias"], values[node.inputs[0]], given[key])
             integers[f"{node.name}.bias"] = np.clip(bias, -LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
     return integers, scales
+
+
+def _in_steps(bias: np.ndarray, value: Quantization, weight: Quantization) -> np.ndarray:
+    """float64 whole numbers: a bias in steps of a layer's sums.
+
+    Files state the step as float32, rounded: a bias that is whole numbers of those was meant so.
+    """
+    stated = (value.scale * weight.scales).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        counted = bias.astype(np.float64) / stated
+    if np.all(np.abs(counted - np.round(counted)) < 1e-6):
+        return np.round(counted)
+    return np.round(bias.astype(np.float64) / (float(value.scale) * weight.scales.astype(np.float64)))

@@ -10,6 +10,7 @@ import numpy as np
 from millijoule.graph import Operator
 from millijoule.load.channels_first import Value
 from millijoule.load.onnx.network import OnnxNetwork, pads
+from millijoule.load.onnx.patterns import multiple
 from millijoule.model import Quantization
 from millijoule.ops import (
     Elu,
@@ -91,7 +92,9 @@ def _conv(network: OnnxNetwork) -> None:
 
 def _conv_transpose(network: OnnxNetwork) -> None:
     """Of one or two dimensions: stride, dilation, groups, padding, output padding or shape; bias optional."""
-    weight = network.constant(1)
+    weight, scales = _weight(network, 1)
+    if scales is not None and scales.scales.size > 1 and network.attribute("group", 1) > 1:
+        network.unknown("it has groups and integer weights with a scale for each channel")
     kernel = list(weight.shape[2:])
     stride, dilation = _spatial(network, kernel)
     more = network.ints("output_padding") or [0] * len(kernel)
@@ -118,6 +121,7 @@ def _conv_transpose(network: OnnxNetwork) -> None:
         output_padding=more,
         dilation=dilation,
         groups=network.attribute("group", 1),
+        scales=scales,
     )
     network.give(result)
 
@@ -244,7 +248,9 @@ def _average_pool(network: OnnxNetwork) -> None:
     counts = bool(network.attribute("count_include_pad", 0))
     if counts and widened:
         network.unknown("it counts padding in ceil mode")
-    if tuple(kernel) == x.shape[2:] and not any(any(side) for side in padding):
+    whole = tuple(kernel) == x.shape[2:] and not any(any(side) for side in padding)
+    # Of integers, the two round differently.
+    if whole and not network.is_int8:
         network.give(network.build.reduce(network.name, x, range(2, len(x.axes)), "mean", keep=True))
         return
     network.give(network.build.average_pool(network.name, x, kernel, stride, padding, count_padding=counts))
@@ -326,11 +332,11 @@ def _elu(network: OnnxNetwork) -> None:
 
 def _prelu(network: OnnxNetwork) -> None:
     """A slope for each channel, or one for all."""
-    x, slope = network.value(), network.constant(1)
+    x, (slope, scales) = network.value(), _weight(network, 0)
     per_channel = slope.size == 1 or (len(x.axes) - slope.ndim in (0, 1) and slope.size == x.shape[1])
     if not per_channel or (slope.size > 1 and slope.shape[1 - len(x.axes) + slope.ndim] != x.shape[1]):
         network.unknown(f"its slopes have shape {slope.shape}; one for each channel is known")
-    network.give(network.build.prelu(network.name, x, slope))
+    network.give(network.build.prelu(network.name, x, slope, scales=scales))
 
 
 def _gelu(network: OnnxNetwork) -> None:
@@ -358,8 +364,12 @@ def _sigmoid(network: OnnxNetwork) -> None:
 
 
 def _tanh(network: OnnxNetwork) -> None:
-    """The hyperbolic tangent."""
-    _unary(network, Tanh())
+    """The hyperbolic tangent, of a multiple too."""
+    x, slope = multiple(network, network.input_name(0))
+    if slope == 1.0 or x not in network.values:
+        _unary(network, Tanh())
+    else:
+        network.give(network.build.activation(network.name, Tanh(slope=slope), network.values[x]))
 
 
 LAYERS = {

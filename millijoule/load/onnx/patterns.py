@@ -8,7 +8,7 @@ import numpy as np
 
 from millijoule.graph import Operator
 from millijoule.load.channels_first import Value
-from millijoule.ops import Gelu, HardSwish, Swish
+from millijoule.ops import Gelu, HardSwish, Swish, Tanh
 
 if TYPE_CHECKING:
     from millijoule.load.onnx.network import OnnxNetwork
@@ -44,9 +44,15 @@ class Origins:
 
 
 def product(network: OnnxNetwork, a: str, b: str) -> tuple[Operator, str] | None:
-    """(operator, its input) of a product: x * sigmoid(x), x * hard sigmoid(x), or half of x * (1 + erf(x / sqrt 2))."""
+    """(operator, its input) of a product.
+
+    x * sigmoid(x), x * hard sigmoid(x), half of x * (1 + erf(x / sqrt 2)), or a number times tanh of a multiple of x.
+    """
     origins = network.origins
     for x, gate in ((a, b), (b, a)):
+        if origins.is_made_by(gate, "Tanh") and x in network.constants and network.constants[x].size == 1:
+            inner, slope = multiple(network, origins.inputs(gate)[0])
+            return Tanh(amplitude=shortest(network.constants[x]), slope=slope), inner
         if origins.is_made_by(gate, "Sigmoid") and origins.inputs(gate) == [x]:
             return Swish(), x
         if origins.is_made_by(gate, "HardSigmoid") and origins.inputs(gate) == [x]:
@@ -67,6 +73,21 @@ def product(network: OnnxNetwork, a: str, b: str) -> tuple[Operator, str] | None
         if _is_gelu_gate(origins, half_gate, x) if (half_gate := origins.without(gate, {"Mul": 0.5})) else False:
             return Gelu(), x
     return None
+
+
+def multiple(network: OnnxNetwork, name: str) -> tuple[str, float]:
+    """(x, factor) that `name` is the product of; (itself, 1) if it is none with a constant number."""
+    origins = network.origins
+    if origins.is_made_by(name, "Mul"):
+        for x, factor in (origins.inputs(name), origins.inputs(name)[::-1]):
+            if factor in network.constants and network.constants[factor].size == 1 and x not in network.constants:
+                return x, shortest(network.constants[factor])
+    return name, 1.0
+
+
+def shortest(array: np.ndarray) -> float:
+    """The one number of a float32 array, as it was written in decimals."""
+    return float(str(np.float32(array.reshape(-1)[0])))
 
 
 def quotient(network: OnnxNetwork, a: str, b: str) -> tuple[Operator, str] | None:
@@ -119,6 +140,19 @@ def normalised(network: OnnxNetwork, a: str, b: str) -> Value | None:
         return None
     number = float(np.asarray(network.constants[epsilon]).reshape(-1)[0])
     return network.build.layer_norm(network.name, network.values[x], epsilon=number)
+
+
+def distances(network: OnnxNetwork, name: str) -> tuple[str, np.ndarray] | None:
+    """(x, codes) where `name` is one row of x, (1, features), less each of the constant codes (classes, features)."""
+    origins = network.origins
+    if not origins.is_made_by(name, "Sub"):
+        return None
+    spread, codes = origins.inputs(name)
+    if not origins.is_made_by(spread, "Unsqueeze") or codes not in network.constants:
+        return None
+    x, array = origins.inputs(spread)[0], network.constants[codes]
+    fits = x in network.values and network.values[x].shape == (1, array.shape[-1]) and array.ndim == 2
+    return (x, array) if fits else None
 
 
 def _is_last_mean(network: OnnxNetwork, mean: str, x: str) -> bool:

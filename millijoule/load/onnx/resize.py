@@ -54,7 +54,7 @@ def _resize_mode(
     if mode not in ("nearest", "linear") or (network.attribute("antialias", 0) and shrinks):
         network.unknown(f"its mode is '{mode}'; nearest and linear without antialiasing are known")
     known: dict[str, tuple[Align, ...]]
-    known = {"nearest": ("asymmetric", "half_pixel"), "linear": ("half_pixel", "corners")}
+    known = {"nearest": ("asymmetric", "half_pixel", "corners"), "linear": ("half_pixel", "corners", "asymmetric")}
     nearest = mode == "nearest"
     axes = list(zip(x.shape[2:], target[2:], factors[2:], strict=True))
     theirs = [_positions(transform, old, new, factor, rounding if nearest else None) for old, new, factor in axes]
@@ -95,6 +95,7 @@ def _ours(align: Align, size: int, new: int, nearest: bool) -> np.ndarray:
     """Where Resize2d looks."""
     i = np.arange(new, dtype=np.float64)
     if align == "corners":
-        return i * (size - 1) / (new - 1) if new > 1 else i
+        x = i * (size - 1) / (new - 1) if new > 1 else i
+        return np.floor(x + 0.5 + 1e-9) if nearest else x
     x = i * size / new if align == "asymmetric" else (i + 0.5) * size / new - (0 if nearest else 0.5)
     return np.clip(np.floor(x + 1e-9) if nearest else x, 0, size - 1)

@@ -1,0 +1,17 @@
+"""What ONNX Runtime computes of a written file."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+
+
+def run_ort(data: bytes, *inputs: np.ndarray) -> list[np.ndarray]:
+    """Its outputs for inputs (batch, height, width, channels) or (batch, …), in the same layout; one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
+    given = [np.ascontiguousarray(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x, np.float32) for x in inputs]
+    names = [entry.name for entry in session.get_inputs()]
+    results = session.run(None, dict(zip(names, given, strict=True)))
+    return [result.transpose(0, 2, 3, 1) if result.ndim == 4 else result for result in results]
