@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from millijoule.plan import plan
     from millijoule.quantize import quantize
     from millijoule.run.doctor import doctor
-    from millijoule.shrink import quantize_aware
+    from millijoule.shrink import prune, quantize_aware
     from millijoule.train import load_data, train
 
 _MODULE_OF = {
@@ -60,6 +60,7 @@ _MODULE_OF = {
     "load_device": "millijoule.cost.device",
     "plan": "millijoule.plan",
     "predict_energy": "millijoule.energy.predict",
+    "prune": "millijoule.shrink",
     "quantize": "millijoule.quantize",
     "quantize_aware": "millijoule.shrink",
     "reduce": "millijoule.passes.integer",
@@ -84,6 +85,7 @@ __all__ = [
     "load_device",
     "plan",
     "predict_energy",
+    "prune",
     "quantize",
     "quantize_aware",
     "reduce",

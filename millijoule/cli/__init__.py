@@ -19,12 +19,14 @@ from millijoule.cli.history import HISTORY
 from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.plan import PLAN
 from millijoule.cli.reduce import REDUCE
+from millijoule.cli.shrink import DISTILL, PRUNE
 from millijoule.cli.survey import AUDIT, COMPARE, EXPLAIN
 from millijoule.cli.train import EVALUATE, LOOK, PREDICT, TRAIN
 from millijoule.errors import MillijouleError
 
 COMMANDS = (
     *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
+    *(PRUNE, DISTILL),
     *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, EXPORT),
     *(DEVICES, ZOO, DOCTOR),
 )

@@ -3,138 +3,51 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING
 
-import millijoule
-from millijoule.cli.command import Command, add_data, fit_to, show
+from millijoule.cli.command import Command, add_data, show
 from millijoule.cli.trained import add_trained, load_trained
+from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
     from millijoule.model import Model
     from millijoule.train import Dataset
-    from millijoule.train.run_folder import Epoch
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
-    from millijoule.train.loop import RECIPES
-
     parser.add_argument("network", nargs="?", metavar="NETWORK", help="a network of the zoo: lenet5, resnet20, …")
     add_data(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <network>-run)")
     parser.add_argument(
         "--resume", type=Path, metavar="FOLDER", help="go on with the training in this folder, as it was begun"
     )
-    parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), default="auto", help="settings that go together; those below change it"
-    )
+    add_recipe(parser)
     parser.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
-    _add_settings(parser)
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of Settings, with the field's own words."""
-    from millijoule.train.loop.settings import Settings, described
-
-    group = parser.add_argument_group("settings of the recipe")
-    texts, types = described(), get_type_hints(Settings)
-    for field in fields(Settings):
-        option, kind = f"--{field.name.replace('_', '-')}", types[field.name]
-        help = texts[field.name].rstrip(".").replace("%", "%%")
-        if kind is bool:
-            group.add_argument(option, action=argparse.BooleanOptionalAction, help=help)
-        elif get_origin(kind) is Literal:
-            group.add_argument(option, choices=get_args(kind), help=help)
-        else:
-            group.add_argument(option, type=kind, metavar="N" if kind is int else "R", help=help)
+    add_settings(parser)
 
 
 def _train(options: argparse.Namespace) -> None:
-    from millijoule.report.training import tables
-    from millijoule.report.training.run_page import write_run_page
-    from millijoule.train import evaluate
-    from millijoule.train.loop.machine import Machine
-    from millijoule.train.run_folder import RunFolder, graph_of, read_config, read_metrics
+    from millijoule.train.run_folder import read_config
 
     if options.resume:
-        given = options.network or options.data or options.out or options.recipe != "auto" or _changes(options)
+        given = options.network or options.data or options.out or options.recipe != "auto" or changes(options)
         if given:
             raise OptionError("--resume goes on as the training was begun: leave network, --data, --out, settings out")
         folder, config = options.resume, read_config(options.resume)
-        data = _load_data(config["source"], config["skip_bad"], config["settings"]["seed"])
+        data = load_data(config["source"], config["skip_bad"], config["settings"]["seed"])
     elif options.network is None or options.data is None:
         raise OptionError("train needs a network of the zoo and --data: `millijoule train lenet5 --data digits`")
     else:
         folder = options.out or Path(f"{options.network}-run")
-        data = _load_data(options.data, options.skip_bad, options.seed or 0)
-        config = _config(options, data)
-    run = RunFolder(folder, config)
-    run.check()
-    listeners: list[Callable[[Epoch], None]] = [run.add, lambda epoch: write_run_page(folder)]
-    if options.tensorboard:
-        from millijoule.train.tensorboard import event_writer
-
-        listeners.append(event_writer(folder))
-
-    def on_epoch(epoch: Epoch) -> None:
-        for listener in listeners:
-            listener(epoch)
-
-    model = millijoule.train(
-        graph_of(config),
-        data,
-        recipe=config["recipe"],
-        checkpoint=folder,
-        on_epoch=on_epoch,
-        **config["settings"],
-    )
-    if not Machine().writes:
-        return
-    evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
-    write_run_page(folder, evaluation)
-    epochs = read_metrics(folder)
-    done = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
-    printed = tables.training(model.graph.name, data.name, epochs, evaluation, folder, (*data.notes, *model.notes))
-    show(options, done | evaluation.to_json(), printed)
-
-
-def _changes(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given."""
-    from millijoule.train.loop.settings import Settings
-
-    given = {field.name: getattr(options, field.name) for field in fields(Settings)}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
-    """What identifies a training, so that it can be begun again: every setting stands there, chosen or given."""
-    from dataclasses import asdict
-
-    from millijoule.train.loop import choose
-
-    arguments = fit_to(options.network, data)
-    shape = millijoule.zoo.get(options.network, **arguments).inputs[0].shape
-    settings = choose(options.recipe, len(data.x_train), shape[0] if len(shape) == 3 else 0, _changes(options))
-    return {
-        "network": options.network,
-        "arguments": arguments,
-        "data": data.name,
-        "source": options.data,
-        "skip_bad": options.skip_bad,
-        "recipe": options.recipe,
-        "settings": asdict(settings),
-    }
-
-
-def _load_data(source: str, skip_bad: bool, seed: int) -> Dataset:
-    return millijoule.load_data(source, skip_bad=skip_bad, seed=seed)
+        data = load_data(options.data, options.skip_bad, options.seed or 0)
+        config = new_config(options, data)
+    train_in_folder(options, folder, config, data)
 
 
 def _model_and_data(options: argparse.Namespace, command: str) -> tuple[Model, Dataset]:
-    data = _load_data(options.data, options.skip_bad, 0) if options.data else None
+    data = load_data(options.data, options.skip_bad, 0) if options.data else None
     model = load_trained(options, data)
     if data is None:
         raise OptionError(f"{command} needs --data: labelled images, whose test images are counted")

@@ -36,6 +36,11 @@ def add_numbers(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="numbers for a network of the zoo: a state dict of PyTorch (.pt, .pth, …) or a .safetensors file",
     )
+    add_normalisation(parser)
+
+
+def add_normalisation(parser: argparse.ArgumentParser) -> None:
+    """The options --mean and --std."""
     for name, what in (("mean", "is subtracted from"), ("std", "then divides")):
         parser.add_argument(
             f"--{name}",

@@ -112,7 +112,11 @@ def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None
     header, groups = _read(folder)
     for name, value in identity.items():
         if header["identity"].get(name) != value:
-            shown = "" if name in ("network", "data") else f" ({header['identity'].get(name)} there, {value} asked for)"
+            shown = (
+                ""
+                if name in ("network", "data", "teacher")
+                else f" ({header['identity'].get(name)} there, {value} asked for)"
+            )
             raise OptionError(
                 f"the checkpoint in '{folder}' is of a training with another {name}{shown}: "
                 "choose another folder, remove it, or train as before"

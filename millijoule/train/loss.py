@@ -61,12 +61,18 @@ def make_loss(graph: Graph, settings: Settings, labels: np.ndarray) -> Loss:
     if settings.loss == "squared_error":
         squared_error = _distance if distances else _squared_error(node)
         return Loss(node.name, squared_error, squared_error)
-    value = node.inputs[0] if isinstance(node.op, Softmax | Sigmoid) else node.name
+    value = logits_value(graph)
     classes = graph.shapes[graph.outputs[0]][0]
     weights = balanced(labels, classes) if settings.class_weights == "balanced" else None
     return Loss(
         value, _cross_entropy(distances, settings.label_smoothing, weights), _cross_entropy(distances, 0.0, None)
     )
+
+
+def logits_value(graph: Graph) -> str:
+    """The value in front of the final softmax or sigmoid, or the output."""
+    node = graph.by_name[graph.outputs[0]]
+    return node.inputs[0] if isinstance(node.op, Softmax | Sigmoid) else node.name
 
 
 def balanced(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The folder of a training: what was trained on what, with which settings and versions, epoch by epoch.
 
-config.json       network, data, settings, versions, machine
+config.json       network and what was pruned of it, data, teacher, settings, versions, machine
 metrics.jsonl     one line for each epoch
 checkpoint.npz    the state after the last epoch, and the best weights
 """
@@ -12,13 +12,13 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from millijoule import zoo
-from millijoule.errors import DataError, OptionError
+from millijoule.errors import DataError, ModelError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.train.checkpoint import FILE, check_writable, load_checkpoint
@@ -117,11 +117,27 @@ def load_run(folder: Path | str) -> Model:
 
 
 def graph_of(config: Mapping[str, Any]) -> Graph:
-    """The network of a training. JSON has turned shapes into lists."""
-    arguments = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in config["arguments"].items()
-    }
-    return zoo.get(config["network"], **arguments)
+    """The network of a training: one of the zoo, perhaps with narrower layers. JSON has turned tuples into lists.
+
+    Raises DataError if what was pruned does not suit the network.
+    """
+    graph = zoo.get(config["network"], **{name: _tuple(value) for name, value in config["arguments"].items()})
+    pruned: Mapping[str, Mapping[str, Any]] = config.get("pruned", {})
+    try:
+        narrower = {
+            name: replace(graph.by_name[name].op, **{key: _tuple(value) for key, value in changes.items()})  # type: ignore[type-var]
+            for name, changes in pruned.items()
+        }
+        nodes = tuple(replace(node, op=narrower.get(node.name, node.op)) for node in graph.nodes)
+        return replace(graph, nodes=nodes)
+    except (KeyError, TypeError, ValueError, ModelError) as error:
+        raise DataError(
+            f"{CONFIG} says that network '{graph.name}' was pruned to what it cannot be ({error}): prune it again"
+        ) from None
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
 def _version(name: str) -> str | None:

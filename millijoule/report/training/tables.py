@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -18,12 +18,19 @@ CLASS_COLUMNS = (Column("class", text=True), Column("images"), Column("right"), 
 
 
 def training(
-    name: str, data: str, epochs: Sequence[Epoch], evaluated: Evaluation, folder: Path, notes: Sequence[str]
+    name: str,
+    data: str,
+    epochs: Sequence[Epoch],
+    evaluated: Evaluation,
+    folder: Path,
+    notes: Sequence[str],
+    figures: Mapping[str, str],
 ) -> list[RenderableType]:
-    """The result of `train`."""
+    """The result of `train`. figures: what else is told of the network."""
     best = max(epochs, key=lambda each: (each.accuracy, -each.validation_loss, each.epoch))
     seconds, cpu_seconds = (sum(getattr(each, name) for each in epochs) for name in ("seconds", "cpu_seconds"))
     rows = [
+        *figures.items(),
         ("test accuracy", fmt.percent(evaluated.accuracy)),
         *([("among the five best", fmt.percent(evaluated.top5))] if evaluated.top5 is not None else []),
         (f"validation accuracy, epoch {best.epoch} of {epochs[-1].epoch}", fmt.percent(best.accuracy)),

@@ -19,6 +19,7 @@ from millijoule.train.data import Dataset
 from millijoule.train.initial import initial_weights
 from millijoule.train.loop.machine import Machine
 from millijoule.train.loop.settings import RECIPES, Settings, choose, defaults
+from millijoule.train.loop.teacher import Teacher
 from millijoule.train.loop.trainer import Trainer
 from millijoule.train.loss import make_loss
 from millijoule.train.network import import_torch
@@ -29,7 +30,7 @@ from millijoule.train.run_folder import Epoch
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["RECIPES", "Settings", "Trainer", "choose", "defaults", "train", "train_from"]
+__all__ = ["RECIPES", "Settings", "Teacher", "Trainer", "choose", "defaults", "train", "train_from"]
 
 ONE_THREAD_MACS = 10**9
 """MACs of a training step below which one thread is faster than several: they would wait for each other."""
@@ -44,6 +45,8 @@ def train(
     checkpoint: Path | str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     start: Mapping[str, np.ndarray] | None = None,
+    preprocess: Mapping[str, Any] | None = None,
+    teacher: Teacher | None = None,
     must_learn: bool = True,
     **changes: Any,
 ) -> Model:
@@ -54,6 +57,8 @@ def train(
     checkpoint: a folder that keeps the state after each epoch; training that was stopped goes on from there.
     on_epoch: called after each epoch, before its state is kept.
     start: the numbers to begin with, as in `Model.weights`; default: `initial_weights`.
+    preprocess: how images become inputs, as in `Model.preprocess`; default: as measured on the training images.
+    teacher: a trained network whose answers are learnt beside the labels.
     must_learn: raise OptionError if the network ends by giving every held-out image the same class.
     changes: settings that differ from the recipe's, by the names of `Settings`, where each is explained.
 
@@ -70,10 +75,17 @@ def train(
     shape = graph.inputs[0].shape
     settings = choose(recipe, len(dataset.x_train), shape[0] if len(shape) == 3 else 0, changes)
     weights = initial_weights(graph, settings.seed) if start is None else start
-    preprocess = measure_preprocess(dataset.x_train, shape)
+    preprocess = preprocess or measure_preprocess(dataset.x_train, shape)
     model = Model(graph, weights, labels=dataset.classes, preprocess=preprocess)
     best, notes = train_from(
-        model, dataset, settings, progress=progress, checkpoint=checkpoint, on_epoch=on_epoch, must_learn=must_learn
+        model,
+        dataset,
+        settings,
+        teacher=teacher,
+        progress=progress,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+        must_learn=must_learn,
     )
     return replace(model, weights=best, notes=notes)
 
@@ -84,6 +96,7 @@ def train_from(
     settings: Settings,
     *,
     network: Module | None = None,
+    teacher: Teacher | None = None,
     progress: bool = True,
     checkpoint: Path | str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -101,6 +114,8 @@ def train_from(
             f"network '{graph.name}' has {outputs} outputs, data set '{dataset.name}' has {len(dataset.classes)} "
             "classes: they must be equal; most networks of the zoo take the number of classes"
         )
+    if teacher:
+        teacher.check(graph, settings)
     folder = Path(checkpoint) if checkpoint else None
     if folder:
         check_writable(folder, "--checkpoint")
@@ -112,7 +127,7 @@ def train_from(
     mapped = isinstance(dataset.x_train, np.memmap)
     images = dataset.x_train if mapped else fit(dataset.x_train, graph.inputs[0].shape)
     with machine.joined():
-        trainer = Trainer(model, loss, images, dataset.y_train, settings, machine, network)
+        trainer = Trainer(model, loss, images, dataset.y_train, settings, machine, network, teacher)
         best = _run(trainer, folder, progress and machine.writes, on_epoch)
         if must_learn:
             trainer.check_answers(best)
@@ -128,6 +143,7 @@ def step_macs(graph: Graph, settings: Settings) -> int:
 def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callable[[Epoch], None] | None) -> Best:
     settings = trainer.settings
     identity = fingerprint(trainer.model.graph, trainer.images, trainer.labels, settings)
+    identity["teacher"] = trainer.lesson.teacher.identity() if trainer.lesson else None
     state = read_checkpoint(folder, identity) if folder else None
     if state:
         trainer.restore(state)

@@ -129,6 +129,11 @@ class Settings:
         if self.loss == "squared_error" and (self.label_smoothing or self.class_weights != "none"):
             raise OptionError("label_smoothing and class_weights are for loss cross_entropy, not squared_error")
 
+    @property
+    def augments(self) -> bool:
+        """Whether images are not shown as they are."""
+        return bool(self.shift or self.flip or self.cutout or self.mixup or self.colour)
+
     def learning_rate_at(self, done: float) -> float:
         """The learning rate when the share `done` of all steps, 0…1, is behind."""
         if self.schedule == "one_cycle":

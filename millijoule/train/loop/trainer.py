@@ -17,6 +17,7 @@ from millijoule.train.data import stratified_split
 from millijoule.train.loop.augment import augmented
 from millijoule.train.loop.machine import Machine
 from millijoule.train.loop.settings import Settings
+from millijoule.train.loop.teacher import Lesson, Teacher
 from millijoule.train.loss import Loss, mixed
 from millijoule.train.network import arrays_of, build_network, import_torch, outputs_are_distances
 from millijoule.train.prepare import fit
@@ -34,6 +35,7 @@ class Trainer:
     labels: (n,). loss: what is made small.
     network: what computes the graph, with one sub-module for each node; default: `build_network`. Buffers of its own
         are kept with the weights.
+    teacher: whose answers are learnt beside the labels.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Trainer:
         settings: Settings,
         machine: Machine | None = None,
         network: Module | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.model, self.loss, self.settings = model, loss, settings
         self.machine = machine or Machine()
@@ -60,6 +63,7 @@ class Trainer:
         self.trained = {name: array for name, array in self.arrays.items() if array.requires_grad}
         self.optimizer = _optimizer(list(self.trained.values()), settings)
         self.forward = self.machine.wrapped(self.network, settings)
+        self.lesson = Lesson(teacher, len(labels), settings, self.machine.device) if teacher else None
         self.average: dict[str, Tensor] = {}
         if settings.average:
             self.average = {name: array.detach().clone() for name, array in self.arrays.items()}
@@ -94,7 +98,12 @@ class Trainer:
             # Dropout draws from torch's own stream.
             with self.machine.seeded(seed), self.machine.precision(self.settings):
                 outputs = self.forward(inputs, values=(self.loss.value,))[self.loss.value]
+                if self.lesson:
+                    mixed_with = images[partners[part]] if mix < 1.0 else None
+                    answers = self.lesson.answers(images[part], batch[part], mixed_with, mix)
             loss = loss_of(outputs.float(), labels)
+            if self.lesson:
+                loss = self.lesson.loss(loss, outputs.float(), answers)
             if not math.isfinite(value := loss.item()):
                 raise OptionError(
                     f"the loss became {value} in epoch {epoch + 1}, step {step - epoch * self.steps + 1}, at learning "

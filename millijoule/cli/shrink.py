@@ -1,0 +1,112 @@
+"""`prune`, `distill`: smaller networks from trained ones."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import millijoule
+from millijoule.cli.command import Command, add_data, positive, real, size
+from millijoule.cli.trained import TRAINED, add_normalisation
+from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
+from millijoule.errors import OptionError
+
+if TYPE_CHECKING:
+    from millijoule.graph import Graph
+
+
+def _prune_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="RUN", help="the folder of a training (`millijoule train --out`)")
+    add_data(parser)
+    parser.add_argument("--macs", type=real, metavar="R", help="the share of the MACs to keep, or their number above 1")
+    parser.add_argument("--ram", type=size, metavar="SIZE", help="the most RAM, executed layer by layer in int8: 64KB")
+    parser.add_argument(
+        "--multiple",
+        type=positive,
+        default=4,
+        metavar="N",
+        help="layers keep multiples of so many channels (default 4)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <RUN>-pruned)")
+    add_settings(parser)
+
+
+def _prune(options: argparse.Namespace) -> None:
+    from millijoule.shrink import fine_tuning, prune
+    from millijoule.shrink.pruning import changed_operators
+    from millijoule.train import load_run
+    from millijoule.train.run_folder import graph_of, read_config
+
+    if (options.macs is None) == (options.ram is None):
+        raise OptionError("prune needs one budget: --macs 0.5 or --ram 64KB")
+    config = read_config(options.model)
+    source = options.data or config["source"]
+    data = load_data(source, options.skip_bad or config["skip_bad"], config["settings"]["seed"])
+    folder = options.out or options.model.with_name(f"{options.model.resolve().name}-pruned")
+    model = load_run(options.model)
+    pruned = prune(model, data, macs=options.macs, ram_bytes=options.ram, multiple=options.multiple)
+    whole = graph_of({**config, "pruned": {}})
+    config |= {
+        "data": data.name,
+        "source": source,
+        "pruned": changed_operators(whole, pruned.graph),
+        "preprocess": dict(model.preprocess),
+        "settings": fine_tuning(config["settings"]) | changes(options),
+    }
+    for name in ("teacher", "versions", "machine"):
+        config.pop(name, None)
+    figures: dict[str, tuple[Any, str]] = {}
+    before, after = _figures(model.graph), _figures(pruned.graph)
+    for name in before:
+        figures[name] = after[name], f"{after[name]:,} of {before[name]:,}"
+    figures |= {f"{name}_before": (value, "") for name, value in before.items()}
+    train_in_folder(options, folder, config, data, pruned.weights, figures)
+
+
+def _figures(graph: Graph) -> dict[str, int]:
+    from millijoule.passes import simplify
+
+    simple = simplify(graph)
+    cost = millijoule.cost(simple)
+    return {"macs": cost.macs, "parameters": cost.params, "ram_bytes": millijoule.plan(simple).arena_bytes}
+
+
+def _distill_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar="NETWORK", help="the student, a network of the zoo: resnet8, …")
+    parser.add_argument("--teacher", required=True, metavar="MODEL", help=TRAINED)
+    add_data(parser)
+    add_normalisation(parser)
+    parser.add_argument(
+        "--temperature",
+        type=real,
+        default=4.0,
+        metavar="R",
+        help="by which outputs are divided before softmax: above 1 it shows which classes look alike (default 4)",
+    )
+    parser.add_argument(
+        "--alpha", type=float, default=0.9, metavar="R", help="the teacher's share of the loss, 0…1 (default 0.9)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <network>-distilled)")
+    add_recipe(parser)
+    add_settings(parser)
+
+
+def _distill(options: argparse.Namespace) -> None:
+    if options.data is None:
+        raise OptionError("distill needs --data: the images that teacher and student are shown")
+    folder = options.out or Path(f"{options.network}-distilled")
+    data = load_data(options.data, options.skip_bad, options.seed or 0)
+    config = new_config(options, data)
+    config["teacher"] = {
+        "model": options.teacher,
+        "temperature": options.temperature,
+        "alpha": options.alpha,
+        "mean": options.mean,
+        "std": options.std,
+    }
+    train_in_folder(options, folder, config, data)
+
+
+PRUNE = Command("prune", "take out the channels that matter least, and train on", _prune, _prune_options)
+DISTILL = Command("distill", "train a network to answer as a larger one does", _distill, _distill_options)

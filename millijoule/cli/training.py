@@ -1,0 +1,144 @@
+"""What the commands share that train a network: settings, the record of the training, what is printed at its end."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+import millijoule
+from millijoule.cli.command import fit_to, show
+from millijoule.cli.trained import load_trained
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from millijoule.train import Dataset
+    from millijoule.train.loop import Teacher
+    from millijoule.train.run_folder import Epoch
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """The option --recipe."""
+    from millijoule.train.loop import RECIPES
+
+    parser.add_argument(
+        "--recipe", choices=tuple(RECIPES), default="auto", help="settings that go together; those below change it"
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """One option for each field of Settings, with the field's own words."""
+    from millijoule.train.loop.settings import Settings, described
+
+    group = parser.add_argument_group("settings of the recipe")
+    texts, types = described(), get_type_hints(Settings)
+    for field in fields(Settings):
+        option, kind = f"--{field.name.replace('_', '-')}", types[field.name]
+        help = texts[field.name].rstrip(".").replace("%", "%%")
+        if kind is bool:
+            group.add_argument(option, action=argparse.BooleanOptionalAction, help=help)
+        elif get_origin(kind) is Literal:
+            group.add_argument(option, choices=get_args(kind), help=help)
+        else:
+            group.add_argument(option, type=kind, metavar="N" if kind is int else "R", help=help)
+
+
+def changes(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given."""
+    from millijoule.train.loop.settings import Settings
+
+    given = {field.name: getattr(options, field.name) for field in fields(Settings)}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def load_data(source: str, skip_bad: bool, seed: int) -> Dataset:
+    return millijoule.load_data(source, skip_bad=skip_bad, seed=seed)
+
+
+def new_config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
+    """What identifies a training, so that it can be begun again: every setting stands there, chosen or given."""
+    from dataclasses import asdict
+
+    from millijoule.train.loop import choose
+
+    arguments = fit_to(options.network, data)
+    shape = millijoule.zoo.get(options.network, **arguments).inputs[0].shape
+    settings = choose(options.recipe, len(data.x_train), shape[0] if len(shape) == 3 else 0, changes(options))
+    return {
+        "network": options.network,
+        "arguments": arguments,
+        "data": data.name,
+        "source": options.data,
+        "skip_bad": options.skip_bad,
+        "recipe": options.recipe,
+        "settings": asdict(settings),
+    }
+
+
+def train_in_folder(
+    options: argparse.Namespace,
+    folder: Path,
+    config: dict[str, Any],
+    data: Dataset,
+    start: Mapping[str, np.ndarray] | None = None,
+    figures: Mapping[str, tuple[Any, str]] | None = None,
+) -> None:
+    """Train the network of a run's `config`, keep the record in `folder`, count the test images and print all.
+
+    start: the numbers to begin with. figures: what else is told, by name: for JSON, and as text of the table; without
+    text it is for JSON alone.
+    """
+    from millijoule.report.training import tables
+    from millijoule.report.training.run_page import write_run_page
+    from millijoule.train import evaluate
+    from millijoule.train.loop.machine import Machine
+    from millijoule.train.run_folder import RunFolder, graph_of, read_metrics
+
+    run = RunFolder(folder, config)
+    run.check()
+    listeners: list[Callable[[Epoch], None]] = [run.add, lambda epoch: write_run_page(folder)]
+    if getattr(options, "tensorboard", False):
+        from millijoule.train.tensorboard import event_writer
+
+        listeners.append(event_writer(folder))
+
+    def on_epoch(epoch: Epoch) -> None:
+        for listener in listeners:
+            listener(epoch)
+
+    model = millijoule.train(
+        graph_of(config),
+        data,
+        recipe=config["recipe"],
+        checkpoint=folder,
+        on_epoch=on_epoch,
+        start=start,
+        preprocess=config.get("preprocess"),
+        teacher=_teacher(config),
+        **config["settings"],
+    )
+    if not Machine().writes:
+        return
+    evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
+    write_run_page(folder, evaluation)
+    epochs, figures = read_metrics(folder), figures or {}
+    done = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
+    done |= {name: value for name, (value, _) in figures.items()}
+    rows = {name.replace("_", " "): text for name, (_, text) in figures.items() if text}
+    notes = (*data.notes, *model.notes)
+    printed = tables.training(model.graph.name, data.name, epochs, evaluation, folder, notes, rows)
+    show(options, done | evaluation.to_json(), printed)
+
+
+def _teacher(config: Mapping[str, Any]) -> Teacher | None:
+    """The teacher that a run's config names."""
+    from millijoule.train.loop import Teacher
+
+    if "teacher" not in config:
+        return None
+    named = {"shape": None, "trust": False, "weights": None, **config["teacher"]}
+    model = load_trained(argparse.Namespace(**named))
+    return Teacher(model, named["temperature"], named["alpha"])

@@ -1,0 +1,66 @@
+"""Structured pruning: whole channels go, until a budget is met."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from millijoule.errors import ModelError, OptionError
+from millijoule.model import Model
+from millijoule.shrink.pruning.budget import Budget, Macs, Ram
+from millijoule.shrink.pruning.channels import find_channels
+from millijoule.shrink.pruning.importance import importance
+from millijoule.shrink.pruning.narrow import changed_operators, narrow
+from millijoule.shrink.pruning.search import choose_channels
+from millijoule.train import Dataset, prepare
+from millijoule.train.loop import choose
+from millijoule.train.loss import make_loss
+
+__all__ = ["Budget", "changed_operators", "prune"]
+
+SAMPLES = 1024
+MULTIPLE = 4
+
+
+def prune(
+    model: Model,
+    dataset: Dataset,
+    *,
+    macs: float | None = None,
+    ram_bytes: int | None = None,
+    multiple: int = MULTIPLE,
+    samples: int = SAMPLES,
+) -> Model:
+    """A trained float model without the channels that matter least, within a budget; to be trained further.
+
+    macs: MACs of one inference, as a share of what they are up to 1, else their number. ram_bytes: the arena of the
+        int8 network executed layer by layer, as `plan` has it of a graph, without working memory of kernels. One of
+        the two.
+    multiple: widths stay multiples of it; kernels compute so many channels at once.
+    samples: training images on which importance is measured.
+
+    Which channels hang together is found from the graph; how much they matter is first-order Taylor expansion of the
+    loss (Molchanov et al. 2019); what they bring is counted on the narrowed graph. See `find_channels`, `importance`,
+    `choose_channels`.
+
+    Raises OptionError for no budget or two, or one below the least possible; ModelError for an int8 model, or a network
+    that is no classifier.
+    """
+    if model.is_int8:
+        raise ModelError(f"model '{model.graph.name}' is int8: prune the float model, and quantize it afterwards")
+    if multiple < 1:
+        raise OptionError(f"multiple is {multiple}; it must be 1 or more")
+    budget = _budget(model, macs, ram_bytes)
+    channels = find_channels(model.graph)
+    chosen = np.unique(np.linspace(0, len(dataset.x_train) - 1, min(samples, len(dataset.x_train))).astype(int))
+    loss = make_loss(model.graph, choose("auto", len(dataset.x_train), 0, {}), dataset.y_train)
+    inputs = prepare(dataset.x_train[chosen], model.graph.inputs[0].shape, model.preprocess)
+    matters = importance(model, channels, loss, inputs, dataset.y_train[chosen])
+    return narrow(model, channels, choose_channels(model.graph, channels, matters, budget, multiple))
+
+
+def _budget(model: Model, macs: float | None, ram_bytes: int | None) -> Budget:
+    if (macs is None) == (ram_bytes is None):
+        raise OptionError("pruning needs one budget: MACs or bytes of RAM")
+    if macs is None:
+        return Ram(ram_bytes or 0)
+    return Macs(macs * Macs(0).cost(model.graph) if macs <= 1 else macs)

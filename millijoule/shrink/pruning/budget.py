@@ -1,0 +1,58 @@
+"""What a network may cost, and how far it is from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from millijoule.graph import Graph
+from millijoule.passes import simplify
+from millijoule.plan import plan
+from millijoule.plan.lifetimes import lifetimes
+
+
+@dataclass(frozen=True)
+class Budget(ABC):
+    """The most of something. what, unit: for people."""
+
+    most: float
+
+    what = ""
+    unit = ""
+
+    @abstractmethod
+    def cost(self, graph: Graph) -> float:
+        """What counts: the graph fits if it is `most` or less."""
+
+    def excess(self, graph: Graph) -> float:
+        """What pruning makes small until it is 0: less of it is nearer to the budget, also where `cost` stays."""
+        return max(0.0, self.cost(graph) - self.most)
+
+    def text(self, amount: float) -> str:
+        return f"{amount:,.0f} {self.unit}"
+
+
+class Macs(Budget):
+    """Multiply-accumulates of one inference."""
+
+    what, unit = "the MACs", "MACs"
+
+    def cost(self, graph: Graph) -> float:
+        return sum(node.op.cost(*graph.input_shapes(node)).macs for node in graph.nodes)
+
+
+class Ram(Budget):
+    """Bytes of the arena of an int8 network that is executed layer by layer, input and output included."""
+
+    what, unit = "the RAM", "bytes"
+
+    def cost(self, graph: Graph) -> float:
+        return plan(simplify(graph)).arena_bytes
+
+    def excess(self, graph: Graph) -> float:
+        """The bytes above the budget, summed over the steps: a peak may be reached in several."""
+        held = lifetimes(simplify(graph))
+        steps = range(max(each.last for each in held) + 1)
+        live = [sum(each.bytes for each in held if each.first <= step <= each.last) for step in steps]
+        above = sum(max(0.0, total - self.most) for total in live)
+        return above or max(0.0, self.cost(graph) - self.most)

@@ -1,0 +1,86 @@
+"""`prune` and `distill`, as a user types them."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from millijoule.cli import main
+from tests.test_cli import assert_one_line_error, run
+from tests.train.cases import stripes
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with data.npz, stripes of 32x32 pixels, and the run of a LeNet-5 on them."""
+    folder = tmp_path_factory.mktemp("made")
+    data = stripes(60, side=32)
+    arrays = {name: getattr(data, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(folder / "data.npz", **arrays)
+    train = ("train", "lenet5", "--data", folder / "data.npz", "--epochs", 4, "--batch-size", 8)
+    assert main([*map(str, train), "--out", str(folder / "run")]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
+    code, out, _ = run(capsys, "prune", "run", "--data", "data.npz", "--macs", 0.5, "--epochs", 2, "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert result["folder"] == "run-pruned"
+    assert 0.4 * result["macs_before"] < result["macs"] <= 0.5 * result["macs_before"]
+    assert result["parameters"] < result["parameters_before"]
+    assert result["ram_bytes"] <= result["ram_bytes_before"]
+    assert result["accuracy"] > 0.9
+    config = json.loads((here / "run-pruned" / "config.json").read_text())
+    assert config["pruned"].keys() <= {"c1", "c3", "c5", "f6"}
+    assert config["settings"]["epochs"] == 2
+    _, out, _ = run(capsys, "evaluate", "run-pruned", "--data", "data.npz", "--json")
+    assert json.loads(out)["accuracy"] == result["accuracy"]
+    code, out, _ = run(capsys, "deploy", "run-pruned", "--data", "data.npz", "--device", "host", "--json")
+    assert code == 0
+    assert json.loads(out)["accuracy"]["float"] == result["accuracy"]
+    code, out, _ = run(capsys, "train", "--resume", "run-pruned", "--json")
+    assert json.loads(out)["accuracy"] == result["accuracy"]
+    code, out, _ = run(capsys, "prune", "run-pruned", "--ram", "4.5KB", "--epochs", 1, "--json")
+    assert code == 0, "what was pruned can be pruned again"
+    assert json.loads(out)["ram_bytes"] <= 4500
+
+
+def test_a_network_learns_from_a_run(here, capsys):
+    distill = ("distill", "lenet5", "--teacher", "run", "--data", "data.npz", "--epochs", 3, "--batch-size", 8)
+    code, out, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5)
+    assert code == 0
+    assert "lenet5 trained on data" in out
+    config = json.loads((here / "lenet5-distilled" / "config.json").read_text())
+    assert config["teacher"] == {"model": "run", "temperature": 2.0, "alpha": 0.5, "mean": None, "std": None}
+    code, first, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5, "--json")
+    assert run(capsys, "train", "--resume", "lenet5-distilled", "--json")[1] == first
+    assert_one_line_error(run(capsys, *distill), "another teacher")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["prune", "run"], ["--macs", "--ram"]),
+        (["prune", "run", "--macs", "0.5", "--ram", "4KB"], ["one budget"]),
+        (["prune", "run", "--macs", "0.001"], ["least possible"]),
+        (["prune", "run", "--ram", "1KB"], ["1,000 bytes", "least possible"]),
+        (["prune", "missing", "--macs", "0.5"], ["missing", "train --out"]),
+        (["prune", "run", "--macs", "0.5", "--out", "data.npz"], ["data.npz", "is a file"]),
+        (["distill", "lenet5", "--teacher", "run"], ["--data"]),
+        (["distill", "lenet5", "--teacher", "lenet5", "--data", "data.npz"], ["'lenet5'", "without numbers"]),
+        (["distill", "lenet5", "--teacher", "run", "--data", "digits"], ["(2,)", "(10,)"]),
+        (["distill", "lenet5", "--teacher", "run", "--data", "data.npz", "--alpha", "2"], ["alpha is 2"]),
+    ],
+)
+def test_what_makes_no_sense_is_said_in_one_line(here, capsys, arguments, words):
+    assert_one_line_error(run(capsys, *arguments), *words)
+    assert {path.name for path in here.iterdir()} == {"data.npz", "run"}
