@@ -19,10 +19,10 @@ from millijoule.model import Model
 from millijoule.ops.opaque import check_known
 from millijoule.passes.integer import reduce
 from millijoule.plan import Plan, plan
-from millijoule.plan.streaming import StreamPlan, frontier, stream_plan, verify_stream
+from millijoule.plan.streaming import StreamPlan, frontier, stream_plan, two_memories, verify_stream
 from millijoule.plan.verify import verify
 from millijoule.report.deployment import Deployment, write_reports
-from millijoule.run.fit import check_before_compiling, explained, fits_ram
+from millijoule.run.fit import check_before_compiling, check_two_memories, explained, fits_ram
 from millijoule.target import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def deploy(
     folder: Path | str | None = None,
     optimize: str = "speed",
     input: str = "overwrite",
+    ram: tuple[int, int] | None = None,
     compiler: str = "zig",
     level: str = "-O2",
     emulator: str | None = None,
@@ -59,6 +60,8 @@ def deploy(
     optimize: `speed`, the fewest instructions that fit the device's RAM: layer by layer, or, where that does not fit,
     with as few layers streamed row by row as do; `ram`, the least RAM. input: whether an inference may `overwrite` the
     input, has to `keep` it, or gets it row by row (`push`): then there is no memory for a whole input.
+    ram: bytes of a fast and of a slow memory for two arenas: the device's RAM, and the one that it names as `slow`. The
+    plan is the one with the least traffic to the slow memory.
     compiler: `zig` (clang from PyPI's ziglang) or `gcc` (arm-none-eabi-gcc). level: `-O2`, `-Os`, …
     emulator: `unicorn`, the default, or `qemu`, the default for cores that unicorn does not know; `none` builds only.
     For the device `host`, the same C runs on this computer.
@@ -68,9 +71,10 @@ def deploy(
     fewer instructions, but by Arm's table of cycles about as many cycles on Cortex-M4 (`kernels/dsp/block.h`).
     progress: called with the number of samples done.
 
-    Raises DoesNotFit if flash or RAM is too small, ToolError if a compiler or emulator is missing or fails, ModelError
-    if the model cannot be emitted, DataError if the data do not suit, OptionError if `folder` holds something else, the
-    emulator is none of these, or `flash_for_speed` is asked of another core.
+    Raises DoesNotFit if a memory is too small, DeviceError if `ram` is asked of a device with one memory, ToolError if
+    a compiler or emulator is missing or fails, ModelError if the model cannot be emitted, DataError if the data do not
+    suit, OptionError if `folder` holds something else, the emulator is none of these, no plan fits `ram`, or
+    `flash_for_speed` is asked of another core.
     """
     device = load_device(device) if isinstance(device, str) else device
     target = Path(folder) if folder else Path(f"{identifier(model.graph.name)}-{device.name}-firmware")
@@ -90,7 +94,7 @@ def deploy(
         reduction = reduce(model)
         model = reduction.model
         notes += reduction.notes
-    planned = plan_for(model, device, optimize, input, flash_for_speed)
+    planned = plan_for(model, device, optimize, input, flash_for_speed, ram)
     if device.kind != "host":
         check_before_compiling(model, planned, device)
 
@@ -132,12 +136,17 @@ def _references(model: Model, inputs: np.ndarray) -> np.ndarray:
 
 
 def plan_for(
-    model: Model, device: Device, optimize: str = "speed", input: str = "overwrite", flash_for_speed: bool = False
+    model: Model,
+    device: Device,
+    optimize: str = "speed",
+    input: str = "overwrite",
+    flash_for_speed: bool = False,
+    ram: tuple[int, int] | None = None,
 ) -> Plan | StreamPlan:
     """The plan of an int8 model for a device, verified; if none fits its RAM, the one that needs least.
 
-    Parameters as of `deploy`. Raises OptionError for another `optimize` or `input`, and for `flash_for_speed`
-    where there are no kernels for it.
+    Parameters as of `deploy`. Raises OptionError for another `optimize` or `input`, for `ram` beside `optimize`, or if
+    no plan fits it, and for `flash_for_speed` where there are no kernels for it.
     """
     if optimize not in OBJECTIVES:
         raise OptionError(f"optimize is '{optimize}'; it must be one of {', '.join(OBJECTIVES)}")
@@ -149,7 +158,12 @@ def plan_for(
         )
     target = replace(target, wide_weights=flash_for_speed)
     chosen: Plan | StreamPlan
-    if optimize == "ram":
+    if ram is not None:
+        if optimize != "speed":
+            raise OptionError("--ram FAST+SLOW looks for the least traffic between two memories: leave --optimize out")
+        check_two_memories(device, *ram)
+        chosen = two_memories(model, *ram, input, target=target)
+    elif optimize == "ram":
         chosen = stream_plan(model, input, target=target)
     elif input == "overwrite" and fits_ram(stored := plan(model, target=target), device):
         verify(model, stored)

@@ -70,6 +70,18 @@ def size(text: str) -> int:
     return int(float(found[1]) * UNITS[found[2]])
 
 
+def add_memories(parser: argparse.ArgumentParser, what: str) -> None:
+    """The option --ram for two memories; what: is done with them."""
+    parser.add_argument("--ram", type=_memories, metavar="FAST+SLOW", help=f"two memories, as 64KB+4MB: {what}")
+
+
+def _memories(text: str) -> tuple[int, int]:
+    fast, plus, slow = text.partition("+")
+    if not plus:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two sizes, as 64KB+4MB")
+    return size(fast), size(slow)
+
+
 def is_file(name: str) -> bool:
     """Whether `name` means a file, or a factory in one, rather than a network of the zoo."""
     from millijoule.load.reference import is_reference

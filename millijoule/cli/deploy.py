@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import millijoule
-from millijoule.cli.command import Command, add_data, add_input, fit_to, positive, real, show, whole
+from millijoule.cli.command import Command, add_data, add_input, add_memories, fit_to, positive, real, show, whole
 from millijoule.cli.trained import add_numbers, is_trained, load_trained
 from millijoule.errors import OptionError, ToolError
 from millijoule.target import CONTRACTS, OBJECTIVES
@@ -41,6 +41,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="how the firmware is given its input: overwrite, an inference overwrites it (default); keep; or push, row "
         "by row as from a camera, so that no frame is stored",
     )
+    add_memories(parser, "an arena in the device's RAM and one in its second memory, with the least traffic to that")
     parser.add_argument(
         "--compiler", choices=("zig", "gcc"), default="zig", help="zig: clang from pip; gcc: arm-none-eabi"
     )
@@ -112,6 +113,7 @@ def _run(options: argparse.Namespace) -> None:
             compiler=options.compiler,
             optimize=options.optimize,
             input=options.input,
+            ram=options.ram,
             level=f"-O{options.level}",
             emulator=options.emulator,
             samples=options.samples,

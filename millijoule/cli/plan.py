@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model, show, size
+from millijoule.cli.command import NETWORK, Command, add_input, add_memories, graph_or_model, show
 from millijoule.errors import OptionError
 from millijoule.target import CONTRACTS, OBJECTIVES
 
@@ -20,12 +20,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="speed: store every value whole (default); ram: stream by rows or pixels through rings, none twice",
     )
     parser.add_argument("--frontier", action="store_true", help="plans from the least RAM to the least streaming")
-    parser.add_argument(
-        "--ram",
-        type=_memories,
-        metavar="FAST+SLOW",
-        help="two memories, as 64KB+4MB: stream, put into the slow one what must be there, and count its traffic",
-    )
+    add_memories(parser, "stream, put into the slow one what must be there, and count its traffic")
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="write the frontier and its arenas over time as a page"
     )
@@ -35,13 +30,6 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="how a streamed input is given: overwrite: it is overwritten once it is read (default); keep: it stays; "
         "push: its rows arrive one at a time",
     )
-
-
-def _memories(text: str) -> tuple[int, int]:
-    fast, plus, slow = text.partition("+")
-    if not plus:
-        raise argparse.ArgumentTypeError(f"'{text}' is not two sizes, as 64KB+4MB")
-    return size(fast), size(slow)
 
 
 def _run(options: argparse.Namespace) -> None:

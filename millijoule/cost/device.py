@@ -40,7 +40,7 @@ REQUIRED = {
     "roofline": ("title", "sources"),
     "hierarchy": ("title", "figures", "sources"),
 }
-OPTIONAL = ("kind", "other", "notes", "regulator", "supply_v", "system", "figures", "reading")
+OPTIONAL = ("kind", "other", "slow", "notes", "regulator", "supply_v", "system", "figures", "reading")
 SOURCED = ("clock_hz", "flash", "ram", "other", "regulator", "supply_v", "system", "reading")
 """Keys that hold facts about a device: each needs a source, and so does each figure."""
 FIGURES = {
@@ -96,7 +96,8 @@ class Device:
     core: `cortex-m4` …; clock_hz: the highest. flash, ram: where code with constants, and where data with the stack,
     are linked. regulator: what makes the core's voltage, `ldo` (the current is constant) or `smps` (the power is).
     supply_v: the voltage at which power is predicted. All of these are empty or None but for microcontrollers.
-    other: further memories of the chip, for information. notes: what has to be known to use it.
+    other: further memories of the chip, for information. slow: that of them into which firmware that is planned for two
+    memories is linked beside `ram`; None: none. notes: what has to be known to use it.
     system: round and name of a published system that this is. figures: see FIGURES. readings: measured on it.
     """
 
@@ -115,6 +116,7 @@ class Device:
     system: str = ""
     figures: dict[str, float] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
+    slow: Region | None = None
 
 
 def compiled_for(device: Device) -> str:
@@ -150,6 +152,17 @@ def memories(device: Device) -> tuple[Region, Region]:
     return device.flash, device.ram
 
 
+def slow_memory(device: Device) -> Region:
+    """The second memory of a microcontroller. DeviceError, with devices that have one, if it has none."""
+    if device.slow is None:
+        others = ", ".join(other.name for other in list_devices() if other.slow)
+        raise DeviceError(
+            f"device '{device.name}' has no second memory for data: plan for one (leave out --ram), choose one of "
+            f"{others}, or name one of [[other]] as 'slow' in a device file of your own"
+        )
+    return device.slow
+
+
 def load_device(name: str) -> Device:
     """The device of devices/<name>.toml, or of a file of that form if `name` ends in `.toml`.
 
@@ -183,6 +196,7 @@ def parse_device(name: str, text: str) -> Device:
         if kind not in REQUIRED:
             raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(REQUIRED)}")
         _check_keys(values, REQUIRED[kind])
+        other = tuple(_region("other", region) for region in values.get("other", ()))
         device = Device(
             name=name,
             title=values["title"],
@@ -191,7 +205,7 @@ def parse_device(name: str, text: str) -> Device:
             clock_hz=values.get("clock_hz"),
             flash=_region("flash", values.get("flash")),
             ram=_region("ram", values.get("ram")),
-            other=tuple(_region("other", region) for region in values.get("other", ())),
+            other=other,
             sources=values["sources"],
             notes=tuple(values.get("notes", ())),
             regulator=values.get("regulator", ""),
@@ -199,6 +213,7 @@ def parse_device(name: str, text: str) -> Device:
             system=values.get("system", ""),
             figures=_figures(kind, values),
             readings=tuple(_reading(each) for each in values.get("reading", ())),
+            slow=_named(values.get("slow"), other),
         )
         if "regulator" in values and device.regulator not in REGULATORS:
             raise ValueError(f"regulator is {device.regulator!r}; it must be one of {', '.join(REGULATORS)}")
@@ -256,6 +271,15 @@ def _region(key: str, found: Any) -> Any:
     if not (isinstance(found, dict) and found.keys() == {"name", "origin", "bytes"} and _is_size(found["bytes"])):
         raise ValueError(f"[{key}] needs name, origin and bytes (1 or more); it is {found}")
     return Region(**found)
+
+
+def _named(name: object, other: tuple[Region, ...]) -> Region | None:
+    """The region of this name."""
+    found = next((region for region in other if region.name == name), None)
+    if name is not None and found is None:
+        there = ", ".join(f"'{region.name}'" for region in other) or "none"
+        raise ValueError(f"slow is {name!r}; it must be the name of one of [[other]]: {there}")
+    return found
 
 
 def _is_size(value: object) -> bool:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from os.path import normpath
 from pathlib import Path
 
-from millijoule.cost.device import Device, machine_flags
+from millijoule.cost.device import Device, machine_flags, slow_memory
 from millijoule.emit.project import Project, layer_symbols
 from millijoule.emit.pushed import PushedProject
 from millijoule.emit.stored import StoredProject
@@ -35,7 +35,8 @@ def emit(model: Model, plan: Plan | StreamPlan, device: Device, folder: Path) ->
     The kernels are those of the plan's target. They compute the same on every core: portable C stands in where a core
     lacks an instruction. A plan that streams is executed action by action, as it says.
 
-    Raises ModelError for a float model or one with several inputs or outputs.
+    Raises ModelError for a float model or one with several inputs or outputs; DeviceError for a plan with a slow memory
+    if a microcontroller has none.
     """
     project = _project(model, plan)
     texts = {
@@ -66,6 +67,18 @@ def _project(model: Model, plan: Plan | StreamPlan) -> Project:
     return (PushedProject if plan.input == "push" else StreamedProject)(model, plan)
 
 
+def _slow_memory(device: Device, slow_bytes: int) -> dict[str, str]:
+    """What the linker script says of a second memory; nothing where none is used."""
+    if not slow_bytes:
+        return {"SLOW_MEMORY": "", "SLOW_SECTION": ""}
+    slow = slow_memory(device)
+    return {
+        "SLOW_MEMORY": f"\n    SLOW  (rw)  : ORIGIN = {slow.origin:#010x}, LENGTH = {slow.bytes}",
+        # In front of .bss, which would take it.
+        "SLOW_SECTION": "    .slow (NOLOAD) : { *(.bss.slow_arena) } > SLOW\n",
+    }
+
+
 def _kernel_headers(used: Iterable[str]) -> dict[str, str]:
     """The used headers and those they include, by name."""
     texts: dict[str, str] = {}
@@ -91,6 +104,7 @@ def _firmware(project: Project, device: Device) -> dict[str, str]:
             "FLASH_BYTES": str(device.flash.bytes),
             "RAM_ORIGIN": f"{device.ram.origin:#010x}",
             "RAM_BYTES": str(device.ram.bytes),
+            **_slow_memory(device, project.slow_bytes),
         }
     texts = {name: (KERNELS / "firmware" / name).read_text() for name in names}
     return {name: re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], text) for name, text in texts.items()}

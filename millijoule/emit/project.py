@@ -35,9 +35,12 @@ class Layer:
 
 
 class Project(ABC):
-    """The files of an int8 model. A subclass says how it is executed."""
+    """The files of an int8 model. A subclass says how it is executed.
 
-    def __init__(self, model: Model, arena_bytes: int) -> None:
+    slow_bytes: of a second arena in a slower memory; its offsets follow those of the first.
+    """
+
+    def __init__(self, model: Model, arena_bytes: int, slow_bytes: int = 0) -> None:
         graph = model.graph
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise ModelError(
@@ -46,7 +49,7 @@ class Project(ABC):
             )
         if model.quantization is None:
             raise ModelError(f"model '{graph.name}' is float; firmware needs int8: quantize it (give --data)")
-        self.model, self.graph, self.arena_bytes = model, graph, arena_bytes
+        self.model, self.graph, self.arena_bytes, self.slow_bytes = model, graph, arena_bytes, slow_bytes
         self.name = identifier(graph.name)
         self.upper = self.name.upper()
         self.input, self.output = graph.inputs[0].name, graph.outputs[0]
@@ -104,16 +107,50 @@ extern "C" {{
 /* real = scale * (integer - zero point) */
 {chr(10).join(ends)}
 
-/* All working memory: input, output and everything between. Defined in model.c, or, if {upper}_OWN_ARENA is
- * defined when model.c is compiled, by you (to place it or to share it between uses). */
-#define {upper}_ARENA_BYTES {self.arena_bytes}
-extern int8_t {name}_arena[{upper}_ARENA_BYTES];
-
+{self._arena_declarations()}
 {self.interface()}
 #ifdef __cplusplus
 }}
 #endif
 
+#endif
+"""
+
+    def _arena_declarations(self) -> str:
+        upper = self.upper
+        arena = f"""/* All working memory: input, output and everything between. Defined in model.c, or, if
+ * {upper}_OWN_ARENA is defined when model.c is compiled, by you (to place it or to share it between uses). */
+#define {upper}_ARENA_BYTES {self.arena_bytes}
+extern int8_t {self.name}_arena[{upper}_ARENA_BYTES];
+"""
+        if not self.slow_bytes:
+            return arena
+        return f"""{arena}
+/* Of all that, what lies in a second, slower memory: in section .bss.slow_arena of model.c, or, if
+ * {upper}_OWN_SLOW_ARENA is defined when model.c is compiled, where you define it. Start-up does not write
+ * there: that memory must only be ready (its clock, its controller) before the first inference. */
+#define {upper}_SLOW_ARENA_BYTES {self.slow_bytes}
+extern int8_t {self.name}_slow_arena[{upper}_SLOW_ARENA_BYTES];
+"""
+
+    def _arena_definitions(self) -> str:
+        upper, name = self.upper, self.name
+        if not self.slow_bytes:
+            return f"""#ifndef {upper}_OWN_ARENA
+_Alignas(16) int8_t {name}_arena[{upper}_ARENA_BYTES];
+#endif
+"""
+        return f"""#ifdef __ELF__
+#define SECTION(name) __attribute__((section(name)))
+#else
+#define SECTION(name)
+#endif
+
+#ifndef {upper}_OWN_ARENA
+SECTION(".bss.fast_arena") _Alignas(16) int8_t {name}_arena[{upper}_ARENA_BYTES];
+#endif
+#ifndef {upper}_OWN_SLOW_ARENA
+SECTION(".bss.slow_arena") _Alignas(16) int8_t {name}_slow_arena[{upper}_SLOW_ARENA_BYTES];
 #endif
 """
 
@@ -143,7 +180,6 @@ int {name}_run_float(const float *input, float *output);
 """
 
     def source(self) -> str:
-        upper, name = self.upper, self.name
         return f"""/* {self.title}: the layers, in the order in which they run. Made by millijoule. */
 #include "model.h"
 
@@ -152,22 +188,14 @@ int {name}_run_float(const float *input, float *output);
 {chr(10).join(f'#include "{header}"' for header in sorted(self.headers()))}
 #include "weights.h"
 
-#ifndef {upper}_OWN_ARENA
-_Alignas(16) int8_t {name}_arena[{upper}_ARENA_BYTES];
-#endif
-
+{self._arena_definitions()}
 {self.definitions()}"""
 
     def definitions(self) -> str:
         """What model.c defines behind the arena."""
         upper, name = self.upper, self.name
-        return f"""#define INPUT_OFFSET {self.offset(self.input)}
-_Static_assert(INPUT_OFFSET + {upper}_INPUT_BYTES <= {upper}_ARENA_BYTES, "the input lies in the arena");
+        return f"""{self._end_definition("input", self.offset(self.input))}
 {self.output_definition()}
-int8_t *{name}_input(void)
-{{
-    return {name}_arena + INPUT_OFFSET;
-}}
 
 {self.functions()}
 int {name}_run(const int8_t *input, int8_t *output)
@@ -196,13 +224,18 @@ int {name}_run_float(const float *input, float *output)
 """
 
     def output_definition(self) -> str:
-        upper, name = self.upper, self.name
-        return f"""#define OUTPUT_OFFSET {self.offset(self.output)}
-_Static_assert(OUTPUT_OFFSET + {upper}_OUTPUT_BYTES <= {upper}_ARENA_BYTES, "the output lies in the arena");
+        return self._end_definition("output", self.offset(self.output))
 
-int8_t *{name}_output(void)
+    def _end_definition(self, end: str, offset: int) -> str:
+        """Where the input or the output lies."""
+        which, at = self._arena_of(offset)
+        side = end.upper()
+        return f"""#define {side}_OFFSET {at}
+_Static_assert({side}_OFFSET + {self.upper}_{side}_BYTES <= {self.upper}_{which.upper()}_BYTES, "the {end} lies in it");
+
+int8_t *{self.name}_{end}(void)
 {{
-    return {name}_arena + OUTPUT_OFFSET;
+    return {self.name}_{which} + {side}_OFFSET;
 }}
 """
 
@@ -282,8 +315,14 @@ MJ_SHARED void {layer.symbol}({parameters})
 {lines});"""
 
     def place(self, offset: int) -> str:
-        """An address in the arena."""
-        return f"{self.name}_arena + {offset}"
+        """An address in the arena, or in the slow one."""
+        which, at = self._arena_of(offset)
+        return f"{self.name}_{which} + {at}"
+
+    def _arena_of(self, offset: int) -> tuple[str, int]:
+        """In which arena an offset of the plan lies, and where in it."""
+        is_slow = self.slow_bytes > 0 and offset >= self.arena_bytes
+        return ("slow_arena", offset - self.arena_bytes) if is_slow else ("arena", offset)
 
     def _array(self, layer: Layer, index: int, name: str) -> str:
         part = f"_{index}" if len(layer.calls) > 1 else ""

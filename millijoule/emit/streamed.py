@@ -47,7 +47,7 @@ class StreamedProject(Project):
                 f"model '{model.graph.name}' has no layer that computes anything: there is nothing to stream"
             )
         self.firings: dict[str, Firing] = {}
-        super().__init__(model, plan.arena_bytes)
+        super().__init__(model, plan.fast_bytes, plan.slow_bytes)
         counts = counted(self.pixels if "pixel" in plan.grains else self.rows, plan.input)
         self.actions = Actions.of(plan, self.rows, counts, self.firings)
         if plan.input == "keep":

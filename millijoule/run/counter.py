@@ -16,10 +16,11 @@ from pathlib import Path
 
 from millijoule.cost.device import Device, memories
 from millijoule.errors import ToolError
-from millijoule.run.elf import Elf
+from millijoule.run.elf import Elf, Symbol
 from millijoule.run.toolchain import run_compiler, zig
 
-MEMORIES = ("arena", "ram", "stack", "flash")
+MEMORIES = ("arena", "slow", "ram", "stack", "flash")
+"""slow: the arena in a second memory, where there is one."""
 INSTRUCTION_LIMIT = 20_000_000_000
 """For each inference: far above any network that fits a microcontroller; stops a firmware that hangs."""
 RUN = "(run)"
@@ -108,12 +109,20 @@ class Firmware:
         """(start, end) of MEMORIES. An address counts for the first that holds it."""
         flash, ram = memories(self.device)
         arena = self.elf.symbol(f"{self.name}_arena")
+        slow = self.elf.symbols.get(f"{self.name}_slow_arena", Symbol(0, 0, False))
         return [
             (arena.address, arena.address + arena.bytes),
+            (slow.address, slow.address + slow.bytes),
             (ram.origin, self.static_end),
             (self.static_end, self.stack_top),
             (flash.origin, flash.origin + flash.bytes),
         ]
+
+    @property
+    def accessed(self) -> tuple[str, ...]:
+        """Those of MEMORIES that the firmware has."""
+        ranges = zip(MEMORIES, self.memories, strict=True)
+        return tuple(memory for memory, (start, end) in ranges if memory != "slow" or start < end)
 
     @property
     def static_end(self) -> int:

@@ -125,7 +125,8 @@ def emulate(
         outputs=np.frombuffer(bytes(machine.files.outputs), np.int8).reshape(len(inputs), output_bytes),
         instructions=tuple(machine.sample_instructions.tolist()),
         layer_instructions=dict(zip([*layers, RUN], machine.layer_instructions.tolist(), strict=True)),
-        arena_bytes=first.arena_bytes(),
+        arena_bytes=first.touched_bytes("arena"),
+        slow_arena_bytes=first.touched_bytes("slow"),
         stack_bytes=machine.stack_bytes(),
         accesses=first.accesses(),
     )
@@ -157,6 +158,9 @@ class _Machine:
         self.flash = self._map(flash, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
         self.ram = self._map(ram, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
         self.ram[:] = PAINT
+        if firmware.device.slow is not None:
+            self.slow = self._map(firmware.device.slow, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+            self.slow[:] = PAINT
         for segment in firmware.elf.segments:
             at = segment.address - flash.origin
             self.flash[at : at + len(segment.data)] = np.frombuffer(segment.data, np.uint8)
@@ -179,14 +183,15 @@ class _Machine:
                 self.hooks.counter.stop = INTERRUPTED
                 raise
 
-    def arena_bytes(self) -> int:
-        arena = self.hooks.counter.memories[MEMORIES.index("arena")]
-        return max(int(arena.last) + 1 - int(arena.first), 0)
+    def touched_bytes(self, memory: str) -> int:
+        found = self.hooks.counter.memories[MEMORIES.index(memory)]
+        return max(int(found.last) + 1 - int(found.first), 0)
 
     def accesses(self) -> dict[str, dict[str, int]]:
         return {
             memory: {field: getattr(found, field) for field in ACCESS_FIELDS}
             for memory, found in zip(MEMORIES, self.hooks.counter.memories, strict=True)
+            if memory in self.firmware.accessed
         }
 
     def stack_bytes(self) -> int:
@@ -319,7 +324,8 @@ class _Machine:
         return ToolError(f"the firmware failed in {self.firmware.where(program_counter, layer)}: {what}")
 
     def _touch(self, address: int, size: int) -> None:
-        """Samples and results lie in the arena, even where no instruction reads them."""
-        arena = self.hooks.counter.memories[MEMORIES.index("arena")]
-        if size and arena.start <= address and address + size <= arena.end:
-            arena.first, arena.last = min(arena.first, address), max(arena.last, address + size - 1)
+        """Samples and results lie in an arena, even where no instruction reads them."""
+        for memory in ("arena", "slow"):
+            arena = self.hooks.counter.memories[MEMORIES.index(memory)]
+            if size and arena.start <= address and address + size <= arena.end:
+                arena.first, arena.last = min(arena.first, address), max(arena.last, address + size - 1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from millijoule.cost import cost
-from millijoule.cost.device import Device, list_devices, memories
+from millijoule.cost.device import Device, list_devices, memories, slow_memory
 from millijoule.errors import DoesNotFit, ModelError
 from millijoule.graph import Graph, Input
 from millijoule.model import Model
@@ -48,9 +48,31 @@ def check_memories(device: Device, flash_bytes: int, ram_bytes: int, least: str 
         )
 
 
+def fast_bytes(plan: Plan | StreamPlan) -> int:
+    """Of the arena, what lies in the device's RAM: all but what was planned for a second memory."""
+    return plan.fast_bytes if isinstance(plan, StreamPlan) else plan.arena_bytes
+
+
+def check_two_memories(device: Device, fast: int, slow: int) -> None:
+    """Raises DeviceError if a device has no second memory, DoesNotFit if one of the two has not so many bytes, the
+    stack in the first. A computer has memory enough."""
+    if device.ram is None:
+        return
+    needs = (
+        (slow_memory(device), slow, f"{slow:,} bytes"),
+        (device.ram, fast + STACK_RESERVE_BYTES, f"{fast:,} bytes, beside {STACK_RESERVE_BYTES:,} of stack,"),
+    )
+    for region, need, what in needs:
+        if need > region.bytes:
+            raise DoesNotFit(
+                f"--ram asks for {what} in {region.name}; device '{device.name}' has {region.bytes:,} there: "
+                f"{need - region.bytes:,} too many"
+            )
+
+
 def fits_ram(plan: Plan | StreamPlan, device: Device) -> bool:
     """Whether the arena and the stack's reserve fit; a computer has memory enough."""
-    static_bytes = -(-plan.arena_bytes // STATIC_ALIGNMENT) * STATIC_ALIGNMENT
+    static_bytes = -(-fast_bytes(plan) // STATIC_ALIGNMENT) * STATIC_ALIGNMENT
     return device.ram is None or static_bytes + STACK_RESERVE_BYTES <= device.ram.bytes
 
 
@@ -61,7 +83,7 @@ def check_before_compiling(network: Model | Graph, plan: Plan | StreamPlan, devi
     """
     weights = cost(network, bytes_per_weight=1).size_bytes
     try:
-        check_memories(device, weights, plan.arena_bytes, least=" at least")
+        check_memories(device, weights, fast_bytes(plan), least=" at least")
     except DoesNotFit as error:
         whole = DoesNotFit(str(error), flash_bytes=weights + CODE_RESERVE_BYTES, ram_bytes=error.ram_bytes)
         raise explained(whole, network, plan, device) from None

@@ -26,14 +26,14 @@ KIB, MIB = 1024, 1024 * 1024
 QUESTION, ANSWER = "question.txt", "answer.txt"
 POLL_SECONDS = 0.05
 
-# Core → QEMU machine, with its memories (start, bytes) as QEMU documents and maps them.
+# Core → QEMU machine, with its memories (start, bytes) as QEMU documents and maps them: for code, data, more data.
 MACHINES = {
-    "cortex-m0plus": ("microbit", (0x00000000, 256 * KIB), (0x20000000, 16 * KIB)),
-    "cortex-m3": ("mps2-an385", (0x00000000, 4 * MIB), (0x20000000, 4 * MIB)),
-    "cortex-m4": ("mps2-an386", (0x00000000, 4 * MIB), (0x20000000, 4 * MIB)),
-    "cortex-m7": ("mps2-an500", (0x00000000, 4 * MIB), (0x20000000, 4 * MIB)),
-    "cortex-m33": ("mps2-an505", (0x10000000, 4 * MIB), (0x38000000, 4 * MIB)),
-    "cortex-m55": ("mps3-an547", (0x60000000, 64 * MIB), (0x21000000, 4 * MIB)),
+    "cortex-m0plus": ("microbit", (0x00000000, 256 * KIB), (0x20000000, 16 * KIB), None),
+    "cortex-m3": ("mps2-an385", (0x00000000, 4 * MIB), (0x20000000, 4 * MIB), (0x21000000, 16 * MIB)),
+    "cortex-m4": ("mps2-an386", (0x00000000, 4 * MIB), (0x20000000, 4 * MIB), (0x21000000, 16 * MIB)),
+    "cortex-m7": ("mps2-an500", (0x00000000, 4 * MIB), (0x20000000, 4 * MIB), (0x60000000, 16 * MIB)),
+    "cortex-m33": ("mps2-an505", (0x10000000, 4 * MIB), (0x38000000, 4 * MIB), (0x80000000, 16 * MIB)),
+    "cortex-m55": ("mps3-an547", (0x60000000, 64 * MIB), (0x21000000, 4 * MIB), (0x64000000, 64 * MIB)),
 }
 
 # The memory at 0, where these start, is too small for a large model: it holds a copy of the vectors.
@@ -45,7 +45,7 @@ def machine_device(core: str) -> Device:
     """The QEMU machine for a core, as a device to build firmware for. Raises ToolError if there is none."""
     if core not in MACHINES:
         raise ToolError(f"there is no QEMU machine for core '{core}'; there are some for {', '.join(MACHINES)}")
-    name, (flash, flash_bytes), (ram, ram_bytes) = MACHINES[core]
+    name, (flash, flash_bytes), (ram, ram_bytes), slow = MACHINES[core]
     return Device(
         name=name,
         title=f"QEMU machine {name}",
@@ -56,6 +56,7 @@ def machine_device(core: str) -> Device:
         ram=Region("RAM", ram, ram_bytes),
         other=(),
         sources={},
+        slow=Region("RAM", *slow) if slow else None,
     )
 
 
@@ -115,17 +116,26 @@ def run_machine(
     # Watching every access is slow: the first sample is run for it, then all of them without.
     first, _ = _run(firmware, inputs[:1], output_bytes, watch=True, progress=None)
     answer, outputs = _run(firmware, inputs, output_bytes, watch=False, progress=progress)
-    arena, stack = (first.touched[MEMORIES.index(memory)] for memory in ("arena", "stack"))
+    touched = dict(zip(MEMORIES, first.touched, strict=True))
     return Measurement(
         device=machine.name,
         emulator=f"qemu {qemu_version(machine)} ({machine.name})",
         outputs=outputs,
         instructions=answer.instructions,
         layer_instructions=dict(zip([*layers, RUN], answer.layer_instructions, strict=True)),
-        arena_bytes=max(arena[1] + 1 - arena[0], 0),
-        stack_bytes=max(firmware.stack_top - stack[0], 0),
-        accesses=dict(zip(MEMORIES, first.accesses, strict=True)),
+        arena_bytes=_extent(*touched["arena"]),
+        slow_arena_bytes=_extent(*touched["slow"]),
+        stack_bytes=max(firmware.stack_top - touched["stack"][0], 0),
+        accesses={
+            memory: accesses
+            for memory, accesses in zip(MEMORIES, first.accesses, strict=True)
+            if memory in firmware.accessed
+        },
     )
+
+
+def _extent(first: int, last: int) -> int:
+    return max(last + 1 - first, 0)
 
 
 @dataclass(frozen=True)

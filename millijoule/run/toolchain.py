@@ -13,7 +13,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from millijoule.cost.device import Device, Region, machine_flags, memories
+from millijoule.cost.device import Device, Region, machine_flags, memories, slow_memory
 from millijoule.errors import ToolError
 from millijoule.run.elf import Elf
 from millijoule.run.fit import check_memories
@@ -31,11 +31,12 @@ def build(folder: Path, device: Device, compiler: str = "zig", optimize: str = "
     compiler: `zig` (clang from PyPI's ziglang) or `gcc` (arm-none-eabi-gcc). optimize: `-O2`, `-Os`, …
     sanitize: undefined behaviour ends in an undefined instruction, which the emulator reports with its layer.
     Raises ToolError if the compiler is missing or refuses the sources; DoesNotFit, naming the memory and the missing
-    bytes, if the firmware with a stack of 2 KiB does not fit the device; DeviceError for the host.
+    bytes, if the firmware with a stack of 2 KiB does not fit the device; DeviceError for the host, or if the firmware
+    has a second arena and the device no memory for it.
     """
     flash, ram = memories(device)
     command = [*_compiler(compiler, device, sanitize), optimize]
-    script = (folder / "linker.ld").read_text()
+    script = _with_slow_memory((folder / "linker.ld").read_text(), device)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         path = Path(temporary) / "firmware.elf"
         failure = _link(command, folder, _with_memory(script, flash, ram), path)
@@ -58,6 +59,7 @@ def build(folder: Path, device: Device, compiler: str = "zig", optimize: str = "
         code_bytes=elf.sections.get(".vectors", 0) + elf.sections.get(".text", 0),
         constant_bytes=elf.sections.get(".rodata", 0),
         stack_available_bytes=ram.bytes - ram_bytes,
+        slow_bytes=elf.sections.get(".slow", 0),
     )
 
 
@@ -119,11 +121,23 @@ def _compiler(compiler: str, device: Device, sanitize: bool) -> list[str]:
 def _with_memory(script: str, flash: Region, ram: Region) -> str:
     """A linker script with other memories."""
     for name, region in (("FLASH", flash), ("RAM", ram)):
-        memory = rf"(?m)^(\s*{name}\b.*?ORIGIN = )\S+(, LENGTH = )\S+$"
-        script, count = re.subn(memory, rf"\g<1>{region.origin:#010x}\g<2>{region.bytes}", script)
+        script, count = _with_region(script, name, region)
         if count != 1:
             raise ToolError(f"linker.ld needs one line '{name} … : ORIGIN = …, LENGTH = …'; it has {count}")
     return script
+
+
+def _with_slow_memory(script: str, device: Device) -> str:
+    """A linker script whose second memory, if it has one, is the device's."""
+    if " > SLOW" not in script:
+        return script
+    return _with_region(script, "SLOW", slow_memory(device))[0]
+
+
+def _with_region(script: str, name: str, region: Region) -> tuple[str, int]:
+    """A linker script with another memory of this name, and how many lines of it were changed."""
+    memory = rf"(?m)^(\s*{name}\b.*?ORIGIN = )\S+(, LENGTH = )\S+$"
+    return re.subn(memory, rf"\g<1>{region.origin:#010x}\g<2>{region.bytes}", script)
 
 
 def _link(command: list[str], folder: Path, script: str, output: Path) -> str | None:

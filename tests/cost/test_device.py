@@ -9,11 +9,13 @@ from millijoule.cost.device import (
     COMPILED_FOR,
     TARGETS,
     Device,
+    Region,
     compiled_for,
     list_devices,
     load_device,
     memories,
     parse_device,
+    slow_memory,
     target_of,
 )
 from millijoule.errors import DeviceError
@@ -99,6 +101,20 @@ def test_memories_do_not_overlap(device: Device):
     )
     assert all(end <= start for (_, end), (start, _) in pairwise(regions))
     assert all(end <= 1 << 32 for _, end in regions)
+
+
+def test_a_second_memory_is_one_of_the_others():
+    assert {device.name: device.slow.name for device in list_devices() if device.slow} == {
+        "corstone-300": "internal SRAM",
+        "nucleo-h743zi": "SRAM1 to SRAM3",
+    }
+    external = '[[other]]\nname = "SDRAM"\norigin = 0xC0000000\nbytes = 8_388_608\n[sources]\nother = "schematic"'
+    board = BOARD.replace("clock_hz =", 'slow = "SDRAM"\nclock_hz =', 1).replace("[sources]", external)
+    assert slow_memory(parse_device("board", board)) == Region("SDRAM", 0xC0000000, 8_388_608)
+    with pytest.raises(DeviceError, match=r"slow is 'SDRAM'; it must be the name of one of \[\[other\]\]: 'PSRAM'"):
+        parse_device("board", board.replace('name = "SDRAM"', 'name = "PSRAM"'))
+    with pytest.raises(DeviceError, match=r"'host' has no second memory .* choose one of corstone-300, nucleo-h743zi"):
+        slow_memory(load_device("host"))
 
 
 def test_cores_that_run_the_code_of_another_say_so():

@@ -103,6 +103,8 @@ def write_firmware(folder: Path, target: Device, name: str) -> None:
         "FLASH_BYTES": str(flash.bytes),
         "RAM_ORIGIN": f"{ram.origin:#010x}",
         "RAM_BYTES": str(ram.bytes),
+        "SLOW_MEMORY": "",
+        "SLOW_SECTION": "",
     }
     folder.mkdir(exist_ok=True)
     for entry in (files("millijoule") / "kernels" / "firmware").iterdir():

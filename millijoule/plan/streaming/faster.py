@@ -17,7 +17,7 @@ from millijoule.plan.streaming.rows import WORD_BYTES, Rows
 def with_faster_kernels(model: Model | Graph, rows: Rows, plan: StreamPlan) -> StreamPlan:
     """The plan with kernels that take more working memory, for each step by rows where that fits beside the rest.
 
-    The arena, the order of execution and the place of all rows stay.
+    The arena, the order of execution and the place of all rows stay. Of two memories, kernels work in the fast one.
     """
     if isinstance(model, Graph) or not model.is_int8:
         return plan
@@ -33,7 +33,7 @@ def with_faster_kernels(model: Model | Graph, rows: Rows, plan: StreamPlan) -> S
         target, key = replace(targets[step.name], frugal=False), ("scratch", step.value)
         needed = firing(model, rows, step, target).scratch_bytes
         others = [place for other, place in places.items() if other != key]
-        offset = _room(others, times[step.name], needed, plan.arena_bytes)
+        offset = _room(others, times[step.name], needed, plan.fast_bytes)
         if offset is None:
             continue
         targets[step.name] = target

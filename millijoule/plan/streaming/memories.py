@@ -14,17 +14,17 @@ import numpy as np
 from millijoule.errors import OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
+from millijoule.plan.streaming.faster import with_faster_kernels
 from millijoule.plan.streaming.layout import Item, lay_out
 from millijoule.plan.streaming.needs import Needs, Segment
 from millijoule.plan.streaming.plan import StreamPlan
 from millijoule.plan.streaming.planner import build, network_of
 from millijoule.plan.streaming.schedule import Network
 from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
-from millijoule.plan.streaming.timeline import Key, Kind, timeline
-from millijoule.plan.streaming.verify import Replay
+from millijoule.plan.streaming.timeline import Key, timeline
+from millijoule.plan.streaming.verify import SPILLED, Replay
 from millijoule.target import SCALAR, Target
 
-SPILLED: tuple[Kind, ...] = ("stored", "ring")
 POINTS = 4
 TRIES = 50
 """Orders of placing that are tried while it is looked for what to spill."""
@@ -50,7 +50,10 @@ def two_memories(
         least = min((memories.slow_bytes for memories, _ in found), default=None)
         why = "rows and working memory need more" if least is None else f"{least:,} bytes would lie in the slow one"
         raise OptionError(f"no plan fits a fast memory of {fast_bytes:,} bytes and a slow one of {slow_bytes:,}: {why}")
-    return min(fitting, key=lambda each: each[:2])[2]
+    best = with_faster_kernels(model, network.rows, min(fitting, key=lambda each: each[:2])[2])
+    spilled = [f"'{buffer.value}' ({buffer.kind})" for buffer in best.buffers if buffer.offset >= best.fast_bytes]
+    note = f"in the slow memory lie {', '.join(spilled)}" if spilled else "nothing lies in the slow memory"
+    return replace(best, notes=(note,))
 
 
 def _cuts(network: Network) -> list[Sequence[Segment]]:
@@ -65,7 +68,9 @@ def _cuts(network: Network) -> list[Sequence[Segment]]:
 def _fitted(model: Model | Graph, network: Network, segments: Sequence[Segment], fast_bytes: int) -> StreamPlan | None:
     """The plan of these segments with what must lie in the slow memory there; None if that does not help."""
     happens = timeline(network, segments, 1)
-    counted = Traffic(model, build(model, network, segments, happens))
+    # Where all that may is in the slow memory, nothing else lies between its addresses.
+    movable = frozenset(key for key in happens.items if key[0] in SPILLED)
+    counted = Traffic(model, build(model, network, segments, happens, movable))
     counted.run()
     traffic = dict.fromkeys(happens.items, 0)
     for key, size in counted.moved.items():
@@ -107,7 +112,7 @@ def _fullest(items: dict[Key, Item]) -> list[Key]:
 
 
 class Traffic(Replay):
-    """Counts the bytes that kernels read and write at each place of a plan while it is replayed."""
+    """Counts the bytes that kernels read and write at each place in the slow memory while a plan is replayed."""
 
     def __init__(self, model: Model | Graph, plan: StreamPlan) -> None:
         super().__init__(model, plan)
@@ -115,18 +120,20 @@ class Traffic(Replay):
 
     def find(self, value: str, begin: int, end: int) -> np.ndarray:
         addresses = super().find(value, begin, end)
-        if self.step != "the end" and len(addresses):
-            self._count(value, int(addresses[0]), len(addresses))
+        if self.step != "the end":
+            self._count(value, addresses)
         return addresses
 
     def write(self, value: str, at: int, size: int, fresh: bool) -> None:
         super().write(value, at, size, fresh)
         if self.step != "the start":
-            self._count(value, int(self.address[value][at * size]), size)
+            self._count(value, self.address[value][at * size : (at + 1) * size])
 
-    def _count(self, value: str, address: int, size: int) -> None:
+    def check_memories(self) -> None:
+        """There is no traffic to compare with yet."""
+
+    def _count(self, value: str, addresses: np.ndarray) -> None:
         for kind in SPILLED:
-            place = self.plan.places.get((kind, value))
-            if place and place.offset <= address < place.end:
-                self.moved[kind, value] = self.moved.get((kind, value), 0) + size
-                return
+            if (kind, value) in self.plan.places:
+                slow = int(np.count_nonzero(addresses >= self.slow_start))
+                self.moved[kind, value] = self.moved.get((kind, value), 0) + slow

@@ -97,6 +97,16 @@ class StreamPlan:
         return {(buffer.kind, buffer.value): buffer for buffer in self.buffers}
 
     @property
+    def fast_bytes(self) -> int:
+        """Of the arena, what lies in the fast memory: all of it where one memory was planned for."""
+        return self.memories.fast_bytes if self.memories else self.arena_bytes
+
+    @property
+    def slow_bytes(self) -> int:
+        """Of the arena, what lies in the slow memory, behind the fast one's."""
+        return self.memories.slow_bytes if self.memories else 0
+
+    @property
     def streamed_steps(self) -> int:
         """Steps that take turns with others instead of being executed one after the other."""
         return sum(len(names) for names in self.segments if len(names) > 1)

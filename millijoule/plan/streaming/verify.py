@@ -21,6 +21,8 @@ from millijoule.plan.streaming.timeline import Action, Kind
 from millijoule.plan.verify import PlanError
 
 NOTHING, STATE = -1, -2
+SPILLED: tuple[Kind, ...] = ("stored", "ring")
+"""What may lie in the slow one of two memories."""
 Area = tuple[range, range]
 """Lines and columns of a map; (0,) and (0,) of a value that is none."""
 
@@ -93,6 +95,8 @@ class Replay:
         self.done = dict.fromkeys(self.first_mark, 0)
         self.step = "the start"
         self.state = slice(0)
+        # Of two memories, the slow one begins at this address, and so many bytes were read and written there.
+        self.slow_start, self.slow_traffic = plan.fast_bytes, 0
         if isinstance(model, Model) and model.is_int8 and plan.input == "push":
             self._place_state()
 
@@ -119,6 +123,20 @@ class Replay:
             start, size = self.place("stored", value).offset, prod(self.map[value])
             if not np.array_equal(self.find(value, 0, size), np.arange(start, start + size)):
                 raise self.error(f"'{value}' does not lie where it is stored")
+        self.check_memories()
+
+    def check_memories(self) -> None:
+        """Each buffer lies in one of two memories, all that is not rows in the fast one, and the traffic is as said."""
+        memories = self.plan.memories
+        if memories is None:
+            return
+        if memories.fast_bytes + memories.slow_bytes != len(self.arena):
+            raise self.error(f"{memories.fast_bytes} and {memories.slow_bytes} bytes are no arena of {len(self.arena)}")
+        for buffer in self.plan.buffers:
+            if buffer.end > self.slow_start and (buffer.offset < self.slow_start or buffer.kind not in SPILLED):
+                raise self.error(f"'{buffer.value}' ({buffer.kind}) does not lie in the fast memory alone")
+        if self.slow_traffic != memories.traffic_bytes:
+            raise self.error(f"the slow memory's traffic is {self.slow_traffic} bytes, not {memories.traffic_bytes}")
 
     def _place_state(self) -> None:
         place = self.place("state", self.graph.inputs[0].name)
@@ -235,6 +253,8 @@ class Replay:
             at = addresses[wrong[0]]
             what = "is not there yet" if at == NOTHING else f"is overwritten at address {at}"
             raise self.error(f"reads byte {begin + wrong[0]} of '{value}', which {what}")
+        if self.step != "the end":
+            self.slow_traffic += int(np.count_nonzero(addresses >= self.slow_start))
         return addresses
 
     def target(self, value: str, at: int, size: int, fresh: bool) -> int:
@@ -250,6 +270,8 @@ class Replay:
 
     def write(self, value: str, at: int, size: int, fresh: bool) -> None:
         address, begin = self.target(value, at, size, fresh), at * size
+        if self.step != "the start" and address >= self.slow_start:
+            self.slow_traffic += size
         self.arena[address : address + size] = np.arange(begin, begin + size) + self.first_mark[value]
         self.address[value][begin : begin + size] = np.arange(address, address + size)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from string import Template
 
 import millijoule
-from millijoule.cost.device import Device, Region
-from millijoule.energy.prediction import Prediction
+from millijoule.cost.device import Device
 from millijoule.plan.streaming import StreamPlan, stream_picture
 from millijoule.report import energy
 from millijoule.report import format as fmt
+from millijoule.report.deployment.cards import cards, runs_on
 from millijoule.report.deployment.result import Deployment
 from millijoule.report.files import read_part, write_text
 from millijoule.report.page.frame import FOOTER, frame
@@ -33,7 +33,13 @@ WORDS = {
 }
 
 KINDS = {"input": "input", "value": "between layers", "output": "output", "scratch": "working memory of a layer"}
-MEMORIES = {"arena": "arena", "ram": "other static data", "stack": "stack", "flash": "flash (constants)"}
+MEMORIES = {
+    "arena": "arena",
+    "slow": "arena in slow memory",
+    "ram": "other static data",
+    "stack": "stack",
+    "flash": "flash (constants)",
+}
 
 
 def write_page(deployment: Deployment, path: Path) -> None:
@@ -46,7 +52,7 @@ def page(deployment: Deployment) -> str:
     graph, plan = deployment.model.graph, deployment.plan
     predicted = energy.notes(deployment.prediction) if deployment.prediction else []
     main = Template(read_part("deployment/page.html")).substitute(
-        cards="\n".join(_cards(deployment)),
+        cards="\n".join(cards(deployment)),
         memory_text=_memory_text(deployment),
         memory_keys=_memory_keys(deployment),
         memory_map=_memory_map(deployment),
@@ -73,11 +79,6 @@ def page(deployment: Deployment) -> str:
     )
 
 
-def _runs_on(deployment: Deployment) -> str:
-    """What ran the C code."""
-    return "C on this computer" if deployment.device.kind == "host" else "firmware"
-
-
 def _subtitle(deployment: Deployment) -> str:
     device = deployment.device
     parts = ["int8 network as C code"]
@@ -92,7 +93,7 @@ def _verdict(deployment: Deployment) -> str:
     compared, equal = deployment.outputs_compared, deployment.outputs_equal
     if deployment.bit_exact is None:
         return '<p class="verdict">Built, not run: nothing here was measured while it ran.</p>'
-    what = escape(_runs_on(deployment))
+    what = escape(runs_on(deployment))
     if deployment.bit_exact:
         return (
             f'<p class="verdict good">✓ Bit for bit: all {fmt.count(compared)} output bytes of the {what} equal the '
@@ -102,85 +103,6 @@ def _verdict(deployment: Deployment) -> str:
         f'<p class="verdict bad">✗ Wrong: {fmt.count(compared - equal)} of {fmt.count(compared)} output bytes of the '
         f"{what} differ from the reference.</p>"
     )
-
-
-def _card(title: str, origin: str, big: str, unit: str, *lines: str, part: float | None = None) -> str:
-    """origin: `computed` or `measured`. part: of a whole that a meter shows."""
-    meter = ""
-    if part is not None:
-        meter = f'<div class="meter"><i style="width:{100 * min(part, 1):.2f}%"></i></div>'
-    texts = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
-    unit = f" <small>{escape(unit)}</small>" if unit else ""
-    return (
-        f'<div class="card"><h3><span class="key {origin}"></span>{escape(title)}</h3>'
-        f'<div class="big">{escape(big)}{unit}</div>{meter}{texts}</div>'
-    )
-
-
-def _cards(deployment: Deployment) -> list[str]:
-    values, device = deployment.to_json(), deployment.device
-    build, measurement = deployment.build, deployment.measurement
-    plan, accuracy = deployment.plan, values["accuracy"]
-    cards = []
-    ran = accuracy["int8_device"] is not None
-    known = accuracy["int8_device"] if ran else accuracy["int8_host"]
-    if known is not None:
-        where = _runs_on(deployment) if ran else "reference"
-        float_line = f"float model: {fmt.percent(accuracy['float'])}" if accuracy["float"] is not None else ""
-        cards.append(_card("Accuracy", "measured", fmt.percent(known), "", f"int8, {where}", float_line))
-    size = fmt.count(deployment.cost.size_bytes)
-    cards.append(_card("MACs", "computed", fmt.count(values["macs"]), "", "counted, per inference"))
-    cards.append(
-        _card("Parameters", "computed", fmt.count(values["params"]), "", f"{size} bytes of weights and biases")
-    )
-    if measurement:
-        spread = _spread(measurement.instructions)
-        per_mac = fmt.ratio(values["instructions"], values["macs"]) or fmt.NONE
-        cards.append(_card("Instructions", "measured", fmt.count(values["instructions"]), "", "per inference", spread))
-        cards.append(_card("Per MAC", "measured", per_mac, "", "instructions, measured / counted"))
-    estimate = deployment.cycles_estimate
-    if estimate:
-        between = f"{fmt.count(estimate.cycles_low)} to {fmt.count(estimate.cycles_high)} on boards of this core"
-        cards.append(_card("Cycles", "computed", fmt.count(estimate.cycles), "", "per inference, estimate", between))
-    if deployment.prediction:
-        cards += _predicted(deployment.prediction)
-    bound = fmt.count(plan.lower_bound_bytes)
-    quality = "the smallest for this order of layers" if plan.is_optimal else f"no plan is below {bound}"
-    cards.append(_card("Arena, planned", "computed", fmt.count(plan.arena_bytes), "bytes", quality))
-    if measurement:
-        touched = "from its first to its last touched byte"
-        cards.append(_card("Arena, measured", "measured", fmt.count(values["arena_bytes"]), "bytes", touched))
-    if build and device.ram:
-        cards.append(_memory_card("Static RAM", build.ram_bytes, device.ram))
-    if measurement:
-        deepest = "the deepest of the whole firmware"
-        cards.append(_card("Stack", "measured", fmt.count(measurement.stack_bytes), "bytes", deepest))
-    if build and device.flash:
-        cards.append(_memory_card("Flash", build.flash_bytes, device.flash))
-    return cards
-
-
-def _predicted(prediction: Prediction) -> list[str]:
-    """A card each for latency and energy, with its range; none for what is refused, of which the notes speak."""
-    quantities = (("Latency", "ms", prediction.latency_ms), ("Energy", "mJ", prediction.energy_mj))
-    return [
-        _card(title, "computed", value, unit, "per inference, predicted", span)
-        for title, unit, estimate in quantities
-        if estimate
-        for value, span, _ in [energy.cells(estimate)]
-    ]
-
-
-def _memory_card(title: str, used: int, region: Region) -> str:
-    part = used / region.bytes
-    whole = f"{fmt.percent(part, 1)} of {fmt.count(region.bytes)}"
-    return _card(title, "measured", fmt.count(used), "bytes", whole, part=part)
-
-
-def _spread(instructions: Sequence[int]) -> str:
-    low, high = min(instructions), max(instructions)
-    samples = f"{fmt.count(len(instructions))} samples"
-    return f"the same in {samples}" if low == high else f"{fmt.count(low)} to {fmt.count(high)} in {samples}"
 
 
 def _memory_map(deployment: Deployment) -> str:
@@ -311,7 +233,7 @@ def _accuracy_text(deployment: Deployment) -> str:
     if deployment.bit_exact is None:
         return "Nothing was run, so nothing was compared."
     return escape(
-        f"{fmt.count(deployment.samples)} inputs were run through the {_runs_on(deployment)} and through the integer "
+        f"{fmt.count(deployment.samples)} inputs were run through the {runs_on(deployment)} and through the integer "
         f"reference; {fmt.count(deployment.outputs_equal)} of {fmt.count(deployment.outputs_compared)} output bytes "
         "agree."
     )
@@ -325,7 +247,7 @@ def _accuracy_table(deployment: Deployment) -> str:
         _row(["float model", "float32, this computer", fmt.percent(accuracy.get("float"))], text=(1,)),
         _row(["int8 reference", "int8, this computer", fmt.percent(accuracy.get("int8_host"))], text=(1,)),
         _row(
-            [_runs_on(deployment), f"int8, {deployment.device.title}", fmt.percent(accuracy.get("int8_device"))],
+            [runs_on(deployment), f"int8, {deployment.device.title}", fmt.percent(accuracy.get("int8_device"))],
             text=(1,),
         ),
     ]
@@ -376,7 +298,7 @@ def _built(deployment: Deployment) -> dict[str, str]:
         entries["Compiler"] = f"{build.compiler}, {build.optimize}"
         entries["Code"] = f"{fmt.count(build.code_bytes)} bytes of code, {fmt.count(build.constant_bytes)} of constants"
     entries["Run by"] = (
-        measurement.emulator if measurement else _runs_on(deployment) if deployment.samples else "nothing"
+        measurement.emulator if measurement else runs_on(deployment) if deployment.samples else "nothing"
     )
     entries["Device"] = f"{device.title} ({device.name})"
     entries |= _sourced(device)

@@ -18,6 +18,7 @@ from millijoule.model import Model
 from millijoule.plan import Plan
 from millijoule.plan.streaming import StreamPlan
 from millijoule.report.files import write_text
+from millijoule.run.fit import fast_bytes
 from millijoule.run.measurement import Build, Measurement
 
 
@@ -105,10 +106,13 @@ class Deployment:
     def to_json(self) -> dict[str, Any]:
         """One object of plain values; the keys are a stable interface. What was not measured is None.
 
-        arena_planned_bytes is predicted, arena_bytes was seen. streamed_steps: layers that are executed row by row.
-        instructions: mean of one inference. cycles_estimate: made of them (millijoule.cost.cycles). prediction: latency
-        and energy, with ranges and what they rest on (millijoule.energy.prediction). ram_bytes: all static data, the
-        arena included, the stack not. accesses: of the first sample, by memory.
+        arena_planned_bytes is predicted, arena_bytes was seen; where two memories were planned for, of the fast one.
+        slow_arena_…: of the slow one. slow_traffic_planned_bytes: what kernels read and write there in one inference, a
+        row each time that it is read; slow_traffic_bytes: what loads and stores moved, in the first sample.
+        streamed_steps: layers that are executed row by row. instructions: mean of one inference. cycles_estimate: made
+        of them (millijoule.cost.cycles). prediction: latency and energy, with ranges and what they rest on
+        (millijoule.energy.prediction). ram_bytes: all static data, the arena included, the stack not. accesses: of
+        the first sample, by memory.
         """
         build, measurement, estimate = self.build, self.measurement, self.cycles_estimate
         return {
@@ -120,7 +124,8 @@ class Deployment:
             "flash_bytes": build.flash_bytes if build else None,
             "ram_bytes": build.ram_bytes if build else None,
             "arena_bytes": measurement.arena_bytes if measurement else None,
-            "arena_planned_bytes": self.plan.arena_bytes,
+            "arena_planned_bytes": fast_bytes(self.plan),
+            **self._slow(),
             "streamed_steps": self.plan.streamed_steps if isinstance(self.plan, StreamPlan) else 0,
             "stack_bytes": measurement.stack_bytes if measurement else None,
             "instructions": self.mean_instructions,
@@ -136,6 +141,25 @@ class Deployment:
             "accesses": measurement.accesses if measurement else None,
             "notes": list(self.notes),
         }
+
+    def _slow(self) -> dict[str, int | None]:
+        memories = self.plan.memories if isinstance(self.plan, StreamPlan) else None
+        if memories is None:
+            return {}
+        return {
+            "slow_arena_bytes": self.measurement.slow_arena_bytes if self.measurement else None,
+            "slow_arena_planned_bytes": memories.slow_bytes,
+            "slow_traffic_bytes": self.slow_traffic_bytes,
+            "slow_traffic_planned_bytes": memories.traffic_bytes,
+        }
+
+    @property
+    def slow_traffic_bytes(self) -> int | None:
+        """What loads and stores moved to and from the slow arena in the first sample; None if nothing was measured."""
+        if self.measurement is None:
+            return None
+        slow = self.measurement.accesses.get("slow", {})
+        return slow.get("read_bytes", 0) + slow.get("written_bytes", 0)
 
 
 def write_reports(deployment: Deployment, folder: Path) -> None:

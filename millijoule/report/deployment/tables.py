@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from millijoule.cost.device import Device
 from millijoule.report import energy
 from millijoule.report import format as fmt
 from millijoule.report.deployment.result import Deployment
@@ -46,7 +48,8 @@ def _summary(deployed: Deployment) -> RenderableType:
         ("accuracy, float", fmt.percent(accuracy["float"]), "", ""),
         ("accuracy, int8", fmt.percent(accuracy["int8_host"]), fmt.percent(accuracy["int8_device"]), ""),
         ("flash, bytes", "", fmt.count(values["flash_bytes"]), _of(values["flash_bytes"], flash)),
-        ("peak RAM (arena), bytes", fmt.count(deployed.plan.arena_bytes), fmt.count(values["arena_bytes"]), ""),
+        ("peak RAM (arena), bytes", fmt.count(values["arena_planned_bytes"]), fmt.count(values["arena_bytes"]), ""),
+        *_slow_rows(values, device),
         ("static RAM, bytes", "", fmt.count(values["ram_bytes"]), _of(values["ram_bytes"], ram)),
         ("stack, bytes", "", fmt.count(values["stack_bytes"]), _of(values["stack_bytes"], ram)),
         ("parameters", fmt.count(values["params"]), "", ""),
@@ -64,6 +67,18 @@ def _summary(deployed: Deployment) -> RenderableType:
         rows = [row for row in rows if row[1] or row[2] != fmt.NONE]
     columns = (Column("", text=True), Column("computed"), Column(where), Column("device"))
     return make_table(columns if device.kind == "mcu" else columns[:3], rows)
+
+
+def _slow_rows(values: dict[str, Any], device: Device) -> list[tuple[str, ...]]:
+    """What the summary says of a second memory, where one is planned for."""
+    if "slow_arena_planned_bytes" not in values:
+        return []
+    arena, traffic = (
+        (fmt.count(values[f"{name}_planned_bytes"]), fmt.count(values[f"{name}_bytes"]))
+        for name in ("slow_arena", "slow_traffic")
+    )
+    part = _of(values["slow_arena_planned_bytes"], device.slow.bytes if device.slow else None)
+    return [("slow memory (arena), bytes", *arena, part), ("traffic with slow memory, bytes", *traffic, "")]
 
 
 def _verdict(deployed: Deployment) -> Text:

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MEMORIES = 4 };
+enum { MEMORIES = 5 }; /* as many as counter.MEMORIES */
 enum { NO_LAYER = -1 };
 enum { NOWHERE = 1 }; /* no block starts at an odd address */
 

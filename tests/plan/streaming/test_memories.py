@@ -1,5 +1,7 @@
 """Plans for two memories: what lies where, and how much goes to and fro."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from millijoule.errors import OptionError
 from millijoule.graph import Builder
 from millijoule.ops import Conv2d, GlobalAveragePool
 from millijoule.passes import simplify
+from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, stream_plan, two_memories, verify_stream
+from millijoule.plan.streaming.plan import Memories
 from tests.plan.streaming.networks import random_model
 
 PLENTY = 1_000_000
@@ -62,6 +66,21 @@ def test_traffic_is_what_kernels_read_and_write():
     assert slow == {("stored", "input")}
     # Each of 8 windows reads 3 lines of 8 bytes, the first and the last one less.
     assert planned.memories.traffic_bytes == (8 * 3 - 2) * 8
+
+
+def test_a_wrong_split_is_found():
+    model = random_model(4)
+    planned = two_memories(model, stream_plan(model).arena_bytes * 3 // 4, PLENTY)
+    assert planned.memories is not None
+    fast, slow, traffic = planned.memories.fast_bytes, planned.memories.slow_bytes, planned.memories.traffic_bytes
+    for memories, what in (
+        (Memories(fast, slow, traffic - 1), f"traffic is {traffic} bytes, not {traffic - 1}"),
+        (Memories(fast, slow + 1, traffic), f"{fast} and {slow + 1} bytes are no arena of {fast + slow}"),
+        (Memories(fast + 1, slow - 1, traffic), "does not lie in the fast memory alone"),
+        (Memories(0, fast + slow, traffic), "does not lie in the fast memory alone"),
+    ):
+        with pytest.raises(PlanError, match=what):
+            verify_stream(model, replace(planned, memories=memories))
 
 
 def test_what_cannot_fit_is_refused():
