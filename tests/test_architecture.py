@@ -23,7 +23,7 @@ ORDER = [
     {"shrink"},
     {"survey"},
     {"report"},
-    {"deploy", "export"},
+    {"deploy", "check", "export"},
     {"cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import millijoule
+from millijoule.cli.check import CHECK
 from millijoule.cli.cost import COST
 from millijoule.cli.deploy import DEPLOY
 from millijoule.cli.export import EXPORT
@@ -28,10 +29,14 @@ COMMANDS = (
     *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
     *(PRUNE, DISTILL),
     *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, EXPORT),
+    *(CHECK,),
     *(DEVICES, ZOO, DOCTOR),
 )
 
-EPILOG = "Data goes to stdout, messages to stderr. Exit code 0: done; 1: the model does not fit; 2: an error."
+EPILOG = (
+    "Data goes to stdout, messages to stderr. Exit code 0: done; 1: the model does not fit, or exceeds a budget; "
+    "2: an error."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
