@@ -16,6 +16,7 @@ from millijoule.cli.check import CHECK
 from millijoule.cli.cost import COST
 from millijoule.cli.deploy import DEPLOY
 from millijoule.cli.export import EXPORT
+from millijoule.cli.fit import FIT
 from millijoule.cli.history import HISTORY
 from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.plan import PLAN
@@ -29,7 +30,7 @@ COMMANDS = (
     *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
     *(PRUNE, DISTILL),
     *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, EXPORT),
-    *(CHECK,),
+    *(CHECK, FIT),
     *(DEVICES, ZOO, DOCTOR),
 )
 

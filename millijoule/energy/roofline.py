@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from millijoule.cost import Cost
-from millijoule.cost.device import Device
+from millijoule.cost.device import Device, Reading
 from millijoule.energy.fitted import linux, questions
 from millijoule.energy.fitted.intervals import spread
 from millijoule.energy.prediction import Estimate, Prediction, within
@@ -32,7 +32,7 @@ def predict(cost: Cost, device: Device, precision: str) -> Prediction:
     if device.system:
         return _as_measured(cost.name, device, precision, network)
     if device.readings:
-        return _by_readings(cost.name, device, precision, network)
+        return by_readings(cost.name, device, precision, network)
     return _bound(cost, device, precision)
 
 
@@ -51,7 +51,13 @@ def _as_measured(name: str, device: Device, precision: str, network: linux.Terms
     return Prediction(name, device.name, latency, energy, rests_on=(text,), assumptions=device.notes)
 
 
-def _by_readings(name: str, device: Device, precision: str, network: linux.Terms) -> Prediction:
+def terms_of_reading(reading: Reading) -> linux.Terms:
+    """The network that was measured."""
+    return linux.Terms(reading.macs, reading.outputs, reading.params, reading.layers)
+
+
+def by_readings(name: str, device: Device, precision: str, network: linux.Terms) -> Prediction:
+    """Of a board that the user measured networks on."""
     groups = {key: runs for key, runs in linux.groups().items() if key[2] == precision}
     outside = linux.outside([run for runs in groups.values() for run in runs], network)
     if outside:
@@ -60,7 +66,7 @@ def _by_readings(name: str, device: Device, precision: str, network: linux.Terms
 
     def estimate(quantity: linux.Quantity) -> Estimate | None:
         readings = [
-            (linux.Terms(each.macs, each.outputs, each.params, each.layers), value)
+            (terms_of_reading(each), value)
             for each in device.readings
             if (value := getattr(each, quantity)) is not None
         ]

@@ -33,14 +33,10 @@ def tables(check: Check) -> list[RenderableType]:
 
 def markdown(check: Check) -> str:
     """Tables for a comment on a pull request."""
-    lines = [
-        f"### {'✅' if check.is_met else '❌'} {_escaped(headline(check))}",
-        "",
-        *_rows(HEAD, map(_cells, check.verdicts)),
-    ]
+    title = f"### {'✅' if check.is_met else '❌'} {_escaped(headline(check))}"
+    lines = [title, "", *_rows(HEAD, [_cells(verdict) for verdict in check.verdicts])]
     if check.differences:
-        shown = [_layer_cells(each) for each in check.differences[:ROWS_SHOWN]]
-        lines += ["", *_rows(LAYER_HEAD, shown)]
+        lines += ["", *_rows(LAYER_HEAD, [_layer_cells(each) for each in check.differences[:ROWS_SHOWN]])]
     return "\n".join([*lines, "", *(f"- {_escaped(note)}" for note in _notes(check)), ""])
 
 
