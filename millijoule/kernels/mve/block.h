@@ -54,9 +54,9 @@ MJ_INLINE void mj_mve_requantize(int32_t pixels, const struct mj_mve_block *bloc
                 even = mj_mve_rescale(even, even_multiplier, even_shift, ties_away);
                 odd = mj_mve_rescale(odd, odd_multiplier, odd_shift, ties_away);
                 /* Saturated to int16, where the zero point is added, and to int8. */
-                int16x8_t both = vqmovnbq_s32(vuninitializedq_s16(), even);
+                int16x8_t both = vqmovnbq_s32(vreinterpretq_s16_s32(even), even);
                 both = vqaddq_n_s16(vqmovntq_s32(both, odd), (int16_t)block->zero_point);
-                const int8x16_t result = vqmovnbq_s16(vuninitializedq_s8(), both);
+                const int8x16_t result = vqmovnbq_s16(vreinterpretq_s8_s16(both), both);
                 vstrbq_p_s16(to, vreinterpretq_s16_s8(result), inside);
             }
         } else {
@@ -161,12 +161,6 @@ MJ_INLINE int32_t mj_mve_pairs(int32_t channels)
                    : [weights] "+r"(weights), [sums] "+r"(sums), [fours] "+r"(fours) \
                    : [block] "r"(block) \
                    : "r0", "r1", "r2", "r3", "r4", "r6", "lr", "q0", "q1", "q2", "q3", "q4", "cc", "memory")
-/* All registers are taken: gcc needs optimization to find them. */
-#if defined(__clang__)
-#define MJ_MVE_OPTIMIZED
-#else
-#define MJ_MVE_OPTIMIZED __attribute__((optimize("O2", "omit-frame-pointer")))
-#endif
 #define MJ_MVE_SUMS(name, code) \
     MJ_MVE_OPTIMIZED MJ_SHARED const int8_t *name(const struct mj_mve_block *block, const int8_t *weights, \
                                                   int32_t pairs, int32_t *sums) \

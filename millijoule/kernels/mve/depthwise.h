@@ -30,16 +30,20 @@ struct mj_mve_channel {
     int32_t bias, multiplier, shift;
 };
 
-/* What the channels of one row of blocks have in common.
- * taps: 16 for each channel, column by column; 5 zeros lie before the first. pixel, row: bytes of the output. */
+/* What the channels of one row of blocks have in common. The order of the first members is known to the loops below.
+ * offsets: of four outputs. patch: where its columns begin. step: from a patch to the next. advance: of the output behind
+ * a turn of the loop. taps: 16 for each channel, column by column; 5 zeros lie before the first. pixel, row: bytes of
+ * the output. */
 struct mj_mve_patches {
+    int32_t offsets[4], patch[4];
+    int32_t advance, zero_point, step, width;
     const int8_t *columns, *taps;
     const struct mj_mve_channel *channel;
-    int32_t channels, width, step, pixel, row, zero_point;
+    int32_t channels, pixel, row;
 };
 
 /* Four rows of some channels, NULL for one outside the map, to columns of them. */
-MJ_SHARED void mj_mve_columns(const int8_t *const *rows, int32_t pixel, int32_t count, int32_t channels,
+MJ_MVE_OPTIMIZED MJ_SHARED void mj_mve_columns(const int8_t *const *rows, int32_t pixel, int32_t count, int32_t channels,
                               int32_t zero_point, int8_t *to)
 {
     int8_t outside[MJ_MVE_BESIDE];
@@ -51,14 +55,19 @@ MJ_SHARED void mj_mve_columns(const int8_t *const *rows, int32_t pixel, int32_t 
         step[y] = rows[y] == NULL ? 0 : pixel;
     }
 #if MJ_MVE
-    const mve_pred16_t inside = vctp8q((uint32_t)mj_mve_lanes(channels));
-    const int8_t *a = from[0], *b = from[1], *c = from[2], *d = from[3];
-    for (int32_t x = 0; x < count; x++, to += MJ_MVE_COLUMN_BYTES) {
-        const int8x16x4_t column = {
-            {vldrbq_z_s8(a, inside), vldrbq_z_s8(b, inside), vldrbq_z_s8(c, inside), vldrbq_z_s8(d, inside)}};
-        vst4q_s8(to, column);
-        a += step[0], b += step[1], c += step[2], d += step[3];
-    }
+    __asm volatile("vctp.8 %[channels]\n"
+                   "wls lr, %[count], 2f\n"
+                   "1: vpstttt\n"
+                   "vldrbt.u8 q0, [%[a]]\n vldrbt.u8 q1, [%[b]]\n vldrbt.u8 q2, [%[c]]\n vldrbt.u8 q3, [%[d]]\n"
+                   "add %[a], %[step_a]\n add %[b], %[step_b]\n add %[c], %[step_c]\n add %[d], %[step_d]\n"
+                   "vst40.8 {q0, q1, q2, q3}, [%[to]]\n vst41.8 {q0, q1, q2, q3}, [%[to]]\n"
+                   "vst42.8 {q0, q1, q2, q3}, [%[to]]\n vst43.8 {q0, q1, q2, q3}, [%[to]]!\n"
+                   "le lr, 1b\n"
+                   "2:"
+                   : [a] "+r"(from[0]), [b] "+r"(from[1]), [c] "+r"(from[2]), [d] "+r"(from[3]), [to] "+r"(to)
+                   : [step_a] "r"(step[0]), [step_b] "r"(step[1]), [step_c] "r"(step[2]), [step_d] "r"(step[3]),
+                     [channels] "r"(channels), [count] "r"(count)
+                   : "lr", "q0", "q1", "q2", "q3", "cc", "memory");
 #else
     for (int32_t x = 0; x < count; x++, to += MJ_MVE_COLUMN_BYTES)
         for (int32_t channel = 0; channel < channels && channel < MJ_MVE_BESIDE; channel++)
@@ -67,22 +76,50 @@ MJ_SHARED void mj_mve_columns(const int8_t *const *rows, int32_t pixel, int32_t 
 #endif
 }
 
-/* The patch whose first column is the first of `columns`, times a kernel. */
+/* The outputs of one channel. In assembly: GCC 12 passes sums to vectors through memory and moves vectors that it need
+ * not. VMLADAV needs even registers for its sums. Registers are scarce, so that numbers take the places of addresses:
+ * before MJ_MVE_BEGIN [multiplier] holds the taps' address, [shift] the channel's, [advance] the columns', and
+ * [zero_point] that of what the channels have in common. The bias comes into r1, the number of outputs into lr, offsets
+ * and addresses of a patch into q1 and q2, the kernel into q4. VPR changes too; compilers know no name for it. */
 #if MJ_MVE
-MJ_INLINE int8x16_t mj_mve_patch(const int8_t *columns)
-{
-    const uint32x4_t column = vmulq_n_u32(vidupq_n_u32(0, 1), MJ_MVE_COLUMN_BYTES);
-    return vreinterpretq_s8_s32(vldrwq_gather_offset_s32((const int32_t *)(const void *)columns, column));
-}
+#define MJ_MVE_BEGIN(first_turns) \
+    "vldrw.u32 q1, [%[zero_point]]\n vldrw.u32 q2, [%[zero_point], #16]\n vadd.i32 q2, q2, %[advance]\n" \
+    "vldrb.u8 q4, [%[multiplier]]\n ldr lr, [%[zero_point], #44]\n" first_turns \
+    "ldrd r1, %[multiplier], [%[shift]]\n ldr %[shift], [%[shift], #8]\n" \
+    "ldrd %[advance], %[zero_point], [%[zero_point], #32]\n"
+/* Sums in r0, r2, r4 and r6 to int8, the low bytes of the words of q0. */
+#define MJ_MVE_RESULTS(ties_away) \
+    "vmov q0[2], q0[0], r0, r4\n vmov q0[3], q0[1], r2, r6\n" \
+    "vadd.i32 q0, q0, r1\n vqrdmulh.s32 q0, q0, %[multiplier]\n" ties_away "vrshl.s32 q0, %[shift]\n" \
+    "vadd.i32 q0, q0, %[zero_point]\n vqmovnb.s32 q0, q0\n vqmovnb.s16 q0, q0\n"
+#define MJ_MVE_TIES_0 ""
+#define MJ_MVE_TIES_1 "vshr.s32 q3, q0, #31\n vadd.i32 q0, q0, q3\n"
+#define MJ_MVE_CHANNEL(code) \
+    __asm volatile(code : [to] "+r"(to), [multiplier] "+r"(taps), [shift] "+r"(channel), \
+                   [advance] "+r"(columns), [zero_point] "+r"(p) \
+                   : \
+                   : "r0", "r1", "r2", "r4", "r6", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
 
-/* Four sums as the low bytes of words. */
-MJ_INLINE int32x4_t mj_mve_results(int32x4_t sums, struct mj_mve_channel channel, int32_t zero_point, int32_t ties_away)
-{
-    int32x4_t x = mj_mve_rescale_n(vaddq_n_s32(sums, channel.bias), channel.multiplier, channel.shift, ties_away);
-    x = vaddq_n_s32(x, zero_point);
-    const int16x8_t saturated = vqmovnbq_s32(vuninitializedq_s16(), x);
-    return vreinterpretq_s32_s8(vqmovnbq_s16(vuninitializedq_s8(), saturated));
-}
+/* Two rows in squares; an odd last column is computed with the one before it once more. The kernel at the four places in
+ * a patch is q4 to q7. An address is moved before it is read from. The carry flag says that the number of outputs is odd;
+ * nothing in the loop changes it. */
+#define MJ_MVE_SQUARE(ties_away) \
+    "vmladav.s8 r0, q0, q4\n vmladav.s8 r2, q0, q5\n vmladav.s8 r4, q0, q6\n vmladav.s8 r6, q0, q7\n" \
+    MJ_MVE_RESULTS(ties_away) "vstrb.32 q0, [%[to], q1]\n"
+#define MJ_MVE_SQUARES(ties_away) \
+    MJ_MVE_BEGIN("vldrb.u8 q5, [%[multiplier], #-4]\n vldrb.u8 q6, [%[multiplier], #-1]\n" \
+                 "vldrb.u8 q7, [%[multiplier], #-5]\n lsrs lr, lr, #1\n") \
+    "wls lr, lr, 2f\n" \
+    "1: vldrw.u32 q0, [q2, #128]!\n" MJ_MVE_SQUARE(ties_away) "add %[to], %[advance]\n le lr, 1b\n" \
+    "2: bcc 3f\n vldrw.u32 q0, [q2, #64]\n sub %[to], %[to], %[advance], asr #1\n" MJ_MVE_SQUARE(ties_away) \
+    "3:"
+
+/* A row of any kernel, four outputs in a turn. */
+#define MJ_MVE_PATCH(sum) "vldrw.u32 q0, [q2]\n vmladav.s8 " sum ", q0, q4\n vadd.i32 q2, q2, q5\n"
+#define MJ_MVE_SINGLE(ties_away) \
+    MJ_MVE_BEGIN("ldr r0, [%[zero_point], #40]\n vdup.32 q5, r0\n") \
+    "1: " MJ_MVE_PATCH("r0") MJ_MVE_PATCH("r2") MJ_MVE_PATCH("r4") MJ_MVE_PATCH("r6") MJ_MVE_RESULTS(ties_away) \
+    "vctp.32 lr\n vpst\n vstrbt.32 q0, [%[to], q1]\n add %[to], %[advance]\n subs lr, #4\n bgt 1b"
 #else
 MJ_INLINE int32_t mj_mve_patch_sum(const int8_t *columns, const int8_t *taps)
 {
@@ -100,78 +137,50 @@ MJ_INLINE int8_t mj_mve_result(int32_t sum, struct mj_mve_channel channel, int32
 }
 #endif
 
-/* Two rows of the output: 3 by 3, moved by one. An odd last column is computed with the one before it once more. */
-MJ_INLINE void mj_mve_squares(const struct mj_mve_patches *p, int32_t ties_away, int8_t *output)
+/* Of one channel: two rows of the output, 3 by 3, moved by one. */
+MJ_INLINE void mj_mve_squares(const struct mj_mve_patches *p, const int8_t *columns, const int8_t *taps,
+                              const struct mj_mve_channel *channel, int32_t ties_away, int8_t *to)
 {
-    const int32_t pixel = p->pixel, row = p->row, width = p->width, zero_point = p->zero_point, count = p->channels;
-    const struct mj_mve_channel *channel = p->channel;
-    const int8_t *taps = p->taps, *columns = p->columns;
-    for (int32_t index = 0; index < count; index++) {
 #if MJ_MVE
-        const int8x16_t here = vldrbq_s8(taps), below = vldrbq_s8(taps - 1);
-        const int8x16_t right = vldrbq_s8(taps - 4), across = vldrbq_s8(taps - 5);
-        const uint32x4_t offsets = {0, (uint32_t)pixel, (uint32_t)row, (uint32_t)(row + pixel)};
-        const struct mj_mve_channel scaling = *channel;
-        const int8_t *from = columns;
-        int8_t *to = output;
-#define MJ_MVE_SQUARE(from, to) \
-    do { \
-        const int8x16_t patch = mj_mve_patch(from); \
-        const int32x4_t sums = {vmladavq_s8(patch, here), vmladavq_s8(patch, right), vmladavq_s8(patch, below), \
-                                vmladavq_s8(patch, across)}; \
-        vstrbq_scatter_offset_s32(to, offsets, mj_mve_results(sums, scaling, zero_point, ties_away)); \
-    } while (0)
-        for (int32_t pairs = width / 2; pairs > 0; pairs--, from += 2 * MJ_MVE_COLUMN_BYTES, to += 2 * pixel)
-            MJ_MVE_SQUARE(from, to);
-        if (width % 2)
-            MJ_MVE_SQUARE(from - MJ_MVE_COLUMN_BYTES, to - pixel);
+    if (ties_away)
+        MJ_MVE_CHANNEL(MJ_MVE_SQUARES(MJ_MVE_TIES_1));
+    else
+        MJ_MVE_CHANNEL(MJ_MVE_SQUARES(MJ_MVE_TIES_0));
 #else
-        (void)ties_away;
-        for (int32_t x = 0; x < width; x++)
-            for (int32_t y = 0; y < 2; y++) {
-                const int32_t sum = mj_mve_patch_sum(columns + x * MJ_MVE_COLUMN_BYTES, taps - y);
-                output[y * row + x * pixel] = mj_mve_result(sum, *channel, zero_point);
-            }
+    (void)ties_away;
+    for (int32_t x = 0; x < p->width; x++)
+        for (int32_t y = 0; y < 2; y++) {
+            const int32_t sum = mj_mve_patch_sum(columns + x * MJ_MVE_COLUMN_BYTES, taps - y);
+            to[y * p->row + x * p->pixel] = mj_mve_result(sum, *channel, p->zero_point);
+        }
 #endif
-        columns += MJ_MVE_SIDE, taps += MJ_MVE_SIDE * MJ_MVE_SIDE, channel++, output++;
-    }
 }
 
-/* One row of the output, of any kernel that fits a patch. */
-MJ_INLINE void mj_mve_single(const struct mj_mve_patches *p, int32_t ties_away, int8_t *output)
+/* Of one channel: one row of the output, of any kernel that fits a patch. */
+MJ_INLINE void mj_mve_single(const struct mj_mve_patches *p, const int8_t *columns, const int8_t *taps,
+                             const struct mj_mve_channel *channel, int32_t ties_away, int8_t *to)
 {
-    const int32_t pixel = p->pixel, width = p->width, zero_point = p->zero_point, count = p->channels;
-    const int32_t step = p->step * MJ_MVE_COLUMN_BYTES;
-    const struct mj_mve_channel *channel = p->channel;
-    const int8_t *taps = p->taps, *columns = p->columns;
-    for (int32_t index = 0; index < count; index++) {
 #if MJ_MVE
-        const int8x16_t kernel = vldrbq_s8(taps);
-        const uint32x4_t offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)pixel);
-        const struct mj_mve_channel scaling = *channel;
-        const int8_t *from = columns;
-        int8_t *to = output;
-        for (int32_t left = width; left > 0; left -= 4, from += 4 * step, to += 4 * pixel) {
-            const int32x4_t sums = {vmladavq_s8(mj_mve_patch(from), kernel),
-                                    vmladavq_s8(mj_mve_patch(from + step), kernel),
-                                    vmladavq_s8(mj_mve_patch(from + 2 * step), kernel),
-                                    vmladavq_s8(mj_mve_patch(from + 3 * step), kernel)};
-            vstrbq_scatter_offset_p_s32(to, offsets, mj_mve_results(sums, scaling, zero_point, ties_away),
-                                        vctp32q((uint32_t)mj_mve_lanes(left)));
-        }
+    if (ties_away)
+        MJ_MVE_CHANNEL(MJ_MVE_SINGLE(MJ_MVE_TIES_1));
+    else
+        MJ_MVE_CHANNEL(MJ_MVE_SINGLE(MJ_MVE_TIES_0));
 #else
-        (void)ties_away;
-        for (int32_t x = 0; x < width; x++)
-            output[x * pixel] = mj_mve_result(mj_mve_patch_sum(columns + x * step, taps), *channel, zero_point);
+    (void)ties_away;
+    for (int32_t x = 0; x < p->width; x++)
+        to[x * p->pixel] = mj_mve_result(mj_mve_patch_sum(columns + x * p->step, taps), *channel, p->zero_point);
 #endif
-        columns += MJ_MVE_SIDE, taps += MJ_MVE_SIDE * MJ_MVE_SIDE, channel++, output++;
-    }
 }
 
 #define MJ_MVE_PATCHES(kind, ties_away) \
-    MJ_SHARED void mj_mve_##kind##_##ties_away(const struct mj_mve_patches *patches, int8_t *output) \
+    MJ_MVE_OPTIMIZED MJ_SHARED void mj_mve_##kind##_##ties_away(const struct mj_mve_patches *p, int8_t *output) \
     { \
-        mj_mve_##kind(patches, ties_away, output); \
+        const int32_t channels = p->channels; \
+        const int8_t *columns = p->columns, *taps = p->taps; \
+        for (int32_t index = 0; index < channels; index++) { \
+            mj_mve_##kind(p, columns, taps, p->channel + index, ties_away, output + index); \
+            columns += MJ_MVE_SIDE, taps += MJ_MVE_SIDE * MJ_MVE_SIDE; \
+        } \
     }
 MJ_MVE_PATCHES(squares, 0)
 MJ_MVE_PATCHES(squares, 1)
@@ -193,14 +202,20 @@ MJ_INLINE void mj_mve_depthwise_rows(const struct mj_mve_depthwise_conv2d p, con
                                      const int8_t *taps, const int32_t *table, int8_t *scratch, int8_t *output)
 {
     const int32_t room = p.columns - p.padding_left;
+    const int32_t row = p.output_width * p.channels, turn = p.squares ? 2 : 4;
     struct mj_mve_patches patches = {
+        .advance = turn * p.channels,
+        .zero_point = p.output_zero_point,
+        .step = p.stride_width * MJ_MVE_COLUMN_BYTES,
         .columns = scratch,
         .width = p.output_width,
-        .step = p.stride_width,
         .pixel = p.channels,
-        .row = p.output_width * p.channels,
-        .zero_point = p.output_zero_point,
+        .row = row,
     };
+    for (int32_t i = 0; i < 4; i++) {
+        patches.offsets[i] = p.squares ? i % 2 * p.channels + i / 2 * row : i * p.channels;
+        patches.patch[i] = (p.squares ? i - turn : i) * MJ_MVE_COLUMN_BYTES;
+    }
     for (int32_t first = 0; first < p.channels; first += MJ_MVE_BESIDE) {
         const int8_t *from[MJ_MVE_SIDE];
         for (int32_t y = 0; y < MJ_MVE_SIDE; y++)

@@ -15,6 +15,13 @@
 #define MJ_MVE 0
 #endif
 
+/* Of functions whose assembly takes nearly all registers: gcc finds them only if it optimizes and plans loop by loop. */
+#if MJ_MVE && !defined(__clang__)
+#define MJ_MVE_OPTIMIZED __attribute__((optimize("O2", "omit-frame-pointer", "ira-region=mixed")))
+#else
+#define MJ_MVE_OPTIMIZED
+#endif
+
 /* Sums to int8: first round(sum * multiplier / 2^31), then a rounding shift to the right, as TFLite rounds twice.
  *
  * VQRDMULH is the first rounding. VRSHL rounds ties upwards, the second rounding rounds them away from zero: they differ
