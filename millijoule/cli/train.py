@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millijoule.cli.cluster import add_cluster
 from millijoule.cli.command import Command, add_data, show
 from millijoule.cli.trained import add_trained, load_trained
 from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
@@ -25,6 +26,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     )
     add_recipe(parser)
     parser.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
+    add_cluster(parser)
     add_settings(parser)
 
 

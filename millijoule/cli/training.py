@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import millijoule
+from millijoule.cli.cluster import Job, run_shared
 from millijoule.cli.command import fit_to, show
 from millijoule.cli.trained import load_trained
 
@@ -93,17 +94,41 @@ def train_in_folder(
     """
     from millijoule.report.training import tables
     from millijoule.report.training.run_page import write_run_page
-    from millijoule.train import evaluate
-    from millijoule.train.loop.machine import Machine
-    from millijoule.train.run_folder import RunFolder, graph_of, read_metrics
+    from millijoule.train import evaluate, load_run
+    from millijoule.train.run_folder import RunFolder, read_metrics
 
-    run = RunFolder(folder, config)
-    run.check()
-    listeners: list[Callable[[Epoch], None]] = [run.add, lambda epoch: write_run_page(folder)]
-    if getattr(options, "tensorboard", False):
+    RunFolder(folder, config).check()
+    job = Job(folder, config, start, getattr(options, "tensorboard", False))
+    notes = run_shared(options, train_job, job, data)
+    if notes is None:
+        return
+    model = load_run(folder)
+    evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
+    write_run_page(folder, evaluation)
+    epochs, figures = read_metrics(folder), figures or {}
+    done = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
+    done |= {name: value for name, (value, _) in figures.items()}
+    rows = {name.replace("_", " "): text for name, (_, text) in figures.items() if text}
+    notes = (*data.notes, *notes)
+    printed = tables.training(model.graph.name, data.name, epochs, evaluation, folder, notes, rows)
+    show(options, done | evaluation.to_json(), printed)
+
+
+def train_job(job: Job, data: Dataset | None = None) -> tuple[str, ...]:
+    """What each process of a training does; returns the notes. data: the job's, if it has been loaded."""
+    from millijoule.report.training.run_page import write_run_page
+    from millijoule.train.run_folder import RunFolder, graph_of
+
+    config = job.config
+    data = data or load_data(config["source"], config["skip_bad"], config["settings"]["seed"])
+    listeners: list[Callable[[Epoch], None]] = [
+        RunFolder(job.folder, config).add,
+        lambda epoch: write_run_page(job.folder),
+    ]
+    if job.tensorboard:
         from millijoule.train.tensorboard import event_writer
 
-        listeners.append(event_writer(folder))
+        listeners.append(event_writer(job.folder))
 
     def on_epoch(epoch: Epoch) -> None:
         for listener in listeners:
@@ -113,24 +138,14 @@ def train_in_folder(
         graph_of(config),
         data,
         recipe=config["recipe"],
-        checkpoint=folder,
+        checkpoint=job.folder,
         on_epoch=on_epoch,
-        start=start,
+        start=job.start,
         preprocess=config.get("preprocess"),
         teacher=_teacher(config),
         **config["settings"],
     )
-    if not Machine().writes:
-        return
-    evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
-    write_run_page(folder, evaluation)
-    epochs, figures = read_metrics(folder), figures or {}
-    done = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
-    done |= {name: value for name, (value, _) in figures.items()}
-    rows = {name.replace("_", " "): text for name, (_, text) in figures.items() if text}
-    notes = (*data.notes, *model.notes)
-    printed = tables.training(model.graph.name, data.name, epochs, evaluation, folder, notes, rows)
-    show(options, done | evaluation.to_json(), printed)
+    return model.notes
 
 
 def _teacher(config: Mapping[str, Any]) -> Teacher | None:

@@ -16,8 +16,8 @@ from millijoule.errors import DataError
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 TEST_FRACTION = 0.2
 SOURCES = (
-    "digits, an .npz file with x_train, y_train, x_test, y_test, a folder with x_train.npy, …, or a folder with one "
-    "sub-folder of images per class"
+    "digits, an .npz file with x_train, y_train, x_test, y_test, a folder with x_train.npy, …, Parquet files, or a "
+    "folder with one sub-folder of images per class"
 )
 
 
@@ -85,21 +85,27 @@ def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None 
         0…255; labels whole numbers or one-hot; optionally `classes`, their names.
         a folder with x_train.npy, y_train.npy, x_test.npy, y_test.npy: images uint8, read from the files as they are
         needed, so that they may be larger than memory.
+        a Parquet file, or a folder with some, as Hugging Face lays data sets out: encoded images and labels.
         a folder: one sub-folder of images per class, perhaps under train/ and test/ (or val/).
         else a data-set name that Hugging Face `datasets` resolves.
     skip_bad: use the rest where some image files cannot be read; the skipped are listed in the notes.
     size: (height, width) that all images of a folder or a named data set are brought to; default: their most common.
     seed: of the split of a folder or named data set that comes without one (20 % of every class are test images).
 
+    Images that take more than 2 GiB once decoded lie in a temporary file and are read as they are needed.
+
     Raises DataError if the source is missing or unsuitable.
     """
     from millijoule.train.images import load_folder, load_named
+    from millijoule.train.parquet import load_parquet, parquet_files
 
     path = Path(source).expanduser()
     if source == "digits":
         return _digits()
     if (path / "x_train.npy").is_file():
         return _mapped(path)
+    if parquet_files(path):
+        return load_parquet(path, size, seed)
     if path.is_dir():
         return load_folder(path, skip_bad, size, seed)
     if path.is_file():
@@ -126,14 +132,6 @@ def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np
     return np.setdiff1d(np.arange(len(labels)), part), part
 
 
-def split_dataset(
-    name: str, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...], seed: int, notes: tuple[str, ...] = ()
-) -> Dataset:
-    """A Dataset with 20 % of every class as test images."""
-    train, test = stratified_split(y, TEST_FRACTION, seed)
-    return Dataset(name, x[train], y[train], x[test], y[test], classes, notes)
-
-
 def _digits() -> Dataset:
     try:
         from sklearn.datasets import load_digits
@@ -143,7 +141,9 @@ def _digits() -> Dataset:
         ) from None
     digits = load_digits()
     images = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
-    return split_dataset("digits", images, digits.target.astype(np.int64), tuple("0123456789"), seed=0)
+    labels = digits.target.astype(np.int64)
+    train, test = stratified_split(labels, TEST_FRACTION, seed=0)
+    return Dataset("digits", images[train], labels[train], images[test], labels[test], tuple("0123456789"))
 
 
 def _npz(path: Path) -> Dataset:

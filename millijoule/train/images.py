@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from millijoule.errors import DataError
-from millijoule.train.data import SOURCES, Dataset, split_dataset
+from millijoule.train.data import SOURCES, TEST_FRACTION, Dataset, stratified_split
+from millijoule.train.prepare import resize
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,6 +25,10 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 LONGEST_SIDE = 256
 NOT_IMAGES = ("thumbs.db", "desktop.ini")
 NAMES_SHOWN = 10
+MOST_IN_MEMORY = 2**31
+"""Bytes of decoded images; more than that are kept in a temporary file."""
+ORIENTATION = 0x0112
+"""EXIF's tag; from 5 on, height and width are exchanged."""
 
 
 def load_folder(folder: Path, skip_bad: bool, size: tuple[int, int] | None, seed: int) -> Dataset:
@@ -42,15 +51,10 @@ def load_folder(folder: Path, skip_bad: bool, size: tuple[int, int] | None, seed
             if not any(file[:2] == (split, label) for file in files):
                 raise DataError(f"class folder '{_root(splits, split) / name}' holds no image: add some, or remove it")
 
-    images: list[np.ndarray] = []
-    kept: list[tuple[str, int]] = []
-    bad: list[str] = []
-    for split, label, path in files:
-        try:
-            images.append(read_image(path, size))
-            kept.append((split, label))
-        except DataError:
-            bad.append(str(path.relative_to(folder)))
+    y = np.array([label for _, label, _ in files], np.int64)
+    order, test = split_of(y, sum(split == "train" for split, _, _ in files), seed)
+    x, kept = gather(lambda: (path for _, _, path in files), order, size)
+    bad = [str(files[index][2].relative_to(folder)) for index in range(len(files)) if index not in kept]
     if bad and not skip_bad:
         raise DataError(
             f"{len(bad)} of {len(files)} files in '{folder}' cannot be read as images: {_listing(bad)}; "
@@ -58,15 +62,12 @@ def load_folder(folder: Path, skip_bad: bool, size: tuple[int, int] | None, seed
         )
     for split, _ in splits:
         for label, name in enumerate(classes):
-            if (split, label) not in kept:
+            if not any(files[index][:2] == (split, label) for index in kept):
                 raise DataError(f"no file in class folder '{_root(splits, split) / name}' can be read as an image")
     notes = (f"{len(bad)} unreadable files skipped: {', '.join(bad)}",) if bad else ()
-
-    x, y = uniform(images, size), np.array([label for _, label in kept], np.int64)
-    test = np.array([split == "test" for split, _ in kept])
-    if not test.any():
-        return split_dataset(folder.name, x, y, classes, seed, notes)
-    return Dataset(folder.name, x[~test], y[~test], x[test], y[test], classes, notes)
+    y = y[sorted(kept, key=lambda index: order[index])]
+    first = int(sum(order[index] < len(files) - test for index in kept))
+    return Dataset(folder.name, x[:first], y[:first], x[first:], y[first:], classes, notes)
 
 
 def load_named(name: str, size: tuple[int, int] | None, seed: int) -> Dataset:
@@ -97,12 +98,95 @@ def load_named(name: str, size: tuple[int, int] | None, seed: int) -> Dataset:
     label_column = _column(name, train, "ClassLabel")
     classes = tuple(train.features[label_column].names)
     parts = [train] if test is None or test is train else [train, test]
-    images = [read_image(image, size) for part in parts for image in part[image_column]]
-    x, y = uniform(images, size), np.concatenate([np.array(part[label_column], np.int64) for part in parts])
+    y = np.concatenate([np.array(part[label_column], np.int64) for part in parts])
     # Test sets of competitions carry -1 where labels are withheld.
-    if len(parts) == 1 or y[len(train) :].min() < 0:
-        return split_dataset(name, x[: len(train)], y[: len(train)], classes, seed)
-    return Dataset(name, x[: len(train)], y[: len(train)], x[len(train) :], y[len(train) :], classes)
+    if y[len(train) :].min(initial=0) < 0:
+        parts, y = [train], y[: len(train)]
+    order, count = split_of(y, len(train), seed)
+    x, kept = gather(lambda: (image for part in parts for image in part[image_column]), order, size)
+    if len(kept) < len(y):
+        raise DataError(f"data set '{name}': {len(y) - len(kept)} of {len(y)} images cannot be read")
+    y = y[np.argsort(order)]
+    first = len(y) - count
+    return Dataset(name, x[:first], y[:first], x[first:], y[first:], classes)
+
+
+def split_of(labels: np.ndarray, for_training: int, seed: int) -> tuple[np.ndarray, int]:
+    """(where each image belongs, training images first; how many are test images).
+
+    for_training: how many at the beginning are training images; if all are, 20 % of every class become test images.
+    """
+    order = np.arange(len(labels))
+    if for_training < len(labels):
+        return order, len(labels) - for_training
+    train, test = stratified_split(labels, TEST_FRACTION, seed)
+    order[np.concatenate([train, test])] = np.arange(len(labels))
+    return order, len(test)
+
+
+def gather(
+    pictures: Callable[[], Iterator[Path | Image]], order: np.ndarray, size: tuple[int, int] | None
+) -> tuple[np.ndarray, set[int]]:
+    """(uint8 (n, height, width, 1 or 3) of images of any size, the positions of those that could be read).
+
+    pictures: begins with the first one each time it is called. order: where each belongs; those that cannot be read
+    leave no gap. size: default: the most common. Grey if every image is. More than `MOST_IN_MEMORY` bytes lie in a
+    temporary file, which is mapped and goes with the process.
+    """
+    asked = size
+    if size is None:
+        sizes = Counter(filter(None, map(_size, pictures())))
+        if not sizes:
+            return np.zeros((0, 1, 1, 1), np.uint8), set()
+        size = sizes.most_common(1)[0][0]
+    images = _room((len(order), *size, 3))
+    grey, kept = True, set()
+    for index, picture in enumerate(pictures()):
+        try:
+            image = resize(read_image(picture, asked)[None], size)[0]
+        except DataError:
+            continue
+        images[order[index]] = image  # a grey image broadcasts to three channels
+        grey = grey and bool(np.all(image == image[..., :1]))
+        kept.add(index)
+    if len(kept) < len(order):
+        for new, old in enumerate(sorted(order[list(kept)])):
+            images[new] = images[old]
+    images = images[: len(kept), :, :, : 1 if grey else 3]
+    return images if isinstance(images, np.memmap) else np.ascontiguousarray(images), kept
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    """An array of that shape, in memory or, if it is large, in a temporary file."""
+    needed, folder = math.prod(shape), tempfile.gettempdir()
+    if needed <= MOST_IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"decoded, the images take {needed / 1e9:,.1f} GB, '{folder}' has {free / 1e9:,.1f} GB free: set TMPDIR to "
+            "a folder on a larger disk"
+        )
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def _size(picture: Path | Image) -> tuple[int, int] | None:
+    """(height, width) that `read_image` would give, from the header alone; None if it is no image."""
+    from PIL import Image
+
+    try:
+        with Image.open(picture, formats=FORMATS) if isinstance(picture, Path) else nullcontext(picture) as image:
+            width, height = image.size
+            turned = image.getexif().get(ORIENTATION, 1) >= 5
+    except Exception:
+        # As many kinds of error as in read_image.
+        return None
+    if not width * height:
+        return None
+    scale = min(1.0, LONGEST_SIDE / max(width, height))
+    height, width = (max(1, round(side * scale)) for side in ((width, height) if turned else (height, width)))
+    return height, width
 
 
 def read_image(source: Path | Image, size: tuple[int, int] | None) -> np.ndarray:
@@ -127,23 +211,6 @@ def read_image(source: Path | Image, size: tuple[int, int] | None) -> np.ndarray
         raise DataError(f"'{source}' cannot be read as an image ({error})") from None
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
-
-
-def uniform(images: Sequence[np.ndarray], size: tuple[int, int] | None) -> np.ndarray:
-    """(n, height, width, 1 or 3) of images of any size; `size` or the most common size, grey if every image is."""
-    from millijoule.train.prepare import resize
-
-    height, width = size or Counter(image.shape[:2] for image in images).most_common(1)[0][0]
-    channels = 1 if all(_is_grey(image) for image in images) else 3
-    result = np.empty((len(images), height, width, channels), np.uint8)
-    for index, image in enumerate(images):
-        # A grey image broadcasts to three channels; of a grey image in colours, one channel says all.
-        result[index] = resize(image[None, :, :, : None if channels == 3 else 1], (height, width))[0]
-    return result
-
-
-def _is_grey(image: np.ndarray) -> bool:
-    return bool(np.all(image == image[..., :1]))
 
 
 def _find_splits(folder: Path) -> list[tuple[str, Path]]:

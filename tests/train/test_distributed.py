@@ -1,14 +1,17 @@
 """Several workers share each batch: the same gradients as one process with the whole of it."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from millijoule.train import train
+from millijoule.train import load_data, load_run, train
 from millijoule.train.initial import initial_weights
+from millijoule.zoo import lenet5
 from tests.train.cases import everything_random, linear, stripes
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="gloo over local sockets")
@@ -65,3 +68,31 @@ def test_one_of_several_workers_takes_its_part(monkeypatch):
     loss = torch.tensor(2.0)
     assert machine.share_of_mean(loss, machine.part(10), 10).item() == pytest.approx(2 * 3 * 3 / 10)
     assert everything_random().nodes
+
+
+def test_two_machines_given_the_same_command_end_with_the_weights_of_one(tmp_path):
+    data = stripes(60, side=32)
+    arrays = {name: getattr(data, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(tmp_path / "data.npz", **arrays)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = (
+        f"{sys.executable} -m millijoule train lenet5 --data data.npz --epochs 2 --batch-size 9 --out run --json "
+        f"--nodes 2 --rendezvous localhost:{port}"
+    ).split()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **options) as one, subprocess.Popen(command, **options) as other:
+        answers = [each.communicate(timeout=300) for each in (one, other)]
+    assert [one.returncode, other.returncode] == [0, 0], answers
+    told = [out for out, _ in answers if out]
+    assert len(told) == 1
+    assert json.loads(told[0])["epochs"] == 2
+    changes = {"epochs": 2, "batch_size": 9}
+    alone, together = (
+        train(lenet5(classes=2), load_data(str(tmp_path / "data.npz")), **changes),
+        load_run(tmp_path / "run"),
+    )
+    for name, array in alone.weights.items():
+        np.testing.assert_allclose(together.weights[name], array, rtol=0, atol=2e-6)

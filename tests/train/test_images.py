@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from millijoule.errors import DataError
-from millijoule.train import load_data
+from millijoule.train import images, load_data
 from millijoule.train.images import read_image
 
 
@@ -201,3 +201,22 @@ def test_the_package_for_names_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=re.escape("pip install 'millijoule[datasets]', or give digits, an .npz")):
         load_data("cifar10")
+
+
+def test_images_that_are_too_large_for_memory_lie_in_a_file(folder, monkeypatch):
+    draw(folder / "cat" / "large.jpg", size=(40, 40), colour=(90, 90, 90), mode="L")
+    (folder / "dog" / "bad.png").write_text("no")
+    before = load_data(str(folder), skip_bad=True)
+    monkeypatch.setattr(images, "MOST_IN_MEMORY", 0)
+    pets = load_data(str(folder), skip_bad=True)
+    assert isinstance(pets.x_train, np.memmap)
+    assert isinstance(pets.x_test, np.memmap)
+    for name in ("x_train", "y_train", "x_test", "y_test"):
+        np.testing.assert_array_equal(getattr(pets, name), getattr(before, name))
+
+
+def test_a_disk_without_room_is_told(folder, monkeypatch):
+    monkeypatch.setattr(images, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(images.shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    with pytest.raises(DataError, match=r"decoded, the images take 0\.0 GB, .* has 0\.0 GB free: set TMPDIR"):
+        load_data(str(folder))

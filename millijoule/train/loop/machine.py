@@ -19,7 +19,7 @@ BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16")
 
 
 class Machine:
-    """One process of a training, alone or one of several that torchrun started.
+    """One process of a training, alone or one of several that torchrun or Ray started.
 
     device: `cuda` or `mps` if there is one, else `cpu`. rank, workers: this process's number and how many there are.
     notes: what was asked for and could not be had.
@@ -42,7 +42,7 @@ class Machine:
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Inside, the workers that torchrun started can talk to each other: by NCCL on GPUs, else by gloo."""
+        """Inside, the workers can talk to each other: by NCCL on GPUs, else by gloo. Ray has connected its own."""
         torch = import_torch()
         if self.workers == 1 or torch.distributed.is_initialized():
             yield
