@@ -24,6 +24,7 @@ ORDER = [
     {"survey"},
     {"report"},
     {"deploy", "check", "export"},
+    {"measure"},
     {"cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

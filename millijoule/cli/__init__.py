@@ -19,6 +19,7 @@ from millijoule.cli.export import EXPORT
 from millijoule.cli.fit import FIT
 from millijoule.cli.history import HISTORY
 from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
+from millijoule.cli.measure import MEASURE
 from millijoule.cli.plan import PLAN
 from millijoule.cli.reduce import REDUCE
 from millijoule.cli.shrink import DISTILL, PRUNE
@@ -30,7 +31,7 @@ COMMANDS = (
     *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
     *(PRUNE, DISTILL),
     *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, EXPORT),
-    *(CHECK, FIT),
+    *(MEASURE, CHECK, FIT),
     *(DEVICES, ZOO, DOCTOR),
 )
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from millijoule.report.files import read_part
-from millijoule.report.survey import plotting
+from millijoule.report.page import plotting
 from millijoule.report.survey.charts import FAMILIES, OTHER
 
 # Of linear RGB: how it looks to people with no long, medium or short cones. G. Machado, M. Oliveira, L. Fernandes,

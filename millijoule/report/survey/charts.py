@@ -8,8 +8,7 @@ from math import log10, sqrt
 from typing import TYPE_CHECKING
 
 from millijoule.report import format as fmt
-from millijoule.report.survey.labels import Ball, place_labels
-from millijoule.report.survey.plotting import (
+from millijoule.report.page.plotting import (
     BLUE,
     GREEN,
     HEIGHT,
@@ -24,6 +23,7 @@ from millijoule.report.survey.plotting import (
     layout,
     plotly,
 )
+from millijoule.report.survey.labels import Ball, place_labels
 from millijoule.survey.compare import Compared
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from math import log10
 from typing import TYPE_CHECKING
 
 from millijoule.csv_file import package_csv
-from millijoule.report.survey.plotting import BLUE, MARGINS, ORANGE, OUTLINE, RED, SKY, layout, plotly, wrapped
+from millijoule.report.page.plotting import BLUE, MARGINS, ORANGE, OUTLINE, RED, SKY, layout, plotly, wrapped
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from string import Template
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import millijoule
 from millijoule.errors import OptionError, ToolError
-from millijoule.report.files import read_part, write_bytes, write_text
+from millijoule.report.files import write_bytes, write_text
 from millijoule.report.layout import Column
+from millijoule.report.page.chart_page import chart_page, section
 from millijoule.report.page.frame import html_table
+from millijoule.report.page.plotting import plotly
 from millijoule.report.survey.charts import ball_chart, density_chart, size_chart
 from millijoule.report.survey.history import imagenet_chart, voc_chart
-from millijoule.report.survey.plotting import plotly
 from millijoule.survey.compare import Compared
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 KINDS = ("svg", "png")
+INTRODUCTION = (
+    "Parameters, operations and sizes are counted from each architecture; accuracies are published ones. Point at a "
+    "mark for its numbers; a click in a legend hides a group."
+)
+AFTER = (
+    "<p>Ball chart and information density: after A. Canziani, A. Paszke, E. Culurciello, An analysis of deep neural "
+    "network models for practical applications, 2016. The sources of the histories show where the pointer is.</p>\n"
+)
 SOURCES = (Column("network", text=True), Column("top-1, %"), Column("weights", text=True), Column("source", text=True))
 
 
@@ -54,25 +60,9 @@ def write_page(rows: Sequence[Compared], path: Path) -> None:
 def page(rows: Sequence[Compared]) -> str:
     """The page as text: the charts, their data's sources, and Plotly's script once."""
     drawn = charts(rows)
-    from plotly.offline import get_plotlyjs
-
     sources = [(row.title, f"{row.top1:g}", row.weights, row.source) for row in rows if row.top1 is not None]
-    return Template(read_part("survey/page.html")).substitute(
-        style=read_part("page/style.css"),
-        plotly=get_plotlyjs(),
-        charts="\n".join(_section(chart, name) for name, chart in drawn.items()),
-        sources=html_table(SOURCES, sources),
-        footer=f"Made by millijoule {millijoule.__version__}.",
-    )
-
-
-def _section(chart: go.Figure, name: str) -> str:
-    """The chart below its title, which is the page's, so that it is whole on a narrow screen."""
-    title, height, top = chart.layout.title.text, chart.layout.height, chart.layout.margin.t
-    chart.update_layout(title={"text": ""}, height=height - top // 2, margin={"t": top - top // 2})
-    options = {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": name}}
-    body = chart.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=options)
-    return f'<section>\n<h2>{escape(title)}</h2>\n<div class="chart">{body}</div>\n</section>'
+    table = f'<div class="scroll words">\n{html_table(SOURCES, sources)}\n</div>\n{AFTER}'
+    return chart_page("Networks compared", INTRODUCTION, drawn, section("Sources", table))
 
 
 def write_pictures(rows: Sequence[Compared], folder: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from millijoule import zoo
 from millijoule.cli import main
 from millijoule.errors import ToolError
+from millijoule.report.page.plotting import WIDTH
 from millijoule.report.survey import tables
 from millijoule.report.survey.labels import CHARACTER, LINE, Ball, place_labels
-from millijoule.report.survey.plotting import WIDTH
 from millijoule.survey.audit import audit_text
 from millijoule.survey.compare import compare, published
 from millijoule.survey.explain import explain

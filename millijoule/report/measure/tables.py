@@ -1,0 +1,102 @@
+"""What was measured on this computer, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from millijoule.report import format as fmt
+from millijoule.report.layout import Column, make_table
+
+if TYPE_CHECKING:
+    from millijoule.measure.analysis import Fit, SpeedUp
+    from millijoule.measure.session import Measured, Run
+
+COLUMNS = (
+    Column("network", text=True),
+    Column("engine", text=True),
+    Column("batch"),
+    Column("ms a batch,\nmedian"),
+    Column("95 % interval\nof the median"),
+    Column("images\n/ s"),
+    Column("peak RAM,\nMB", rank=1),
+    Column("energy, mJ\n/ image"),
+    Column("repeats", wide_only=True),
+    Column("largest\ndifference", wide_only=True),
+)
+FIT_COLUMNS = (
+    Column("engine", text=True),
+    Column("batch"),
+    Column("networks"),
+    Column("ms +"),
+    Column("ms for\n10⁹ MACs"),
+    Column("R²"),
+)
+
+
+def measured(
+    found: Measured, fits: Sequence[Fit] = (), speed_ups: Sequence[SpeedUp] | None = None
+) -> list[RenderableType]:
+    """Every run; why energies are missing; latency against operations; other devices against the processor, if that
+    was asked for."""
+    runs = [run for run in found.runs if not run.problem]
+    problems = [
+        Text(f"{run.network}, {run.engine}, batch {run.batch}: {run.problem}") for run in found.runs if run.problem
+    ]
+    idle = "" if found.idle_watts is None else f"; idle {found.idle_watts:.3g} W, subtracted"
+    parts: list[RenderableType] = [
+        Text(f"{found.machine}; {found.meter}{idle}", overflow="fold"),
+        make_table(COLUMNS, [run_cells(run) for run in runs]),
+        *problems,
+    ]
+    for reason in dict.fromkeys(run.no_energy for run in runs if run.no_energy):
+        parts.append(Text(f"No energy: {reason}.", overflow="fold"))
+    if fits:
+        parts += [Text("Latency against operations, by least squares:"), make_table(FIT_COLUMNS, fit_rows(fits))]
+    if speed_ups is not None:
+        parts += [Text("Other devices against the processor:"), _speed_ups(speed_ups)]
+    return parts
+
+
+def run_cells(run: Run) -> tuple[str, ...]:
+    """A row of COLUMNS."""
+    where = run.engine if run.device == "cpu" else f"{run.engine}, {run.device}"
+    low, high = run.latency_low_ms or 0.0, run.latency_high_ms or 0.0
+    peak = fmt.NONE if run.resident_peak_bytes is None else f"{run.resident_peak_bytes / 1e6:,.0f}"
+    energy = fmt.NONE if run.energy_mj is None else f"{run.energy_mj:.3g} ± {run.energy_error_mj or 0.0:.1g}"
+    difference = fmt.NONE if run.difference is None else f"{run.difference:.1e}"
+    return (
+        run.network,
+        where,
+        str(run.batch),
+        f"{run.latency_ms or 0.0:.4g}",
+        f"{low:.4g} to {high:.4g}",
+        f"{run.images_per_second or 0.0:,.4g}",
+        peak,
+        energy,
+        str(run.repeats),
+        difference,
+    )
+
+
+def fit_rows(found: Sequence[Fit]) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.engine,
+            str(each.batch),
+            str(each.networks),
+            f"{each.constant_ms:.3g}",
+            f"{each.ms_per_gmac:.3g}",
+            f"{each.r_squared:.3f}",
+        )
+        for each in found
+    ]
+
+
+def _speed_ups(found: Sequence[SpeedUp]) -> RenderableType:
+    columns = (Column("network", text=True), Column("batch"), Column("device", text=True), Column("times faster"))
+    rows = [(each.network, str(each.batch), each.device, f"{each.times:.3g}") for each in found]
+    return make_table(columns, rows) if rows else Text("PyTorch sees no device but the processor: nothing to compare.")
