@@ -71,6 +71,8 @@ def test_a_network_learns_from_a_run(here, capsys):
     [
         (["prune", "run"], ["--macs", "--ram"]),
         (["prune", "run", "--macs", "0.5", "--ram", "4KB"], ["one budget"]),
+        (["prune", "run", "--energy", "2mJ"], ["--device"]),
+        (["prune", "run", "--energy", "1uJ", "--device", "nucleo-l4r5zi"], ["0.001 mJ on nucleo-l4r5zi", "least"]),
         (["prune", "run", "--macs", "0.001"], ["least possible"]),
         (["prune", "run", "--ram", "1KB"], ["1,000 bytes", "least possible"]),
         (["prune", "missing", "--macs", "0.5"], ["missing", "train --out"]),

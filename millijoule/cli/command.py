@@ -82,6 +82,17 @@ def _memories(text: str) -> tuple[int, int]:
     return size(fast), size(slow)
 
 
+JOULES = {"UJ": 1e-3, "MJ": 1.0, "J": 1e3}
+
+
+def energy(text: str) -> float:
+    """Millijoules: 2mJ, 300uJ, 0.002J."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([UM]?J)", text.strip().upper().replace("µ", "U"))
+    if found is None or float(found[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an energy, as 2mJ or 300uJ")
+    return float(found[1]) * JOULES[found[2]]
+
+
 def is_file(name: str) -> bool:
     """Whether `name` means a file, or a factory in one, rather than a network of the zoo."""
     from millijoule.load.reference import is_reference

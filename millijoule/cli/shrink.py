@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import Command, add_data, positive, real, size
+from millijoule.cli.command import Command, add_data, energy, positive, real, size
 from millijoule.cli.trained import TRAINED, add_normalisation
 from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
 from millijoule.errors import OptionError
@@ -21,6 +21,8 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("--macs", type=real, metavar="R", help="the share of the MACs to keep, or their number above 1")
     parser.add_argument("--ram", type=size, metavar="SIZE", help="the most RAM, executed layer by layer in int8: 64KB")
+    parser.add_argument("--energy", type=energy, metavar="ENERGY", help="the most for an inference on --device: 2mJ")
+    parser.add_argument("--device", metavar="DEVICE", help="whose energy: nucleo-l4r5zi, … (`millijoule devices`)")
     parser.add_argument(
         "--multiple",
         type=positive,
@@ -38,14 +40,15 @@ def _prune(options: argparse.Namespace) -> None:
     from millijoule.train import load_run
     from millijoule.train.run_folder import graph_of, read_config
 
-    if (options.macs is None) == (options.ram is None):
-        raise OptionError("prune needs one budget: --macs 0.5 or --ram 64KB")
+    budgets = {"macs": options.macs, "ram_bytes": options.ram, "energy_mj": options.energy}
+    if sum(each is not None for each in budgets.values()) != 1 or (options.energy is None) != (options.device is None):
+        raise OptionError("prune needs one budget: --macs 0.5, --ram 64KB, or --energy 2mJ with --device")
     config = read_config(options.model)
     source = options.data or config["source"]
     data = load_data(source, options.skip_bad or config["skip_bad"], config["settings"]["seed"])
     folder = options.out or options.model.with_name(f"{options.model.resolve().name}-pruned")
     model = load_run(options.model)
-    pruned = prune(model, data, macs=options.macs, ram_bytes=options.ram, multiple=options.multiple)
+    pruned = prune(model, data, **budgets, device=options.device, multiple=options.multiple)
     whole = graph_of({**config, "pruned": {}})
     config |= {
         "data": data.name,
@@ -56,20 +59,22 @@ def _prune(options: argparse.Namespace) -> None:
     }
     for name in ("teacher", "versions", "machine"):
         config.pop(name, None)
-    figures: dict[str, tuple[Any, str]] = {}
-    before, after = _figures(model.graph), _figures(pruned.graph)
+    figures: dict[str, tuple[float, str]] = {}
+    before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))
     for name in before:
-        figures[name] = after[name], f"{after[name]:,} of {before[name]:,}"
+        figures[name] = after[name], f"{after[name]:,.9g} of {before[name]:,.9g}"
     figures |= {f"{name}_before": (value, "") for name, value in before.items()}
     train_in_folder(options, folder, config, data, pruned.weights, figures)
 
 
-def _figures(graph: Graph) -> dict[str, int]:
+def _figures(graph: Graph, device: str | None) -> dict[str, float]:
     from millijoule.passes import simplify
 
     simple = simplify(graph)
     cost = millijoule.cost(simple)
-    return {"macs": cost.macs, "parameters": cost.params, "ram_bytes": millijoule.plan(simple).arena_bytes}
+    figures = {"macs": cost.macs, "parameters": cost.params, "ram_bytes": millijoule.plan(simple).arena_bytes}
+    energy = millijoule.predict_energy(simple, device, precision="int8").energy_mj if device else None
+    return figures | ({"predicted_energy_mj": round(energy.value, 3)} if energy and energy.value else {})
 
 
 def _distill_options(parser: argparse.ArgumentParser) -> None:

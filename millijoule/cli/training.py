@@ -85,7 +85,7 @@ def train_in_folder(
     config: dict[str, Any],
     data: Dataset,
     start: Mapping[str, np.ndarray] | None = None,
-    figures: Mapping[str, tuple[Any, str]] | None = None,
+    figures: Mapping[str, tuple[float, str]] | None = None,
 ) -> None:
     """Train the network of a run's `config`, keep the record in `folder`, count the test images and print all.
 

@@ -7,7 +7,7 @@ import pytest
 
 import millijoule as mj
 from millijoule import zoo
-from millijoule.errors import ModelError, OptionError
+from millijoule.errors import DeviceError, ModelError, OptionError
 from millijoule.graph import Builder, Graph
 from millijoule.model import Model
 from millijoule.ops import Add, BatchNorm, Conv2d, Dense, Flatten, GlobalAveragePool, MaxPool2d, Relu, Softmax
@@ -166,6 +166,14 @@ def test_a_pruned_model_is_within_its_ram():
     assert mj.plan(simplify(pruned.graph)).arena_bytes <= before * 3 // 4
 
 
+def test_a_pruned_model_is_within_its_energy():
+    model, data = trained(residual())
+    device = "nucleo-l4r5zi"
+    before = mj.predict_energy(model.graph, device).energy_mj.value
+    pruned = prune(model, data, energy_mj=0.7 * before, device=device, multiple=1)
+    assert 0.4 * before < mj.predict_energy(pruned.graph, device).energy_mj.value <= 0.7 * before
+
+
 @pytest.mark.parametrize("name", ["resnet20", "mobilenet_v1_025", "ds_cnn", "mcunet_vww"])
 def test_networks_of_the_zoo_meet_half_their_macs(name):
     graph = zoo.get(name)
@@ -185,6 +193,14 @@ def test_budgets_and_models_that_make_no_sense():
     for budgets in ({}, {"macs": 0.5, "ram_bytes": 1000}):
         with pytest.raises(OptionError, match="one budget"):
             prune(model, data, **budgets)
+    with pytest.raises(
+        OptionError, match=r"to 0.001 mJ on nucleo-l4r5zi: the least possible is [\d.]+ mJ on nucleo-l4"
+    ):
+        prune(model, data, energy_mj=0.001, device="nucleo-l4r5zi")
+    with pytest.raises(OptionError, match="energy is that of a device"):
+        prune(model, data, energy_mj=1.0)
+    with pytest.raises(DeviceError, match="'host' is this computer"):
+        prune(model, data, energy_mj=1.0, device="host")
     with pytest.raises(OptionError, match="multiple is 0"):
         prune(model, data, macs=0.5, multiple=0)
     with pytest.raises(ModelError, match="prune the float model"):

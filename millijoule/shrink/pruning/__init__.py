@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from millijoule.cost.device import Device, load_device
 from millijoule.errors import ModelError, OptionError
 from millijoule.model import Model
-from millijoule.shrink.pruning.budget import Budget, Macs, Ram
+from millijoule.shrink.pruning.budget import Budget, Energy, Macs, Ram
 from millijoule.shrink.pruning.channels import find_channels
 from millijoule.shrink.pruning.importance import importance
 from millijoule.shrink.pruning.narrow import changed_operators, narrow
@@ -27,14 +28,17 @@ def prune(
     *,
     macs: float | None = None,
     ram_bytes: int | None = None,
+    energy_mj: float | None = None,
+    device: Device | str | None = None,
     multiple: int = MULTIPLE,
     samples: int = SAMPLES,
 ) -> Model:
     """A trained float model without the channels that matter least, within a budget; to be trained further.
 
     macs: MACs of one inference, as a share of what they are up to 1, else their number. ram_bytes: the arena of the
-        int8 network executed layer by layer, as `plan` has it of a graph, without working memory of kernels. One of
-        the two.
+        int8 network executed layer by layer, as `plan` has it of a graph, without working memory of kernels.
+        energy_mj: of an inference of the int8 network on `device`, as predicted from shapes; its range is wide. One of
+        the three.
     multiple: widths stay multiples of it; kernels compute so many channels at once.
     samples: training images on which importance is measured.
 
@@ -42,14 +46,14 @@ def prune(
     loss (Molchanov et al. 2019); what they bring is counted on the narrowed graph. See `find_channels`, `importance`,
     `choose_channels`.
 
-    Raises OptionError for no budget or two, or one below the least possible; ModelError for an int8 model, or a network
-    that is no classifier.
+    Raises OptionError for no budget or several, or one below the least possible; DeviceError if nothing is predicted
+    for the device; ModelError for an int8 model, or a network that is no classifier.
     """
     if model.is_int8:
         raise ModelError(f"model '{model.graph.name}' is int8: prune the float model, and quantize it afterwards")
     if multiple < 1:
         raise OptionError(f"multiple is {multiple}; it must be 1 or more")
-    budget = _budget(model, macs, ram_bytes)
+    budget = _budget(model, macs, ram_bytes, energy_mj, device)
     channels = find_channels(model.graph)
     chosen = np.unique(np.linspace(0, len(dataset.x_train) - 1, min(samples, len(dataset.x_train))).astype(int))
     loss = make_loss(model.graph, choose("auto", len(dataset.x_train), 0, {}), dataset.y_train)
@@ -58,9 +62,17 @@ def prune(
     return narrow(model, channels, choose_channels(model.graph, channels, matters, budget, multiple))
 
 
-def _budget(model: Model, macs: float | None, ram_bytes: int | None) -> Budget:
-    if (macs is None) == (ram_bytes is None):
-        raise OptionError("pruning needs one budget: MACs or bytes of RAM")
-    if macs is None:
-        return Ram(ram_bytes or 0)
-    return Macs(macs * Macs(0).cost(model.graph) if macs <= 1 else macs)
+def _budget(
+    model: Model, macs: float | None, ram_bytes: int | None, energy_mj: float | None, device: Device | str | None
+) -> Budget:
+    if sum(each is not None for each in (macs, ram_bytes, energy_mj)) != 1:
+        raise OptionError("pruning needs one budget: MACs, bytes of RAM, or millijoules on a device")
+    if (energy_mj is None) != (device is None):
+        raise OptionError("energy is that of a device: give both, or neither")
+    if macs is not None:
+        return Macs(macs * Macs(0).cost(model.graph) if macs <= 1 else macs)
+    if ram_bytes is not None:
+        return Ram(ram_bytes)
+    assert energy_mj is not None
+    assert device is not None
+    return Energy(energy_mj, load_device(device) if isinstance(device, str) else device)
