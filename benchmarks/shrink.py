@@ -1,0 +1,231 @@
+"""What quantization, pruning and distillation cost in accuracy, and bring in bytes, instructions and energy.
+
+    python benchmarks/shrink.py --data cifar10.npz --runs DIR [--epochs N] [--networks NAME …] [--rows ROW …]
+
+Rows of each network: `float`; `int8`, quantized after training; `qat`, trained on as int8; `pruned` to half of its MACs
+and trained on; `distilled` from a larger network. Each training is a run folder in DIR, so that the same command goes
+on where it was stopped and trains nothing twice; a run that is there is taken as it is. Where --rows leaves out what a
+row needs, it is trained all the same. N: epochs of the first training (default 40); an eighth of them as int8, a
+quarter after pruning.
+
+Accuracy: all test images; int8 by the C code on this computer, which equals the integer reference. Flash, RAM and
+instructions: of the firmware for --device, executed in the emulator. Energy: predicted from those instructions, with
+its 90 % range. Targets for ResNet-8 on CIFAR-10: int8 after training as int8 within 0.2 points of float; pruned to half
+its MACs within 1 point. --html: the table and a chart of accuracy over energy as a page.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import millijoule as mj
+from millijoule.cli import main as command_line
+from millijoule.cost.device import load_device, target_of
+from millijoule.emit import emit, identifier
+from millijoule.model import Model
+from millijoule.report.files import write_text
+from millijoule.report.layout import Column
+from millijoule.report.page.frame import frame, html_table
+from millijoule.report.page.svg import caption, draw
+from millijoule.run.host import HostLibrary, build_host
+from millijoule.shrink import as_shown
+from millijoule.train import Dataset, accuracy, load_run, quantized_inputs
+from millijoule.train.run_folder import CONFIG, read_config
+
+TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet20", "resnet20": "resnet56"}
+ROWS = ("float", "int8", "qat", "pruned", "distilled")
+HEADERS = (
+    "network",
+    "how",
+    "MACs",
+    "float",
+    "int8",
+    "points\nlost",
+    "flash\nbytes",
+    "RAM\nbytes",
+    "instructions",
+    "mJ",
+)
+SIZE, MARGIN = (900, 480), (70, 60)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way of shrinking gave. Accuracies are shares; lost: points between the network's float row and this
+    one's int8. energy: as text with its range."""
+
+    network: str
+    how: str
+    macs: int
+    float_accuracy: float
+    int8_accuracy: float | None = None
+    lost: float | None = None
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+    instructions: int | None = None
+    energy_mj: float | None = None
+    energy: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        def whole(value: int | None) -> str:
+            return "" if value is None else f"{value:,}"
+
+        return (
+            *(self.network, self.how, whole(self.macs), f"{self.float_accuracy:.2%}"),
+            "" if self.int8_accuracy is None else f"{self.int8_accuracy:.2%}",
+            "" if self.lost is None else f"{self.lost:.2f}",
+            *(whole(self.flash_bytes), whole(self.ram_bytes), whole(self.instructions), self.energy),
+        )
+
+
+class Runs:
+    """The trainings in a folder; each is made, or finished, when it is asked for."""
+
+    def __init__(self, folder: Path, source: str, data: Dataset, epochs: int) -> None:
+        self.folder, self.source, self.data, self.epochs = folder, source, data, epochs
+
+    def trained(self, network: str) -> Model:
+        begin = ["train", network, "--data", self.source, "--recipe", "airbench", "--validation", "0.02"]
+        return self._run(network, [*begin, "--epochs", str(self.epochs)])
+
+    def pruned(self, network: str) -> Model:
+        self.trained(network)
+        begin = ["prune", str(self.folder / network), "--data", self.source, "--macs", "0.5"]
+        return self._run(f"{network}-pruned", [*begin, "--epochs", str(max(1, self.epochs // 4))])
+
+    def distilled(self, network: str) -> Model:
+        teacher = TEACHERS[network]
+        self.trained(teacher)
+        begin = ["distill", network, "--teacher", str(self.folder / teacher), "--data", self.source]
+        recipe = ["--recipe", "airbench", "--validation", "0.02", "--epochs", str(self.epochs)]
+        return self._run(f"{network}-distilled", [*begin, *recipe])
+
+    def aware(self, network: str) -> Model:
+        model, epochs = self.trained(network), max(1, self.epochs // 8)
+        settings = as_shown(read_config(self.folder / network)["settings"])
+        return mj.quantize_aware(model, self.data, epochs=epochs, checkpoint=self.folder / f"{network}-qat", **settings)
+
+    def _run(self, name: str, begin: list[str]) -> Model:
+        folder = self.folder / name
+        command = ["train", "--resume", str(folder)] if (folder / CONFIG).exists() else [*begin, "--out", str(folder)]
+        with contextlib.redirect_stdout(io.StringIO()):
+            if code := command_line([*command, "--json"]):
+                raise SystemExit(code)
+        return load_run(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--networks", nargs="+", choices=tuple(TEACHERS), default=tuple(TEACHERS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
+    parser.add_argument("--device", default="nucleo-l4r5zi")
+    parser.add_argument("--html", type=Path)
+    options = parser.parse_args()
+    data = mj.load_data(options.data)
+    runs = Runs(options.runs, options.data, data, options.epochs)
+    rows: list[Row] = []
+    for network in options.networks:
+        trained = runs.trained(network)
+        reference = accuracy(trained, data.x_test, data.y_test)
+        for how in options.rows:
+            model, int8 = trained, None
+            if how == "pruned":
+                model = runs.pruned(network)
+            elif how == "distilled":
+                model = runs.distilled(network)
+            if how == "qat":
+                int8 = runs.aware(network)
+            elif how != "float":
+                int8 = mj.quantize(model, data.x_train)
+            found = reference if model is trained else accuracy(model, data.x_test, data.y_test)
+            row = Row(network, how, mj.cost(model.graph).macs, found)
+            rows.append(measured(row, int8, reference, data, options.device) if int8 else row)
+            write_text(options.runs / "shrink.json", json.dumps([asdict(each) for each in rows], indent=2) + "\n")
+    table = Table(*HEADERS, title=f"{data.name}, {len(data.x_test):,} test images; {options.device}")
+    for row in rows:
+        table.add_row(*row.cells())
+    Console(width=150).print(table)
+    if options.html:
+        write_text(options.html, page(rows, data.name, options.device))
+
+
+def measured(row: Row, int8: Model, reference: float, data: Dataset, device: str) -> Row:
+    """The row with what the int8 model gives on this computer and as firmware in the emulator."""
+    found = on_host(int8, data)
+    with tempfile.TemporaryDirectory() as temporary:
+        deployed = mj.deploy(int8, device, data=data, folder=Path(temporary) / "firmware", samples=1)
+    assert deployed.bit_exact
+    energy = deployed.prediction.energy_mj if deployed.prediction else None
+    return replace(
+        row,
+        int8_accuracy=found,
+        lost=100 * (reference - found),
+        flash_bytes=deployed.build.flash_bytes if deployed.build else None,
+        ram_bytes=deployed.build.ram_bytes if deployed.build else None,
+        instructions=deployed.mean_instructions,
+        energy_mj=energy.value if energy else None,
+        energy=str(energy) if energy else "",
+    )
+
+
+def on_host(int8: Model, data: Dataset) -> float:
+    """The accuracy of the C code on this computer."""
+    host, name = load_device("host"), identifier(int8.graph.name)
+    inputs = quantized_inputs(int8, data.x_test)
+    with tempfile.TemporaryDirectory() as temporary:
+        emit(int8, mj.plan(int8, target=target_of(host)), host, Path(temporary))
+        library = HostLibrary(build_host(Path(temporary), name), name, inputs[0].size, len(data.classes))
+        return float(np.mean(library.run(inputs).argmax(axis=1) == data.y_test))
+
+
+def page(rows: list[Row], data: str, device: str) -> str:
+    columns = [Column(header, text=header in ("network", "how")) for header in HEADERS]
+    table = html_table(columns, [row.cells() for row in rows])
+    note = "Instructions were counted in an emulator; energy is predicted from them, with its 90 % range."
+    main = f"{chart(rows)}<div>{table}</div>"
+    return frame(
+        "shrink", "Smaller networks", f"{data}, int8 on {device}", main, [asdict(row) for row in rows], notes=[note]
+    )
+
+
+def chart(rows: list[Row]) -> str:
+    """int8 accuracy over predicted energy; a line joins the rows that no other row beats in both."""
+    shown = [row for row in rows if row.int8_accuracy is not None and row.energy_mj is not None]
+    if not shown:
+        return ""
+    energies, accuracies = [row.energy_mj for row in shown], [100 * row.int8_accuracy for row in shown]
+    right, low, high = 1.15 * max(energies), min(accuracies) - 1, max(accuracies) + 1
+
+    def place(row: Row) -> tuple[float, float]:
+        across = MARGIN[0] + (SIZE[0] - 2 * MARGIN[0]) * row.energy_mj / right
+        return across, SIZE[1] - MARGIN[1] - (SIZE[1] - 2 * MARGIN[1]) * (100 * row.int8_accuracy - low) / (high - low)
+
+    best = [
+        row
+        for row in shown
+        if not any(o.energy_mj < row.energy_mj and o.int8_accuracy >= row.int8_accuracy for o in shown)
+    ]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in sorted(map(place, best)))
+    parts = [f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-dasharray="4 3"/>\n']
+    for row in shown:
+        x, y = place(row)
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="currentColor"/>\n')
+        parts.append(caption(x + 8, y - 6, f"{row.network} {row.how}, {row.int8_accuracy:.2%}, {row.energy_mj:.3g} mJ"))
+    parts.append(caption(MARGIN[0], SIZE[1] - 20, f"predicted energy of an inference, 0 to {right:.3g} mJ"))
+    parts.append(caption(MARGIN[0], 20, f"int8 accuracy on test images, {low:.1f} to {high:.1f} %"))
+    return draw(*SIZE, "int8 accuracy over predicted energy", iter(parts))
+
+
+if __name__ == "__main__":
+    main()
