@@ -21,6 +21,7 @@ from millijoule.cli.history import HISTORY
 from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.measure import MEASURE
 from millijoule.cli.plan import PLAN
+from millijoule.cli.price import PRICE
 from millijoule.cli.reduce import REDUCE
 from millijoule.cli.shrink import DISTILL, PRUNE
 from millijoule.cli.survey import AUDIT, COMPARE, EXPLAIN
@@ -31,7 +32,7 @@ COMMANDS = (
     *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
     *(PRUNE, DISTILL),
     *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, EXPORT),
-    *(MEASURE, CHECK, FIT),
+    *(MEASURE, CHECK, FIT, PRICE),
     *(DEVICES, ZOO, DOCTOR),
 )
 

@@ -19,12 +19,6 @@ class Estimate:
     low: float | None
     high: float | None
 
-    def __str__(self) -> str:
-        """`12.3 (10.1 to 15.0)`, in the unit of the field that holds it."""
-        if self.value is None:
-            return f"at least {self.low:.3g}"
-        return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
-
     @property
     def percent(self) -> str:
         """`+22/-18 %`: how far the range goes."""

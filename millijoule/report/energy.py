@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
+from millijoule.energy.money import Bill
 from millijoule.energy.prediction import Estimate, Prediction
 from millijoule.report import format as fmt
 from millijoule.report.layout import Column, make_table
@@ -37,7 +38,9 @@ def cells(estimate: Estimate) -> tuple[str, str, str]:
     """Value, range and how far it goes, as text."""
     low, high = (fmt.NONE if each is None else fmt.figures(each) for each in (estimate.low, estimate.high))
     if estimate.value is None:
-        return f"at least {low}", "", ""
+        return (f"at most {high}" if estimate.low is None else f"at least {low}"), "", ""
+    if estimate.low == estimate.high:
+        return fmt.figures(estimate.value), "", ""
     return fmt.figures(estimate.value), f"{low} to {high}", estimate.percent
 
 
@@ -47,4 +50,22 @@ def notes(predicted: Prediction) -> list[str]:
         *(f"it rests on {text}" for text in predicted.rests_on),
         *predicted.assumptions,
         *(f"no {quantity}: {reason}" for quantity, reason in predicted.refused),
+    ]
+
+
+def bill(bill: Bill) -> list[RenderableType]:
+    """Time, energy, money and carbon, each with its range, and what they rest on."""
+    quantities = (
+        ("hours", bill.hours),
+        ("energy, kWh", bill.energy_kwh),
+        ("electricity, $", bill.electricity_usd),
+        ("carbon, kg CO2e", bill.carbon_kg),
+        ("machine, $", bill.machine_usd),
+    )
+    rows = [(name, *cells(value)[:2]) if value else (name, fmt.NONE, "") for name, value in quantities]
+    return [
+        Text(f"{bill.what} on {bill.device}", style="bold"),
+        make_table((Column("", text=True), Column(""), Column("range")), rows),
+        *(Text(f"Note: {note}") for note in bill.missing),
+        *(Text(f"{name}: {source}") for name, source in bill.sources),
     ]

@@ -120,7 +120,7 @@ def errors(core: str) -> list[Error]:
     """Of whole networks, each estimated from the layers of the others."""
     found = []
     rows = [row for row in counted_layers() if row.core == core]
-    for network in {row.network for row in rows}:
+    for network in dict.fromkeys(row.network for row in rows):
         fits = fit([row for row in rows if row.network != network])
         own = [row for row in rows if row.network == network]
         found.append(of(_total(fits, [row.layer for row in own]), sum(row.instructions for row in own), network))
