@@ -13,6 +13,8 @@ def device_text(device: Device) -> str:
     """What `parse_device` reads as the same device."""
     plain = ("title", "kind", "core", "clock_hz", "regulator", "supply_v", "system")
     lines = [_line(key, value) for key in plain if (value := getattr(device, key)) not in ("", None)]
+    if device.slow is not None:
+        lines.append(_line("slow", device.slow.name))
     if device.notes:
         lines.append(f"notes = [{', '.join(map(_value, device.notes))}]")
     for name in ("flash", "ram"):
