@@ -96,7 +96,7 @@ def aware_network(
 
         def _observe(self, node: Node, y: Tensor) -> None:
             with torch.no_grad():
-                seen = torch.stack(torch.aminmax(y.detach()))
+                seen = torch.stack(torch.aminmax(channels_last(y.detach())))  # as it lies in memory, not copied
                 self.ranges[positions[node.name]].lerp_(seen, MOMENTUM)
 
     positions = {name: index for index, name in enumerate(graph.shapes)}
@@ -126,6 +126,8 @@ def _rounding_step() -> Any:
     """
     torch = import_torch()
 
+    half = torch.tensor(0.5)
+
     class Step(torch.autograd.Function):  # type: ignore[name-defined, misc]
         @staticmethod
         def forward(ctx: Any, x: Tensor, quantization: Quantization, whole: bool) -> Tensor:
@@ -134,12 +136,12 @@ def _rounding_step() -> Any:
             if whole:
                 # Means of integers are often ties, which float32 misses by a little.
                 scaled = (scaled + zero_point).mul_(TIES).round_().div_(TIES)
-            integers = (scaled + torch.copysign(torch.full_like(scaled, 0.5), scaled)).trunc_()
+            integers = scaled.add_(torch.copysign(half.to(x.device), scaled)).trunc_()
             if whole:
                 integers.sub_(zero_point)
-            low, high = -128 - zero_point, 127 - zero_point
-            ctx.save_for_backward((integers >= low) & (integers <= high))
-            return integers.clamp_(low, high).mul_(scale)
+            inside = integers.clamp(-128 - zero_point, 127 - zero_point)
+            ctx.save_for_backward(inside == integers)
+            return inside.mul_(scale)
 
         @staticmethod
         def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
