@@ -6,6 +6,7 @@ Every function answers None where a proof fails; the operator then takes the por
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -143,13 +144,23 @@ def channel_table(
     start: (channels,) what a sum of 256 times the accumulator starts from; only the low 32 bits count, for every sum
     wraps and the last one fits. None if no kind of requantization is proven.
     """
-    found = steps(*bounds, multipliers, zero_point, activation)
-    lines = None if found is None else dsp_lines(found, multipliers, zero_point)
+    wide = (array.astype(np.int64).tobytes() for array in (*bounds, *multipliers))
+    lines = _lines(*wide, zero_point, activation)
     if lines is not None:
         start = wrap32(start.astype(np.int64) + lines[:, 0])
         return np.column_stack([start, lines[:, 1:], np.zeros(len(lines))]).astype(np.int32), True
     scaling = scaling_table(*bounds, *multipliers, zero_point, 2**31 // ACCUMULATOR_SCALE)
     return None if scaling is None else (np.column_stack([wrap32(start), scaling]).astype(np.int32), False)
+
+
+@lru_cache(maxsize=1024)
+def _lines(
+    low: bytes, high: bytes, multiplier: bytes, shift: bytes, zero_point: int, activation: Pair
+) -> np.ndarray | None:
+    """`dsp_lines` of int64 arrays: remembered, for a planner asks for the same layer by rows and by pixels."""
+    least, most, *multipliers = (np.frombuffer(each, np.int64) for each in (low, high, multiplier, shift))
+    found = steps(least, most, (multipliers[0], multipliers[1]), zero_point, activation)
+    return None if found is None else dsp_lines(found, (multipliers[0], multipliers[1]), zero_point)
 
 
 def pack_pairs(weight: np.ndarray, stride: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from millijoule.plan.streaming.rows import Step
 from millijoule.plan.streaming.schedule import Network
 
@@ -29,17 +31,14 @@ def floor_bytes(network: Network) -> int:
 
 def _most_at_once(network: Network, step: Step) -> int:
     rows = network.rows
-    most = 0
-    for firing in range(step.firings):
-        live = 0
-        for read in step.reads:
-            low = read.kept[firing - 1] if firing else 0
-            if network.contract == "keep" and read.value in rows.inputs:
-                live += rows.size(read.value)
-            else:
-                live += max(read.last[firing] + 1 - low, 0) * rows.bytes[read.value]
-        most = max(most, live)
-    return most + _written(network, step)
+    live = np.zeros(step.firings, np.int64)
+    for read in step.reads:
+        if network.contract == "keep" and read.value in rows.inputs:
+            live += rows.size(read.value)
+        else:
+            kept = np.array((0, *read.kept[:-1]))
+            live += np.maximum(np.array(read.last) + 1 - kept, 0) * rows.bytes[read.value]
+    return int(live.max()) + _written(network, step)
 
 
 def _written(network: Network, step: Step) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from millijoule.graph import Graph
 from millijoule.model import Model
@@ -12,6 +13,7 @@ from millijoule.plan.streaming.kernels import firing
 from millijoule.plan.streaming.layout import Piece
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
 from millijoule.plan.streaming.rows import WORD_BYTES, Rows
+from millijoule.plan.streaming.timeline import Key
 
 
 def with_faster_kernels(model: Model | Graph, rows: Rows, plan: StreamPlan) -> StreamPlan:
@@ -23,6 +25,7 @@ def with_faster_kernels(model: Model | Graph, rows: Rows, plan: StreamPlan) -> S
         return plan
     by_row = {name for names, grain in zip(plan.segments, plan.grains, strict=True) if grain == "row" for name in names}
     targets, places = dict(plan.targets), dict(plan.places)
+    taken = {key: _taken(place) for key, place in places.items()}
     times: dict[str, list[int]] = {}
     for time, action in enumerate(plan.actions):
         if action.do == "fire":
@@ -30,29 +33,31 @@ def with_faster_kernels(model: Model | Graph, rows: Rows, plan: StreamPlan) -> S
     for step in rows.steps:
         if step.name not in by_row:
             continue
-        target, key = replace(targets[step.name], frugal=False), ("scratch", step.value)
+        target = replace(targets[step.name], frugal=False)
+        key: Key = ("scratch", step.value)
         needed = firing(model, rows, step, target).scratch_bytes
-        others = [place for other, place in places.items() if other != key]
+        others = np.concatenate([each for other, each in taken.items() if other != key])
         offset = _room(others, times[step.name], needed, plan.fast_bytes)
         if offset is None:
             continue
         targets[step.name] = target
         if needed:
             pieces = _pieces(times[step.name], needed)
-            places["scratch", step.value] = RowBuffer(
-                "scratch", step.value, 1, needed, pieces[0].first, pieces[-1].last, offset, pieces
-            )
+            places[key] = RowBuffer("scratch", step.value, 1, needed, pieces[0].first, pieces[-1].last, offset, pieces)
+            taken[key] = _taken(places[key])
     return replace(plan, targets=targets, buffers=tuple(places.values()))
 
 
-def _room(buffers: Sequence[RowBuffer], times: Sequence[int], size: int, arena_bytes: int) -> int | None:
+def _taken(buffer: RowBuffer) -> np.ndarray:
+    """(first, last, begin, end) of each piece: times and addresses."""
+    first, last, offset, size = np.array(buffer.pieces, np.int64).reshape(-1, 4).T
+    return np.column_stack([first, last, buffer.offset + offset, buffer.offset + offset + size])
+
+
+def _room(others: np.ndarray, times: Sequence[int], size: int, arena_bytes: int) -> int | None:
     """The lowest offset of `size` bytes that are free at all these times; None if there are none."""
-    taken = sorted(
-        (buffer.offset + piece.offset, buffer.offset + piece.offset + piece.bytes)
-        for buffer in buffers
-        for piece in buffer.pieces
-        if (at := bisect_left(times, piece.first)) < len(times) and times[at] <= piece.last
-    )
+    hit = np.searchsorted(times, others[:, 0]) < np.searchsorted(times, others[:, 1], "right")
+    taken = sorted(set(map(tuple, others[hit, 2:].tolist())))
     offset = 0
     for begin, end in taken:
         if offset + size <= begin:

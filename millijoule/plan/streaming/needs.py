@@ -25,14 +25,16 @@ the rows at rest, and pixels as the widest window has columns."""
 class Segment:
     """Steps `first` to `stop` - 1, streamed: between them, no value is stored whole.
 
-    bytes: what it needs at most, everything that passes by included. resting: value → rows of its ring: those that stay
-    while nothing reads them; a row that is just being read may be outside of it. At pixel grain, all its pixels.
+    bytes: what it needs by the measure it was chosen by, everything that passes by included. moments: the most in use
+    at one time, which no placement is below. resting: value → rows of its ring: those that stay while nothing reads
+    them; a row that is just being read may be outside of it. At pixel grain, all its pixels.
     run: the steps in whose order these fire. policy, grain: how ties are broken in it, and what a firing computes.
     """
 
     first: int
     stop: int
     bytes: int
+    moments: int
     resting: dict[str, int]
     run: tuple[int, int]
     policy: Policy
@@ -60,18 +62,31 @@ class Needs:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._runs: dict[tuple[int, int], list[_Run]] = {}
+        self._needed: dict[tuple[int, int], Needed] = {}
+        self._pixels: dict[tuple[int, int], Segment | None] = {}
 
     def bytes(self, first: int, stop: int, measure: Measure) -> int | None:
         """What steps `first` to `stop` - 1 need by the policy that needs least; None if they cannot be streamed
         together."""
         if self.network.runs[first] != self.network.runs[stop - 1]:
             return None
-        return min(getattr(run.needed(first, stop), measure) for run in self._run(*self.network.runs[first]))
+        if (first, stop) not in self._needed:
+            found = [run.needed(first, stop) for run in self._run(*self.network.runs[first])]
+            self._needed[first, stop] = Needed(*map(min, zip(*found, strict=True)))
+        return getattr(self._needed[first, stop], measure)
 
     def segment(self, first: int, stop: int, measure: Measure) -> Segment:
         """Steps `first` to `stop` - 1, which can be streamed together, by the policy that needs least."""
         runs = self._run(*self.network.runs[first])
         return min((run.segment(first, stop, measure) for run in runs), key=lambda each: each.bytes)
+
+    def pixels(self, first: int, stop: int) -> Segment | None:
+        """The same steps pixel by pixel; None if they cannot be streamed so."""
+        network = self.network.pixels
+        if (first, stop) not in self._pixels:
+            whole = any(step.whole for step in network.rows.steps[first:stop])
+            self._pixels[first, stop] = None if whole else alone(network, first, stop)
+        return self._pixels[first, stop]
 
     def _run(self, first: int, stop: int) -> list[_Run]:
         if (first, stop) not in self._runs:
@@ -79,9 +94,9 @@ class Needs:
         return self._runs[first, stop]
 
 
-def alone(network: Network, first: int, stop: int, measure: Measure = "kinds") -> Segment:
-    """Steps `first` to `stop` - 1 in an order of their own, by the policy that needs least."""
-    segments = (run.segment(first, stop, measure) for run in runs_of(network, first, stop))
+def alone(network: Network, first: int, stop: int) -> Segment:
+    """Steps `first` to `stop` - 1 in an order of their own, by the policy that needs least, in kinds."""
+    segments = (run.segment(first, stop, "kinds") for run in runs_of(network, first, stop))
     return min(segments, key=lambda each: each.bytes)
 
 
@@ -115,8 +130,9 @@ class _Run:
         network = self.network
         made = (*network.pushed(first), *(step.value for step in network.rows.steps[first:stop]))
         resting = {value: self.resting[value] for value in made if network.last[value] < stop}
-        needed = getattr(self.needed(first, stop), measure)
-        return Segment(first, stop, needed, resting, (self.first, self.stop), self.policy, network.rows.grain)
+        needed, run = self.needed(first, stop), (self.first, self.stop)
+        size = getattr(needed, measure)
+        return Segment(first, stop, size, needed.moments, resting, run, self.policy, network.rows.grain)
 
     @cached_property
     def resting(self) -> dict[str, int]:
@@ -220,13 +236,12 @@ class _Ending:
                 self.held += self.given.get(value, 0)
                 self.given[value] = self.run.kept(value, self.first)[:-1] * size[value]
                 self.held -= self.given[value]
-        made = (step.value, *self.network.pushed(self.first))
-        for value in made:
+        overwriting = [self.first] if step.in_place else []
+        for value in (step.value, *self.network.pushed(self.first)):
             self._make(value)
-        for index in range(self.first, self.stop):
-            other = self.network.rows.steps[index]
-            if other.in_place and (index == self.first or any(value in other.in_place for value in made)):
-                self._save(index)
+            overwriting += [index for index in self.network.overwriting[value] if index < self.stop]
+        for index in overwriting:
+            self._save(index)
 
     def _make(self, value: str) -> None:
         """A value is made in the segment, not given."""

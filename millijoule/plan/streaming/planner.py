@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from millijoule.errors import OptionError
@@ -13,7 +13,7 @@ from millijoule.plan.placement import most_live
 from millijoule.plan.streaming.bound import floor_bytes
 from millijoule.plan.streaming.faster import with_faster_kernels
 from millijoule.plan.streaming.kernels import with_kernels
-from millijoule.plan.streaming.layout import NO_LIMIT, lay_out, most_taken
+from millijoule.plan.streaming.layout import NO_LIMIT, lay_out
 from millijoule.plan.streaming.needs import Needs, Segment
 from millijoule.plan.streaming.plan import Memories, RowBuffer, StreamPlan
 from millijoule.plan.streaming.rows import Grain, rows
@@ -21,6 +21,10 @@ from millijoule.plan.streaming.schedule import Network
 from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
 from millijoule.plan.streaming.timeline import Key, Timeline, timeline
 from millijoule.target import CONTRACTS, SCALAR, Target
+
+MORE = (1, 1.03, 1.1, 1.25)
+"""How much more than the least the segments of cuts may need that are tried where the best has no placement."""
+COSTS = (segments_used, streamed_steps)
 
 
 def stream_plan(
@@ -84,41 +88,57 @@ def frontier(
 
 def _smallest(model: Model | Graph, needs: Needs, alignment: int, grain: Grain) -> StreamPlan:
     """The best of some ways to cut: each suits the search for addresses where the others do not."""
-    network = needs.network
     few, short, fine = Cutter(needs, "moments"), Cutter(needs, "kinds"), Cutter(needs, "pixels")
     cuts = [few.within(few.least, streamed_steps), short.within(short.least, segments_used)]
     if grain == "pixel":
         finest = fine.within(fine.least, segments_used)
         cuts += [refined(needs, finest, "moments"), refined(needs, finest, "kinds")]
-    best = _best(model, network, cuts, alignment)
+    tried = _different(cuts)
+    best = _best(model, needs.network, tried.values(), alignment)
     if best.arena_bytes == best.lower_bound_bytes:
         return best
     # What needs a little more at one time may have addresses that fit better.
-    cuts = [few.within(round(few.least * more), segments_used) for more in (1, 1.1, 1.25)]
-    cuts.append(short.within(short.least, streamed_steps))
-    return _best(model, network, cuts, alignment, best)
+    cuts = [each.within(round(each.least * more), cost) for each in (few, short) for more in MORE for cost in COSTS]
+    if grain == "pixel":
+        finer = [fine.within(round(fine.least * more), cost) for more in MORE for cost in COSTS]
+        cuts += [refined(needs, cut, measure) for cut in finer for measure in ("moments", "kinds")]
+    others = [cut for key, cut in _different(cuts).items() if key not in tried]
+    return _best(model, needs.network, others, alignment, best)
+
+
+def _different(cuts: Sequence[Sequence[Segment]]) -> dict[object, Sequence[Segment]]:
+    return {tuple((each.first, each.stop, each.grain, each.policy) for each in cut): cut for cut in cuts}
 
 
 def _best(
     model: Model | Graph,
     network: Network,
-    cuts: Sequence[Sequence[Segment]],
+    cuts: Iterable[Sequence[Segment]],
     alignment: int,
     best: StreamPlan | None = None,
 ) -> StreamPlan:
     """The plan with the smallest arena, of these cuts and `best`; first those that need least at one time, so that no
     time is spent on others that cannot need less."""
-    different = {tuple((each.first, each.stop, each.grain, each.policy) for each in cut): cut for cut in cuts}
-    found = [(cut, timeline(network, cut, alignment)) for cut in different.values()]
-    for cut, happens in sorted(found, key=lambda each: most_taken(tuple(each[1].items.values()))):
-        planned = build(model, network, cut, happens, limit=best.arena_bytes if best else NO_LIMIT)
-        best = planned if best is None or _size(planned) < _size(best) else best
+    for cut in sorted(cuts, key=_least):
+        if best is None or _least(cut) < _size(best):
+            happens = timeline(network, cut, alignment)
+            planned = build(model, network, cut, happens, limit=best.arena_bytes if best else NO_LIMIT)
+            best = planned if best is None or _size(planned) < _size(best) else best
     assert best is not None
     return best
 
 
-def _size(planned: StreamPlan) -> tuple[int, int]:
-    return planned.arena_bytes, planned.streamed_steps
+def _least(segments: Sequence[Segment]) -> tuple[int, int, int]:
+    """What `_size` of no plan of these segments is below."""
+    most = max((segment.moments for segment in segments), default=0)
+    pixels = sum(segment.stop - segment.first for segment in segments if segment.grain == "pixel")
+    lengths = [segment.stop - segment.first for segment in segments]
+    return most, pixels, sum(length for length in lengths if length > 1)
+
+
+def _size(planned: StreamPlan) -> tuple[int, int, int]:
+    """By what plans are compared: of equal arenas, that with the fewest calls of kernels."""
+    return planned.arena_bytes, planned.pixel_steps, planned.streamed_steps
 
 
 def network_of(model: Model | Graph, input: str, target: Target) -> Network:

@@ -105,6 +105,11 @@ class Network:
         return found
 
     @cached_property
+    def overwriting(self) -> dict[str, list[int]]:
+        """Value → the steps that may write over it."""
+        return {v: [i for i in readers if v in self.rows.steps[i].in_place] for v, readers in self.readers.items()}
+
+    @cached_property
     def waits(self) -> list[bool]:
         """Which steps read otherwise where windows wait for each other."""
         return [reads != step.reads for reads, step in zip(self.waiting, self.rows.steps, strict=True)]

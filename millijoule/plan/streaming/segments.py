@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from millijoule.plan.streaming.layout import NO_LIMIT
-from millijoule.plan.streaming.needs import Measure, Needs, Segment, alone
+from millijoule.plan.streaming.needs import Measure, Needs, Segment
 
 Cost = Callable[[int], tuple[int, int]]
 """What a segment of so many steps costs; what is first weighs most."""
@@ -27,16 +27,14 @@ def refined(needs: Needs, segments: Sequence[Segment], measure: Measure) -> list
 
     measure: of what they need by rows.
     """
-    pixels = needs.network.pixels
     chosen, most = [needs.segment(each.first, each.stop, measure) for each in segments], 0
     for index in sorted(range(len(chosen)), key=lambda index: -chosen[index].bytes):
         segment = chosen[index]
         if segment.bytes <= most:
             break
-        if not any(step.whole for step in pixels.rows.steps[segment.first : segment.stop]):
-            found = alone(pixels, segment.first, segment.stop)
-            if found.bytes < segment.bytes:
-                chosen[index] = found
+        found = needs.pixels(segment.first, segment.stop)
+        if found and found.bytes < segment.bytes:
+            chosen[index] = found
         most = max(most, chosen[index].bytes)
     return chosen
 
