@@ -36,6 +36,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="predict latency and energy of an inference on this device; `millijoule devices` lists them",
     )
     parser.add_argument(
+        "--stack",
+        metavar="NAME",
+        help="predict a stack of MLPerf Tiny on a microcontroller, as 'X-CUBE-AI 9.0', in place of our own firmware",
+    )
+    parser.add_argument(
         "--define",
         nargs="?",
         const="",
@@ -52,7 +57,9 @@ def _run(options: argparse.Namespace) -> None:
         raise OptionError("cost needs a network of the zoo or a model file; `millijoule zoo` lists the networks")
     network = graph_or_model(options)
     costs = millijoule.cost(network)
-    predicted = millijoule.predict_energy(network, options.device) if options.device else None
+    if options.stack and not options.device:
+        raise OptionError("--stack goes with --device")
+    predicted = millijoule.predict_energy(network, options.device, stack=options.stack) if options.device else None
     arena = _arena(network) if options.arena else None
     if options.html:
         from millijoule.report.cost.page import write_cost_page

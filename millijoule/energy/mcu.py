@@ -11,20 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log
-from statistics import mean
+from statistics import geometric_mean, mean
 
 from millijoule.cost.cycles import estimate_cycles
 from millijoule.cost.device import Device
 from millijoule.energy.fitted import questions
+from millijoule.energy.fitted.instructions import own_instructions
 from millijoule.energy.fitted.intervals import spread
 from millijoule.energy.fitted.similar import (
     cycles_per_instruction,
+    predicted_cycles,
     predicted_draw,
     runs_cmsis_nn,
     similarity,
 )
 from millijoule.energy.fitted.tables import CONVOLUTIONAL, Submission, counted, submissions
 from millijoule.energy.prediction import Prediction, sentence, together, within
+from millijoule.errors import OptionError
 
 OUR_KERNELS = (
     "our own kernels have run on no board yet: that their instructions take the cycles that CMSIS-NN's take is an "
@@ -59,16 +62,23 @@ class Scale:
     tested: bool = True
 
 
-def predict(network: str, device: Device, work: Work) -> Prediction:
-    """Latency and energy of our firmware; what cannot be said is refused with the reason."""
+def predict(network: str, device: Device, work: Work, stack: str | None = None) -> Prediction:
+    """Latency and energy of our firmware, or of the same network with another stack; what cannot be said is refused.
+
+    Raises OptionError for a stack that was not submitted to MLPerf Tiny.
+    """
     assert device.clock_hz is not None
-    scale = _read_scale(device) or _board_scale(device.name, device.core) or _core_scale(device)
-    if scale is None:
+    if stack:
+        scale = _stack_scale(stack, device.name, device.core)
+        reason = f"{stack} was submitted neither on this board nor on one that others compare it with"
+    else:
+        scale = _read_scale(device) or _board_scale(device.name, device.core) or _core_scale(device)
         reason = f"no cycles of an int8 network are published for {device.core} without an accelerator; {FIT}"
+    if scale is None:
         return Prediction(network, device.name, None, None, refused=(("latency", reason), ("energy", reason)))
     cycles = work.instructions * scale.value + work.dense_weights * cycles_per_dense_weight()
     latency = within(1000 * cycles / device.clock_hz, together(scale.factor, work.factor))
-    power = _power_mw(device)
+    power = _power_mw(device, stack)
     energy = None
     if isinstance(power, Scale):
         factor = together(scale.factor, work.factor, power.factor)
@@ -80,7 +90,7 @@ def predict(network: str, device: Device, work: Work) -> Prediction:
         energy_mj=energy,
         instructions=round(work.instructions),
         rests_on=(scale.rests_on, power.rests_on) if isinstance(power, Scale) else (scale.rests_on,),
-        assumptions=() if device.readings else (OUR_KERNELS,),
+        assumptions=() if device.readings or stack else (OUR_KERNELS,),
         refused=() if isinstance(power, Scale) else (("energy", power),),
         tested=scale.tested,
     )
@@ -96,6 +106,31 @@ def _read_scale(device: Device) -> Scale | None:
         logs.append(log(max(cycles, 0.1 * each.instructions) / each.instructions))
     factor = spread(questions.new_network()) if len(logs) > 1 else spread(questions.after_one_reading())
     return Scale(exp(mean(logs)), factor, _readings(device, "latency", len(logs)))
+
+
+@lru_cache
+def _stack_scale(stack: str, board: str, core: str) -> Scale | None:
+    """Cycles of another stack for each instruction of ours, by the networks of MLPerf Tiny; None: not known there."""
+    known = list(dict.fromkeys(row.stack for row in submissions()))
+    if stack not in known:
+        raise OptionError(f"stack '{stack}' is not known; there are {', '.join(known)}")
+    values, factors, boards = [], [spread(questions.new_network("ours"))], {board}
+    for benchmark in CONVOLUTIONAL:
+        rows = [row for row in submissions() if (row.stack, row.benchmark) == (stack, benchmark)]
+        ours = own_instructions(core, benchmark, any(row.folded for row in rows))
+        here = [row.cycles for row in rows if row.board == board]
+        cycles = geometric_mean(here) if here else predicted_cycles(submissions(), stack, board, benchmark)
+        if ours is None or cycles is None:
+            continue
+        values.append(cycles / ours)
+        if not here:
+            boards = {row.board for row in rows}
+            factors = [factors[0], spread(questions.stack_on_board())]
+    if not values:
+        return None
+    value = geometric_mean(values)
+    text = f"{value:.2f} cycles for each instruction of our firmware: {stack} on {sentence(sorted(boards))}"
+    return Scale(value, together(*factors), f"{text} (MLPerf Tiny)")
 
 
 @lru_cache
@@ -172,7 +207,7 @@ def cycles_per_dense_weight() -> float:
     return mean(found)
 
 
-def _power_mw(device: Device) -> Scale | str:
+def _power_mw(device: Device, stack: str | None) -> Scale | str:
     """Power of an inference at the device's supply; a text says why it is not known."""
     read = [each for each in device.readings if each.energy_mj is not None]
     if read:
@@ -185,7 +220,7 @@ def _power_mw(device: Device) -> Scale | str:
         return f"no power was published for this board, and that of others is 45 to 70 % off; {FIT}"
     if device.supply_v is None:
         return f"device '{device.name}' has no supply_v"
-    draw = predicted_draw(rows, device.name, os="none")
+    draw = predicted_draw(rows, device.name, stack, os="none")
     assert draw is not None
     linear = rows[0].regulator == "ldo"
     single = len({(row.round, row.submitter) for row in rows}) == 1

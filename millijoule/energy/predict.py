@@ -7,22 +7,29 @@ from millijoule.cost.device import Device, load_device
 from millijoule.energy import hierarchy, mcu, roofline
 from millijoule.energy.fitted.instructions import estimate_instructions
 from millijoule.energy.prediction import Prediction
-from millijoule.errors import DeviceError
+from millijoule.errors import DeviceError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.passes import simplify
 
 
 def predict_energy(
-    network: Graph | Model, device: Device | str, *, instructions: int | None = None, precision: str | None = None
+    network: Graph | Model,
+    device: Device | str,
+    *,
+    instructions: int | None = None,
+    precision: str | None = None,
+    stack: str | None = None,
 ) -> Prediction:
     """What an inference of a network takes on a device, with the range that 90 % of such predictions held.
 
     instructions: of our firmware on a microcontroller, as `deploy` counts them in an emulator; without them they are
     estimated from shapes in a few milliseconds, and the range is wider. precision: `int8` or `fp32`. Default: int8 for
-    an int8 model and on microcontrollers, else fp32.
+    an int8 model and on microcontrollers, else fp32. stack: in place of our firmware on a microcontroller, one that was
+    submitted to MLPerf Tiny, as `X-CUBE-AI 9.0`.
 
-    The prediction says what it refuses. Raises DeviceError if the device is not known, or is this computer.
+    The prediction says what it refuses. Raises DeviceError if the device is not known, or is this computer, OptionError
+    if the stack is not known, or the device is no microcontroller.
     """
     device = load_device(device) if isinstance(device, str) else device
     if device.kind == "host":
@@ -31,21 +38,23 @@ def predict_energy(
     precision = precision or ("int8" if is_int8 or device.kind == "mcu" else "fp32")
     if device.kind == "mcu":
         graph = network.graph if isinstance(network, Model) else network
-        return _on_mcu(graph if is_int8 else simplify(graph), device, instructions)
+        return _on_mcu(graph if is_int8 else simplify(graph), device, instructions, stack)
+    if stack:
+        raise OptionError(f"device '{device.name}' is no microcontroller: leave the stack '{stack}' out")
     counted = cost(network, 1 if precision == "int8" else 4)
     return (roofline if device.kind == "roofline" else hierarchy).predict(counted, device, precision)
 
 
-def _on_mcu(graph: Graph, device: Device, instructions: int | None) -> Prediction:
+def _on_mcu(graph: Graph, device: Device, instructions: int | None, stack: str | None) -> Prediction:
     weights = dense_weights(cost(graph, 1))
     if instructions is not None:
-        return mcu.predict(graph.name, device, mcu.Work(instructions, dense_weights=weights))
+        return mcu.predict(graph.name, device, mcu.Work(instructions, dense_weights=weights), stack)
     try:
         estimated, factor = estimate_instructions(graph, device.core)
     except DeviceError as error:
         refused = (("latency", str(error)), ("energy", str(error)))
         return Prediction(graph.name, device.name, None, None, refused=refused)
-    return mcu.predict(graph.name, device, mcu.Work(estimated, factor, weights))
+    return mcu.predict(graph.name, device, mcu.Work(estimated, factor, weights), stack)
 
 
 def dense_weights(counted: Cost) -> int:

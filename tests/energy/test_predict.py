@@ -11,12 +11,12 @@ from millijoule.cost import cost
 from millijoule.cost.device import Reading, list_devices, load_device
 from millijoule.energy import mcu
 from millijoule.energy.fitted import linux
-from millijoule.energy.fitted.instructions import MEASURED_FOR, counted_layers, errors
+from millijoule.energy.fitted.instructions import MEASURED_FOR, counted_layers, errors, own_instructions
 from millijoule.energy.fitted.intervals import spread, summarise
 from millijoule.energy.fitted.tables import counted, submissions
 from millijoule.energy.prediction import Estimate, together, within
 from millijoule.energy.roofline import terms_of
-from millijoule.errors import DeviceError
+from millijoule.errors import DeviceError, OptionError
 
 WITH_ENERGY = {
     *("nucleo-l4r5zi", "nucleo-l4r5zi-p", "nucleo-h7a3zi-q", "nucleo-u575zi-q", "nucleo-u385rg-q", "ek-ra6m4"),
@@ -45,6 +45,26 @@ def test_energy_is_latency_times_the_power_of_the_board():
     high = replace(low, supply_v=3.0)
     ratio = [predict_energy(zoo.resnet8(), device, instructions=10**7).energy_mj.value for device in (high, low)]
     assert ratio[0] / ratio[1] == pytest.approx(3.0 / 1.8)  # a current behind a linear regulator
+
+
+def test_another_stack_takes_what_it_took_for_the_networks_of_mlperf_tiny():
+    held = []
+    for row in submissions():
+        if row.benchmark in ("ic", "kws") and row.core in MEASURED_FOR:
+            ours = own_instructions(row.core, row.benchmark, False)
+            found = mcu.predict("x", load_device(row.board), mcu.Work(ours), row.stack)
+            held.append(found.latency_ms.low <= row.latency_ms <= found.latency_ms.high)
+            assert found.assumptions == ()
+    assert sum(held) / len(held) > 0.85
+    elsewhere = predict_energy(zoo.resnet8(), "nucleo-h7a3zi-q", stack="microTVM + CMSIS-NN")
+    assert "on nrf5340-dk and nucleo-l4r5zi (MLPerf Tiny)" in elsewhere.rests_on[0]
+    assert elsewhere.energy_mj is not None
+    refused = predict_energy(zoo.resnet8(), "nucleo-f446re", stack="X-CUBE-AI 9.0")
+    assert "neither on this board nor on one" in dict(refused.refused)["latency"]
+    with pytest.raises(OptionError, match="stack 'abacus' is not known; there are TFLM"):
+        predict_energy(zoo.resnet8(), "nucleo-l4r5zi", stack="abacus")
+    with pytest.raises(OptionError, match="'h100' is no microcontroller: leave the stack"):
+        predict_energy(zoo.resnet8(), "h100", stack="X-CUBE-AI 9.0")
 
 
 def test_weights_of_dense_layers_take_cycles_of_their_own():

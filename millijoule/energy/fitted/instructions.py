@@ -101,6 +101,19 @@ def counted_layers() -> tuple[CountedLayer, ...]:
     )
 
 
+BENCHMARKS = {"ad": "autoencoder", "ic": "resnet8", "kws": "ds_cnn", "vww": "mobilenet_v1_025"}
+"""Networks of MLPerf Tiny by the names of the zoo."""
+
+
+@lru_cache
+def own_instructions(core: str, benchmark: str, folded: bool) -> int | None:
+    """What our firmware executes for a network of MLPerf Tiny; None if it was not counted, as for folded ones."""
+    if core not in MEASURED_FOR or folded:
+        return None
+    wanted = (MEASURED_FOR[core], BENCHMARKS[benchmark])
+    return sum(row.instructions for row in counted_layers() if (row.core, row.network) == wanted)
+
+
 def estimate_instructions(graph: Graph, core: str) -> tuple[float, float]:
     """(instructions of one inference, the factor within which 90 % of networks were) of firmware for a core.
 

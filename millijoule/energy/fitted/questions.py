@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
+from statistics import geometric_mean
+from typing import Literal
 
 from millijoule.energy.fitted import linux
+from millijoule.energy.fitted.instructions import own_instructions
 from millijoule.energy.fitted.intervals import Error, of
 from millijoule.energy.fitted.similar import (
     cycles_per_instruction,
@@ -90,21 +93,28 @@ def stack_on_board(split: Split | None = None) -> list[Error]:
 
 
 @lru_cache
-def new_network(macs: bool = False) -> list[Error]:
-    """Latency of a convolutional network on a system that ran two others, from exact instruction counts (or MACs)."""
+def new_network(basis: Literal["CMSIS-NN", "ours", "MACs"] = "CMSIS-NN") -> list[Error]:
+    """Latency of a convolutional network on a system that ran two others.
+
+    basis: exact instructions of CMSIS-NN, those of our own firmware, which run other kernels, or MACs.
+    """
     systems: dict[tuple[str, ...], dict[str, Submission]] = defaultdict(dict)
     for row in submissions():
         if row.benchmark in CONVOLUTIONAL:
             systems[row.stack, row.board, row.os].setdefault(row.benchmark, row)
 
-    def work(row: Submission) -> int:
-        return counted(row).macs if macs else counted(row).instructions
+    def work(row: Submission) -> int | None:
+        if basis == "ours":
+            return own_instructions(row.core, row.benchmark, row.folded)
+        return counted(row).macs if basis == "MACs" else counted(row).instructions
 
     errors = []
     for rows in systems.values():
         for name, row in rows.items():
-            first, second = (each.cycles / work(each) for other, each in rows.items() if other != name)
-            errors.append(of((first * second) ** 0.5 * work(row), row.cycles, pair(row)))
+            done = work(row)
+            others = [each.cycles / it for other, each in rows.items() if other != name and (it := work(each))]
+            if done and others:
+                errors.append(of(geometric_mean(others) * done, row.cycles, pair(row)))
     return errors
 
 
@@ -232,7 +242,8 @@ QUESTIONS = (
     Question("Cortex-M: latency, stack known elsewhere", WITHOUT_PAIR, stack_on_board, (None, 0.06, 0.15)),
     Question("  the same, forward in time", "the pair, and later rounds", lambda: stack_on_board(_not_after)),
     Question("Cortex-M: latency, new network, by instructions", "network", new_network, (None, 0.08, 0.22)),
-    Question("  the same, by MACs", "network", lambda: new_network(macs=True)),
+    Question("  the same, by MACs", "network", lambda: new_network("MACs")),
+    Question("  the same, by instructions of our own kernels", "network", lambda: new_network("ours")),
     Question("Cortex-M4, M33: CMSIS-NN, board never seen", "board", unseen_board, (0.10, None, None)),
     Question("Cortex-M: latency, one network was read", "network", after_one_reading),
     Question("Cortex-M: power, one network was read", "network", power_after_one_reading),
