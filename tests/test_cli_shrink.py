@@ -40,7 +40,8 @@ def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
     assert result["ram_bytes"] <= result["ram_bytes_before"]
     assert result["accuracy"] > 0.9
     config = json.loads((here / "run-pruned" / "config.json").read_text())
-    assert config["pruned"].keys() <= {"c1", "c3", "c5", "f6"}
+    narrower = {node["name"]: node["attributes"] for node in config["graph"]["nodes"]}
+    assert narrower["c5"]["channels" if "channels" in narrower["c5"] else "features"] < 120
     assert config["settings"]["epochs"] == 2
     _, out, _ = run(capsys, "evaluate", "run-pruned", "--data", "data.npz", "--json")
     assert json.loads(out)["accuracy"] == result["accuracy"]
@@ -64,6 +65,24 @@ def test_a_network_learns_from_a_run(here, capsys):
     code, first, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5, "--json")
     assert run(capsys, "train", "--resume", "lenet5-distilled", "--json")[1] == first
     assert_one_line_error(run(capsys, *distill), "another teacher")
+
+
+def test_a_network_of_ones_own_is_trained_and_taught(here, capsys):
+    (here / "mine.py").write_text(
+        "import torch\n"
+        "def small():\n"
+        "    layers = torch.nn.Conv2d(1, 4, 3, stride=4), torch.nn.BatchNorm2d(4), torch.nn.ReLU()\n"
+        "    return torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(4 * 8 * 8, 2))\n"
+    )
+    more = ("--shape", "1x1x32x32", "--data", "data.npz", "--epochs", 3, "--batch-size", 8)
+    code, out, _ = run(capsys, "distill", "mine.py:small", "--teacher", "run", *more, "--out", "taught", "--json")
+    assert code == 0
+    assert json.loads(out)["accuracy"] > 0.9
+    (here / "mine.py").unlink()
+    _, again, _ = run(capsys, "evaluate", "taught", "--data", "data.npz", "--json")
+    assert json.loads(again)["accuracy"] == json.loads(out)["accuracy"], "the run needs the file no more"
+    code, out, _ = run(capsys, "prune", "taught", "--macs", 0.6, "--epochs", 1, "--multiple", 1, "--json")
+    assert code == 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import Command, add_data, energy, positive, real, size
+from millijoule.cli.command import NETWORK, Command, add_data, add_input, energy, positive, real, size
 from millijoule.cli.trained import TRAINED, add_normalisation
 from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
 from millijoule.errors import OptionError
@@ -36,9 +36,9 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
 
 def _prune(options: argparse.Namespace) -> None:
     from millijoule.shrink import fine_tuning, prune
-    from millijoule.shrink.pruning import changed_operators
     from millijoule.train import load_run
-    from millijoule.train.run_folder import graph_of, read_config
+    from millijoule.train.run_folder import read_config
+    from millijoule.train.structure import to_plain
 
     budgets = {"macs": options.macs, "ram_bytes": options.ram, "energy_mj": options.energy}
     if sum(each is not None for each in budgets.values()) != 1 or (options.energy is None) != (options.device is None):
@@ -49,11 +49,10 @@ def _prune(options: argparse.Namespace) -> None:
     folder = options.out or options.model.with_name(f"{options.model.resolve().name}-pruned")
     model = load_run(options.model)
     pruned = prune(model, data, **budgets, device=options.device, multiple=options.multiple)
-    whole = graph_of({**config, "pruned": {}})
     config |= {
         "data": data.name,
         "source": source,
-        "pruned": changed_operators(whole, pruned.graph),
+        "graph": to_plain(pruned.graph),
         "preprocess": dict(model.preprocess),
         "settings": fine_tuning(config["settings"]) | changes(options),
     }
@@ -78,7 +77,8 @@ def _figures(graph: Graph, device: str | None) -> dict[str, float]:
 
 
 def _distill_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NETWORK", help="the student, a network of the zoo: resnet8, …")
+    parser.add_argument("network", metavar="NETWORK", help=f"the student: {NETWORK}")
+    add_input(parser)
     parser.add_argument("--teacher", required=True, metavar="MODEL", help=TRAINED)
     add_data(parser)
     add_normalisation(parser)
@@ -100,9 +100,9 @@ def _distill_options(parser: argparse.ArgumentParser) -> None:
 def _distill(options: argparse.Namespace) -> None:
     if options.data is None:
         raise OptionError("distill needs --data: the images that teacher and student are shown")
-    folder = options.out or Path(f"{options.network}-distilled")
     data = load_data(options.data, options.skip_bad, options.seed or 0)
     config = new_config(options, data)
+    folder = options.out or Path(f"{config['network']}-distilled")
     config["teacher"] = {
         "model": options.teacher,
         "temperature": options.temperature,

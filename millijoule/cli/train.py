@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millijoule.cli.cluster import add_cluster
-from millijoule.cli.command import Command, add_data, show
+from millijoule.cli.command import NETWORK, Command, add_data, add_input, show
 from millijoule.cli.trained import add_trained, load_trained
 from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
 from millijoule.errors import OptionError
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", nargs="?", metavar="NETWORK", help="a network of the zoo: lenet5, resnet20, …")
+    parser.add_argument("network", nargs="?", metavar="NETWORK", help=NETWORK)
+    add_input(parser)
     add_data(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <network>-run)")
     parser.add_argument(
@@ -40,11 +41,11 @@ def _train(options: argparse.Namespace) -> None:
         folder, config = options.resume, read_config(options.resume)
         data = load_data(config["source"], config["skip_bad"], config["settings"]["seed"])
     elif options.network is None or options.data is None:
-        raise OptionError("train needs a network of the zoo and --data: `millijoule train lenet5 --data digits`")
+        raise OptionError("train needs a network and --data: `millijoule train lenet5 --data digits`")
     else:
-        folder = options.out or Path(f"{options.network}-run")
         data = load_data(options.data, options.skip_bad, options.seed or 0)
         config = new_config(options, data)
+        folder = options.out or Path(f"{config['network']}-run")
     train_in_folder(options, folder, config, data)
 
 
@@ -120,7 +121,7 @@ def _look(options: argparse.Namespace) -> None:
     show(options, result, [*tables.evaluation(evaluation), Text(f"Page: {options.out}")])
 
 
-TRAIN = Command("train", "train a network of the zoo on labelled images", _train, _train_options)
+TRAIN = Command("train", "train a network on labelled images", _train, _train_options)
 EVALUATE = Command("evaluate", "count how many test images a model gets right", _evaluate, _evaluate_options)
 PREDICT = Command("predict", "what a model takes images for", _predict, _predict_options)
 LOOK = Command("look", "a page of what a model sees: filters, maps, confusion, mistakes", _look, _look_options)

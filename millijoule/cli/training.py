@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import millijoule
 from millijoule.cli.cluster import Job, run_shared
-from millijoule.cli.command import fit_to, show
+from millijoule.cli.command import fit_to, is_file, network, show
 from millijoule.cli.trained import load_trained
 
 if TYPE_CHECKING:
@@ -60,17 +60,31 @@ def load_data(source: str, skip_bad: bool, seed: int) -> Dataset:
 
 
 def new_config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
-    """What identifies a training, so that it can be begun again: every setting stands there, chosen or given."""
+    """What identifies a training, so that it can be begun again: every setting stands there, chosen or given.
+
+    Of a file's network the structure is kept; its numbers are not used.
+    """
     from dataclasses import asdict
 
+    from millijoule.graph import Graph
     from millijoule.train.loop import choose
+    from millijoule.train.structure import to_plain
 
-    arguments = fit_to(options.network, data)
-    shape = millijoule.zoo.get(options.network, **arguments).inputs[0].shape
+    arguments: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    if is_file(options.network):
+        found = network(options.network, options.shape, options.trust)
+        graph = found if isinstance(found, Graph) else found.graph
+        kept = {"graph": to_plain(graph)}
+    else:
+        arguments = fit_to(options.network, data)
+        graph = millijoule.zoo.get(options.network, **arguments)
+    shape = graph.inputs[0].shape
     settings = choose(options.recipe, len(data.x_train), shape[0] if len(shape) == 3 else 0, changes(options))
     return {
-        "network": options.network,
+        "network": graph.name,
         "arguments": arguments,
+        **kept,
         "data": data.name,
         "source": options.data,
         "skip_bad": options.skip_bad,

@@ -1,6 +1,6 @@
 """The folder of a training: what was trained on what, with which settings and versions, epoch by epoch.
 
-config.json       network and what was pruned of it, data, teacher, settings, versions, machine
+config.json       network (its graph, if the zoo has none like it), data, teacher, settings, versions, machine
 metrics.jsonl     one line for each epoch
 checkpoint.npz    the state after the last epoch, and the best weights
 """
@@ -12,16 +12,17 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from millijoule import zoo
-from millijoule.errors import DataError, ModelError, OptionError
+from millijoule.errors import DataError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.train.checkpoint import FILE, check_writable, load_checkpoint
+from millijoule.train.structure import from_plain
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -117,27 +118,14 @@ def load_run(folder: Path | str) -> Model:
 
 
 def graph_of(config: Mapping[str, Any]) -> Graph:
-    """The network of a training: one of the zoo, perhaps with narrower layers. JSON has turned tuples into lists.
-
-    Raises DataError if what was pruned does not suit the network.
-    """
-    graph = zoo.get(config["network"], **{name: _tuple(value) for name, value in config["arguments"].items()})
-    pruned: Mapping[str, Mapping[str, Any]] = config.get("pruned", {})
-    try:
-        narrower = {
-            name: replace(graph.by_name[name].op, **{key: _tuple(value) for key, value in changes.items()})  # type: ignore[type-var]
-            for name, changes in pruned.items()
-        }
-        nodes = tuple(replace(node, op=narrower.get(node.name, node.op)) for node in graph.nodes)
-        return replace(graph, nodes=nodes)
-    except (KeyError, TypeError, ValueError, ModelError) as error:
-        raise DataError(
-            f"{CONFIG} says that network '{graph.name}' was pruned to what it cannot be ({error}): prune it again"
-        ) from None
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+    """The network of a training: of the zoo, or kept in the folder. DataError if what is kept there is none."""
+    if "graph" in config:
+        return from_plain(config["graph"])
+    # JSON has turned shapes into lists.
+    arguments = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config["arguments"].items()
+    }
+    return zoo.get(config["network"], **arguments)
 
 
 def _version(name: str) -> str | None:

@@ -10,13 +10,13 @@ from millijoule.model import Model
 from millijoule.shrink.pruning.budget import Budget, Energy, Macs, Ram
 from millijoule.shrink.pruning.channels import find_channels
 from millijoule.shrink.pruning.importance import importance
-from millijoule.shrink.pruning.narrow import changed_operators, narrow
+from millijoule.shrink.pruning.narrow import narrow
 from millijoule.shrink.pruning.search import choose_channels
 from millijoule.train import Dataset, prepare
 from millijoule.train.loop import choose
 from millijoule.train.loss import make_loss
 
-__all__ = ["Budget", "changed_operators", "prune"]
+__all__ = ["prune"]
 
 SAMPLES = 1024
 MULTIPLE = 4

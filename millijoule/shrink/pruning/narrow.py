@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -36,16 +36,6 @@ def narrow(model: Model, channels: Channels, kept: np.ndarray) -> Model:
         for name, array in model.node_weights(node).items()
     }
     return replace(model, graph=narrow_graph(graph, channels, kept), weights=weights)
-
-
-def changed_operators(before: Graph, after: Graph) -> dict[str, dict[str, Any]]:
-    """What `after` says otherwise than `before`, a graph of the same nodes: {node: {attribute: value}}."""
-    changes = {}
-    for old, new in zip(before.nodes, after.nodes, strict=True):
-        if old.op != new.op:
-            values = {field.name: getattr(new.op, field.name) for field in fields(new.op)}  # type: ignore[arg-type]
-            changes[new.name] = {name: value for name, value in values.items() if value != getattr(old.op, name)}
-    return changes
 
 
 def _narrow_operator(node: Node, graph: Graph, stays: Mapping[str, np.ndarray]) -> Operator:
