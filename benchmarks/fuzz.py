@@ -8,8 +8,9 @@ Each network (tests/random_models.py) runs on this computer with the kernels of 
 emulators on Cortex-M0+, M4 and M55 (QEMU has no machine for M0+ with enough memory; unicorn does not know M55). Many
 networks are one firmware. Prints how many networks and numbers were compared and how many differ; ends in 1 if any do.
 
---stream: networks with more branches, windows and barriers (tests/plan/streaming/networks.py), only where they are
-executed row by row. There, a firmware's arenas must also have the planned bytes.
+--stream: networks with more branches, windows and barriers (tests/plan/streaming/networks.py), every other one with
+whole fours of channels, only where they are executed by rows or by pixels. There, what a run uses of each arena,
+found by filling it before, must also be the planned bytes.
 
 --log: a file to which every finished batch is added, a line of JSON for each place; what it holds already is not run
 again, so that an interrupted run goes on where it was, and several runs add up.
@@ -29,6 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from millijoule.cost.device import target_of
 from millijoule.model import Model
 from millijoule.run.elf import Elf
 from millijoule.run.emulator import MODELS as UNICORN
@@ -40,6 +42,7 @@ from millijoule.target import CONTRACTS, Instructions, Target
 from tests.ops.batch import Batch
 from tests.plan.streaming.networks import random_model as streaming_model
 from tests.random_models import random_model
+from tests.run.project import device
 
 TOGETHER = 50
 SAMPLES = 4
@@ -49,31 +52,46 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Place:
-    """Where networks run: what their kernels are for, in which emulator, and how the input is given, row by row.
+    """Where networks run: what their kernels are for, in which emulator, and how they are streamed.
 
-    emulator: none for this computer. contract: none for layer by layer.
+    emulator: none for this computer. contract: of the input; none for layer by layer. grain: by rows, by pixels, or as
+    the planner chooses. wide: with int16 weights.
     """
 
     what: str
     emulator: str = ""
     contract: str = ""
+    grain: str = "row"
+    wide: bool = False
 
     def __str__(self) -> str:
-        return f"{self.what}, {self.emulator or 'this computer'}{self.contract and f', row by row ({self.contract})'}"
+        grain = {"row": "row by row", "pixel": "pixel by pixel", "either": "for the least RAM"}[self.grain]
+        streamed = self.contract and f", {grain} ({self.contract})"
+        return f"{self.what}, {self.emulator or 'this computer'}{streamed}{', int16 weights' if self.wide else ''}"
 
 
 ON_HOST = (
     *(Place(kind) for kind in get_args(Instructions)),
+    Place("dsp", wide=True),
     *(Place(kind, contract=contract) for kind, contract in zip(("scalar", "armv6m", "dsp"), CONTRACTS, strict=True)),
+    Place("scalar", contract="push", grain="pixel"),
+    Place("armv6m", contract="overwrite", grain="pixel"),
+    Place("dsp", contract="keep", grain="pixel"),
+    Place("mve", contract="push", grain="either"),
 )
 EMULATED = (
     Place("cortex-m0plus", "unicorn"),
     Place("cortex-m4", "unicorn"),
     Place("cortex-m0plus", "unicorn", "overwrite"),
+    Place("cortex-m0plus", "unicorn", "push", "pixel"),
     Place("cortex-m4", "unicorn", "push"),
+    Place("cortex-m4", "unicorn", "push", "pixel"),
+    Place("cortex-m4", "unicorn", "overwrite", "pixel", wide=True),
+    Place("cortex-m4", "unicorn", "push", "either"),
     Place("cortex-m4", "qemu", "keep"),
     Place("cortex-m4", "qemu"),
     Place("cortex-m55", "qemu"),
+    Place("cortex-m55", "qemu", "push", "pixel"),
 )
 
 
@@ -108,7 +126,7 @@ def main() -> None:
         }
         expected = {name: model.run(inputs[name])[model.graph.outputs[0]] for name, model in models.items()}
         host, firmware = (options.host_compiler, options.host_optimize), (options.compiler, options.optimize)
-        for place, outputs in runs(waiting, models, inputs, host, firmware):
+        for place, outputs, other_ram in runs(waiting, models, inputs, host, firmware):
             record = {
                 "place": named(place, options.stream),
                 "first": first,
@@ -117,6 +135,7 @@ def main() -> None:
                 "differ": [
                     name for name in models if not np.array_equal(outputs[name].ravel(), expected[name].ravel())
                 ],
+                "other_ram": other_ram,
             }
             records.append(record)
             if options.log:
@@ -128,7 +147,7 @@ def main() -> None:
 def network(seed: int, stream: bool) -> Model:
     if not stream:
         return random_model(seed)
-    model = streaming_model(seed)
+    model = streaming_model(seed, multiple=4 if seed % 2 else 1)
     return replace(model, graph=replace(model.graph, name=f"random_{seed}"))
 
 
@@ -147,29 +166,36 @@ def runs(
     inputs: Arrays,
     host: tuple[str, str],
     firmware: tuple[str, str],
-) -> Iterator[tuple[Place, Arrays]]:
-    """What each place gives. Emulators of one core run the same firmware. host, firmware: compiler and its level."""
-    built: dict[tuple[str, str], Build] = {}
+) -> Iterator[tuple[Place, Arrays, list[str]]]:
+    """What each place gives, and the streamed models that use other bytes than planned.
+
+    Emulators of one core run the same firmware. host, firmware: compiler and its level.
+    """
+    built: dict[Place, Build] = {}
     with tempfile.TemporaryDirectory() as root:
         for index, place in enumerate(waiting):
             folder = Path(root) / f"place{index}"
             folder.mkdir()
-            if not place.emulator:
-                target = Target(place.what)  # type: ignore[arg-type]
-                batch = Batch.write(folder, models, inputs, target=target, contract=place.contract)
-                yield place, batch.on_host(*host)
-                continue
-            batch = Batch.write(folder, models, inputs, core=place.what, contract=place.contract)
-            board = batch.board if place.what in UNICORN else machine_device(place.what)
-            key = place.what, place.contract
-            if key not in built:
-                built[key] = build(batch.folder, board, *firmware)
-                elf = Elf.read(Path(built[key].elf))
-                assert {name: elf.symbol(f"{name}_arena").bytes for name in models} == dict(batch.arena_bytes)
-            symbols = {name: f"batch_layer_{name}" for name in models}
-            run = EMULATORS[place.emulator] if place.what in UNICORN else run_machine
-            seen = run(built[key], board, "batch", batch.all_inputs(), symbols, batch.sizes()[1])
-            yield place, batch.split(seen.outputs)
+            instructions = target_of(device(place.what)).instructions if place.emulator else place.what
+            target = Target(instructions, wide_weights=place.wide)  # type: ignore[arg-type]
+            core = place.what if place.emulator else "cortex-m4"
+            batch = Batch.write(folder, models, inputs, core, target, place.contract, place.grain)
+            outputs = emulated(place, batch, built, *firmware) if place.emulator else batch.run_on_host(*host)
+            used, planned = batch.used(outputs), batch.arena_bytes
+            other_ram = [name for name in models if place.contract and used[name] != planned[name]]
+            yield place, batch.split(outputs), other_ram
+
+
+def emulated(place: Place, batch: Batch, built: dict[Place, Build], compiler: str, optimize: str) -> np.ndarray:
+    board = batch.board if place.what in UNICORN else machine_device(place.what)
+    key = replace(place, emulator="")
+    if key not in built:
+        built[key] = build(batch.folder, board, compiler, optimize)
+        elf = Elf.read(Path(built[key].elf))
+        assert {name: elf.symbol(f"{name}_arena").bytes for name in batch.models} == dict(batch.arena_bytes)
+    symbols = {name: f"batch_layer_{name}" for name in batch.models}
+    run = EMULATORS[place.emulator] if place.what in UNICORN else run_machine
+    return run(built[key], board, "batch", batch.all_inputs(), symbols, batch.sizes()[1]).outputs
 
 
 def read_log(path: Path | None) -> list[dict]:
@@ -181,17 +207,20 @@ def report(records: list[dict]) -> int:
     networks: Counter[str] = Counter()
     numbers: Counter[str] = Counter()
     differ: dict[str, list[str]] = {}
+    other_ram: dict[str, list[str]] = {}
     for record in records:
         networks[record["place"]] += record["count"]
         numbers[record["place"]] += record["numbers"]
         differ.setdefault(record["place"], []).extend(record["differ"])
+        other_ram.setdefault(record["place"], []).extend(record.get("other_ram", []))
     for place, count in networks.items():
-        wrong = differ[place]
-        print(f"{place}: {count} networks, {numbers[place]:,} numbers compared, {len(wrong)} networks differ")
-    for place, wrong in differ.items():
-        for name in wrong:
-            print(f"{name} on {place}")
-    return int(any(differ.values()))
+        ram = f", {len(other_ram[place])} use other RAM than planned" if " by " in place or "RAM" in place else ""
+        print(f"{place}: {count} networks, {numbers[place]:,} numbers compared, {len(differ[place])} differ{ram}")
+    for what, wrong in (("differs", differ), ("uses other RAM", other_ram)):
+        for place, names in wrong.items():
+            for name in names:
+                print(f"{name} {what} on {place}")
+    return int(any(differ.values()) or any(other_ram.values()))
 
 
 if __name__ == "__main__":

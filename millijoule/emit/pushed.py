@@ -53,7 +53,7 @@ int {name}_run_float(const float *input, float *output);
         return f"""{self.output_definition()}
 {self.functions()}
 /* What is kept between two rows: the next action is an arrival. */
-_Static_assert(sizeof(struct {name}_state) <= {state.bytes}, "the state");
+_Static_assert(sizeof(struct {name}_state) == {state.bytes}, "the state");
 #define STATE ((struct {name}_state *)(void *)({self.place(state.offset)}))
 
 int8_t *{name}_input_row(void)

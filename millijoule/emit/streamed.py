@@ -151,7 +151,8 @@ class StreamedProject(Project):
         if fires.kind == "sums":
             assert sums is not None
             outputs = ["row", f"(int32_t *)(void *)({self.place(sums.offset)})", output]
-        calls = self.body(layer, inputs, outputs, None if scratch is None else scratch.offset, computed)
+        own = None if scratch is None else scratch.offset + fires.scratch_offset
+        calls = self.body(layer, inputs, outputs, own, computed)
         return "\n".join(["    (void)row;", "    (void)fresh;", *preparation, calls])
 
     def _by_row(self, node: Node) -> Arguments:
@@ -201,7 +202,7 @@ class StreamedProject(Project):
             ]
             return Arguments(find, ["taps"], output)
         scratch = self.plan.places.get(("scratch", node.name))
-        copy = self.place(scratch.end - fires.copied_bytes) if scratch and fires.copied_bytes else "NULL"
+        copy = self.place(scratch.offset) if scratch and fires.copied_bytes else "NULL"
         find = [
             f"    const int8_t *rows[{window.kernel[0]}];",
             "    const struct mj_columns columns = mj_pixel_window(",

@@ -226,7 +226,7 @@ def conv2d(
         return _taps("mj_dsp_taps_conv2d", parameters, stream(words, table, 4), x[2], zero_point)
     numbers = zip(np.split(words, op.groups), np.split(table, op.groups), strict=True)
     data = {"stream": np.stack([stream(group, channels) for group, channels in numbers])}
-    in_place = op.groups == 1 and pair(op.dilation)[1] == 1 and not np.any(op.window(x).padding)
+    in_place = op.groups == 1 and pair(op.dilation)[1] == 1 and op.window(x).pads_nothing
     patch = 0 if in_place else weight.shape[1]
     pixels = 1 if target.frugal or parameters["output_width"] < 4 else 4
     parameters |= {"groups": op.groups, "quads": quads, "pixels": pixels, "input_zero_point": zero_point}

@@ -185,7 +185,7 @@ class _Machine:
 
     def touched_bytes(self, memory: str) -> int:
         found = self.hooks.counter.memories[MEMORIES.index(memory)]
-        return max(int(found.last) + 1 - int(found.first), 0)
+        return int(found.last) + 1 - int(found.start) if found.last >= found.first else 0
 
     def accesses(self) -> dict[str, dict[str, int]]:
         return {

@@ -36,7 +36,7 @@ class Measurement:
     emulator: name and version. outputs: int8, (samples, output bytes). instructions: executed by `<name>_run` from
     entry to return, exact, of each sample; an instruction that an IT block skips counts, as it takes its cycle.
     layer_instructions: of the first sample, by node, what the layer calls included; `(run)` is what is left: their sum
-    is instructions[0]. arena_bytes: from the arena's lowest to its highest byte that was touched; slow_arena_bytes: of
+    is instructions[0]. arena_bytes: from the arena's first byte to the highest that was touched; slow_arena_bytes: of
     the arena in a second memory. stack_bytes: deepest stack of the whole firmware. accesses: of the first sample, by
     memory ('arena', 'slow': the arena in a second memory, if there is one, 'ram': other static data, 'stack', 'flash':
     constants): {'reads', 'writes', 'read_bytes', 'written_bytes'}.

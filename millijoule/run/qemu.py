@@ -117,14 +117,15 @@ def run_machine(
     first, _ = _run(firmware, inputs[:1], output_bytes, watch=True, progress=None)
     answer, outputs = _run(firmware, inputs, output_bytes, watch=False, progress=progress)
     touched = dict(zip(MEMORIES, first.touched, strict=True))
+    starts = {memory: start for memory, (start, _) in zip(MEMORIES, firmware.memories, strict=True)}
     return Measurement(
         device=machine.name,
         emulator=f"qemu {qemu_version(machine)} ({machine.name})",
         outputs=outputs,
         instructions=answer.instructions,
         layer_instructions=dict(zip([*layers, RUN], answer.layer_instructions, strict=True)),
-        arena_bytes=_extent(*touched["arena"]),
-        slow_arena_bytes=_extent(*touched["slow"]),
+        arena_bytes=_used(starts["arena"], *touched["arena"]),
+        slow_arena_bytes=_used(starts["slow"], *touched["slow"]),
         stack_bytes=max(firmware.stack_top - touched["stack"][0], 0),
         accesses={
             memory: accesses
@@ -134,8 +135,8 @@ def run_machine(
     )
 
 
-def _extent(first: int, last: int) -> int:
-    return max(last + 1 - first, 0)
+def _used(start: int, first: int, last: int) -> int:
+    return last + 1 - start if last >= first else 0
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Many models as one firmware, so that a compiler and an emulator start once for all of them.
 
 Each model is emitted into a folder of its own, as it would be alone; the batch's `run` calls one after the other, each
-as a layer of the batch, so that a fault names the model.
+as a layer of the batch, so that a fault names the model. It runs each twice, over an arena filled with one number and
+then with another: what differs from the fill was written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -20,7 +21,6 @@ from millijoule.model import Model, Quantization
 from millijoule.ops import Dense, Reshape
 from millijoule.plan import Plan, plan, verify
 from millijoule.plan.streaming import StreamPlan, stream_plan, verify_stream
-from millijoule.plan.streaming.rows import Grain
 from millijoule.run.emulator import MODELS, emulate
 from millijoule.run.host import HostLibrary, build_host
 from millijoule.run.qemu import machine_device, run_machine
@@ -30,14 +30,37 @@ from tests.plan.streaming.networks import by_pixels
 from tests.run.project import device, write_firmware
 
 MEBIBYTE = 1024 * 1024
+USED_BYTES = 4
+"""What follows each model's outputs: an int32, the bytes of its arena up to the last one that differs from the fill."""
+BATCH_SOURCE = """#include "model.h"
+
+int8_t batch_arena[BATCH_INPUT_BYTES + BATCH_OUTPUT_BYTES];
+int8_t *batch_input(void) { return batch_arena; }
+int8_t *batch_output(void) { return batch_arena + BATCH_INPUT_BYTES; }
+
+/* What is used of an arena, at `at` in the output. */
+#define RUN(name, at) \\
+    do { \\
+        int32_t used = 0; \\
+        for (int32_t fill = 0x55; fill >= 0x2a; fill -= 0x2b) { \\
+            memset(name##_arena, fill, sizeof name##_arena); \\
+            status |= batch_layer_##name(input, output); \\
+            int32_t end = sizeof name##_arena; \\
+            while (end > used && name##_arena[end - 1] == fill) \\
+                end--; \\
+            used = end > used ? end : used; \\
+        } \\
+        memcpy(output + (at), &used, sizeof used); \\
+    } while (0)
+"""
 
 
-def _planned(model: Model, target: Target, contract: str, grain: Grain) -> Plan | StreamPlan:
+def _planned(model: Model, target: Target, contract: str, grain: str) -> Plan | StreamPlan:
     if contract:
         streamed = (
             by_pixels(model, contract, target)
             if grain == "pixel"
-            else stream_plan(model, contract, target=target, grain="row")
+            else stream_plan(model, contract, target=target, grain="row" if grain == "row" else "pixel")
         )
         verify_stream(model, streamed)
         return streamed
@@ -79,7 +102,8 @@ def of_one_input(model: Model, name: str) -> Model:
 class Batch:
     """A C project of several models, each of one input. Its runs return model → int8 (samples, outputs).
 
-    inputs: model → int8 (samples, …). arena_bytes: model → as planned.
+    inputs: model → int8 (samples, …). arena_bytes: model → as planned. streams: then a run raises AssertionError unless
+    that is what was used; layer by layer, buffers are filled up to whole words.
     """
 
     folder: Path
@@ -87,6 +111,7 @@ class Batch:
     models: Mapping[str, Model]
     inputs: Mapping[str, np.ndarray]
     arena_bytes: Mapping[str, int]
+    streams: bool
 
     @classmethod
     def write(
@@ -97,12 +122,12 @@ class Batch:
         core: str = "cortex-m4",
         target: Target | None = None,
         contract: str = "",
-        grain: Grain = "row",
+        grain: str = "row",
     ) -> Batch:
         """target: what the kernels are chosen for; if none is given, what `core` can do.
 
-        contract: how a streamed input is given; without it, models are executed layer by layer. grain: in
-        what it is streamed.
+        contract: how a streamed input is given; without it, models are executed layer by layer. grain: in what it is
+        streamed: `row`, `pixel`, or `either`, whichever needs less.
         """
         board = device(core, flash_bytes=8 * MEBIBYTE, ram_bytes=MEBIBYTE)
         write_firmware(folder, board, "batch")
@@ -112,15 +137,18 @@ class Batch:
             planned = _planned(model, target or target_of(board), contract, grain)
             emit(model, planned, board, folder / name)
             arenas[name] = planned.arena_bytes
-        batch = cls(folder, board, models, inputs, arenas)
+        batch = cls(folder, board, models, inputs, arenas, bool(contract))
         (folder / "model.h").write_text(batch._header())
         (folder / "model.c").write_text(batch._source())
         return batch
 
     def on_host(self, compiler: str = "zig", optimize: str = "-O2", processor: str = "native") -> dict[str, np.ndarray]:
+        return self.checked(self.run_on_host(compiler, optimize, processor))
+
+    def run_on_host(self, compiler: str, optimize: str, processor: str = "native") -> np.ndarray:
+        """int8 (samples, `sizes`)."""
         path = build_host(self.folder, "batch", compiler, optimize, processor=processor)
-        library = HostLibrary(path, "batch", *self.sizes())
-        return self.split(library.run(self.all_inputs()))
+        return HostLibrary(path, "batch", *self.sizes()).run(self.all_inputs())
 
     def emulated(self, compiler: str = "zig") -> dict[str, np.ndarray]:
         known = compiled_for(self.board) in MODELS
@@ -129,7 +157,7 @@ class Batch:
         symbols = {name: f"batch_layer_{name}" for name in self.models}
         run = emulate if known else run_machine
         seen = run(firmware, board, "batch", self.all_inputs(), symbols, self.sizes()[1])
-        return self.split(seen.outputs)
+        return self.checked(seen.outputs)
 
     def _input_bytes(self, name: str) -> int:
         return prod(self.models[name].graph.inputs[0].shape)
@@ -139,14 +167,30 @@ class Batch:
         return prod(graph.shapes[graph.outputs[0]])
 
     def sizes(self) -> tuple[int, int]:
-        return sum(map(self._input_bytes, self.models)), sum(map(self._output_bytes, self.models))
+        """Bytes of all inputs, and of all outputs, each with what was used of its arena behind it."""
+        outputs = sum(map(self._output_bytes, self.models)) + USED_BYTES * len(self.models)
+        return sum(map(self._input_bytes, self.models)), outputs
 
     def all_inputs(self) -> np.ndarray:
         return np.concatenate([self.inputs[name].reshape(len(self.inputs[name]), -1) for name in self.models], axis=1)
 
+    def checked(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Model → its outputs. AssertionError where a model that streams uses other bytes than planned."""
+        used = self.used(outputs)
+        assert not self.streams or used == dict(self.arena_bytes), f"{used} bytes are used, {self.arena_bytes} planned"
+        return self.split(outputs)
+
     def split(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        ends = np.cumsum([self._output_bytes(name) for name in self.models])
-        return dict(zip(self.models, np.split(outputs, ends[:-1], axis=1), strict=True))
+        """Model → its outputs, of a run's (samples, `sizes`)."""
+        return {name: found[:, :-USED_BYTES] for name, found in self._parts(outputs)}
+
+    def used(self, outputs: np.ndarray) -> dict[str, int]:
+        """Model → bytes of its arena up to the last one that was written."""
+        return {name: int(found[:, -USED_BYTES:].copy().view("<i4").max()) for name, found in self._parts(outputs)}
+
+    def _parts(self, outputs: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        ends = np.cumsum([self._output_bytes(name) + USED_BYTES for name in self.models])
+        return zip(self.models, np.split(outputs, ends[:-1], axis=1), strict=True)
 
     def _header(self) -> str:
         input_bytes, output_bytes = self.sizes()
@@ -163,23 +207,19 @@ int batch_run(const int8_t *input, int8_t *output);
 """
 
     def _source(self) -> str:
-        parts = ['#include "model.h"']
+        parts = [BATCH_SOURCE]
         calls, read, written = [], 0, 0
         for name in self.models:
             parts.append(
                 f'#include "{name}/model.c"\n#undef INPUT_OFFSET\n#undef OUTPUT_OFFSET\n#undef ACTIONS\n#undef STATE'
             )
+            behind = written + self._output_bytes(name)
             parts.append(
                 f"static __attribute__((noinline)) int batch_layer_{name}(const int8_t *input, int8_t *output)\n"
                 f"{{ return {name}_run(input + {read}, output + {written}); }}"
             )
-            calls.append(f"    status |= batch_layer_{name}(input, output);")
+            calls.append(f"    RUN({name}, {behind});")
             read += self._input_bytes(name)
-            written += self._output_bytes(name)
-        parts.append(
-            "int8_t batch_arena[BATCH_INPUT_BYTES + BATCH_OUTPUT_BYTES];\n"
-            "int8_t *batch_input(void) { return batch_arena; }\n"
-            "int8_t *batch_output(void) { return batch_arena + BATCH_INPUT_BYTES; }\n"
-            "int batch_run(const int8_t *input, int8_t *output)\n{\n    int status = 0;\n"
-        )
+            written = behind + USED_BYTES
+        parts.append("int batch_run(const int8_t *input, int8_t *output)\n{\n    int status = 0;")
         return "\n".join([*parts, *calls, "    return status;\n}\n"])

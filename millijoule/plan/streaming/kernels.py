@@ -27,7 +27,7 @@ class Firing:
 
     kind: `window`: each call computes one row of the output from the rows under the kernel, NULL outside the map;
     `row`: from one row of each input; `pixel`: the same for one pixel, a window being a map as wide as it is, or
-    narrower by what lies outside of the map; a line of it that the end of a ring divides is copied into the last
+    narrower by what lies outside of the map; a line of it that the end of a ring divides is copied into the first
     `copied_bytes` of the working memory; `taps`: one pixel from each pixel under the kernel, NULL outside the map;
     `sums`: the call adds one row of the input to sums, and the last one writes the output; `whole`: the first firing
     computes all rows from stored inputs. window: over the whole map, of a kernel that has one.
@@ -39,8 +39,14 @@ class Firing:
     window: Window | None = None
 
     @property
+    def scratch_offset(self) -> int:
+        """Where the calls' own working memory begins, in whole words."""
+        return -(-self.copied_bytes // WORD_BYTES) * WORD_BYTES
+
+    @property
     def scratch_bytes(self) -> int:
-        return max((call.scratch_bytes for call in self.calls), default=0) + self.copied_bytes
+        own = max((call.scratch_bytes for call in self.calls), default=0)
+        return self.scratch_offset + own if own else self.copied_bytes
 
 
 def firing(model: Model, rows: Rows, step: Step, target: Target) -> Firing:
@@ -87,16 +93,17 @@ def _pixel(
 ) -> Firing:
     op, copied, suffix, window = node.op, 0, "", None
     if isinstance(op, WINDOWS):
-        window, (height, _, channels) = op.window(x[0]), x[0]
+        window, (height, width, channels) = op.window(x[0]), x[0]
         calls = op.call(x[0], weights=weights, quantization=quantization, target=target)
         if all(call.by_pixel for call in calls):
             return Firing("taps", _named(calls, "_pixel"), window=window)
         columns, suffix = columns_under(window), "_row"
+        seen = min(columns, width)
         # Where windows reach beyond the sides of the map, the kernel must be one that pads.
         padded = int(any(window.padding[1]))
         op = replace(op, padding=(window.padding[0], (padded, 0)))
         x = ((height, max(columns - padded, 1), channels),)
-        copied = columns * channels if columns > 1 else 0
+        copied = seen * channels if seen > 1 else 0
     elif isinstance(op, ops.Pad):
         window, suffix = window_of_pad(op, x[0]), "_row"
         op, x = replace(op, padding=((0, 0), (0, 0))), ((1, 1, x[0][2]),)
@@ -138,12 +145,13 @@ def count_bytes(counts: Iterable[int]) -> int:
 
 
 def state_bytes(rows: Rows, contract: str) -> int:
-    """What emitted C remembers between two rows that arrive: the next action, loops, and counts; in whole words."""
+    """What emitted C remembers between two rows that arrive: the next action, loops, and counts; a C struct's bytes."""
     if contract != "push":
         return 0
     counts = counted(rows, contract).values()
+    alignment = max(2, count_bytes(counts))
     size = 2 * (2 + LEVELS) + len(counts) * count_bytes(counts)
-    return -(-size // WORD_BYTES) * WORD_BYTES
+    return -(-size // alignment) * alignment
 
 
 def with_kernels(model: Model, rows: Rows, targets: Mapping[str, Target], contract: str) -> Rows:

@@ -87,7 +87,7 @@ class _Recorder:
         self.slots: dict[str, int] = {}
         self.rested: dict[str, dict[int, int]] = {}
         self.fresh: dict[str, list[tuple[int, int]]] = {}
-        self.sums: dict[str, list[int]] = {}
+        self.sums: dict[str, Piece] = {}
         self.scratch: dict[str, list[Piece]] = {}
         self.stored: list[str] = []
         self.in_place: dict[str, list[set[str]]] = {}
@@ -149,8 +149,7 @@ class _Recorder:
                     else:
                         for row in range(before // rows.across[read], -(-after // rows.across[read])):
                             self.died[read, row] = self.now
-                if step.accumulator_bytes:
-                    self.sums.setdefault(step.value, []).append(self.now)
+                self._use_sums(step)
                 if step.scratch_bytes:
                     self._use_scratch(step)
                 value, written = step.value, int(not step.accumulator_bytes or at + 1 == step.firings)
@@ -171,8 +170,7 @@ class _Recorder:
             if value in waiting and waiting[value][0] < after:
                 self.fresh[value].append((waiting.pop(value)[1], self.now))
                 candidates.add(value)
-        if step.accumulator_bytes:
-            self.sums.setdefault(step.value, []).append(self.now)
+        self._use_sums(step)
         if not step.accumulator_bytes or at + 1 == step.firings:
             action = self.result.actions.pop()
             self._write(life, segment, waiting, action, step.value)
@@ -180,6 +178,12 @@ class _Recorder:
                 self.in_place.setdefault(step.value, []).append(candidates.intersection(step.in_place))
         if step.scratch_bytes:
             self._use_scratch(step)
+
+    def _use_sums(self, step: Step) -> None:
+        if step.accumulator_bytes:
+            # At pixel grain there may be sums where one row is all there is.
+            first = self.sums[step.value].first if step.value in self.sums else self.now
+            self.sums[step.value] = Piece(first, self.now, 0, step.accumulator_bytes)
 
     def _use_scratch(self, step: Step) -> None:
         pieces = self.scratch.setdefault(step.value, [])
@@ -249,9 +253,8 @@ class _Recorder:
         for value, spans in self.fresh.items():
             pieces = tuple(Piece(begin, stop, 0, rows.bytes[value]) for begin, stop in spans)
             self._add("fresh", value, pieces, (1, rows.bytes[value]))
-        for value, consumed in self.sums.items():
-            size = rows.steps[self.network.maker[value]].accumulator_bytes
-            self._add("sums", value, (Piece(consumed[0], consumed[-1], 0, size),), (1, size), WORD_BYTES)
+        for value, piece in self.sums.items():
+            self._add("sums", value, (piece,), (1, piece.bytes), WORD_BYTES)
         for value, used in self.scratch.items():
             self._add("scratch", value, tuple(used), (1, used[0].bytes), WORD_BYTES)
         if self.state_bytes:

@@ -16,7 +16,7 @@ from millijoule.graph import Graph, Node, Operator, Shape
 from millijoule.model import Model
 from millijoule.plan.streaming.kernels import scratch_bytes, state_bytes
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
-from millijoule.plan.streaming.rows import Grain, rows
+from millijoule.plan.streaming.rows import WORD_BYTES, Grain, rows
 from millijoule.plan.streaming.timeline import Action, Kind
 from millijoule.plan.verify import PlanError
 
@@ -194,6 +194,8 @@ class Replay:
         if not may_be_summed(node.op) or sums.offset < 0 or sums.offset + sums.bytes > len(self.arena):
             raise self.error("its sums have no place in the arena")
         size, result = self.bytes(source, self.grain[node.name]), prod(self.map[node.name])
+        if sums.bytes != WORD_BYTES * result:
+            raise self.error(f"has {sums.bytes} bytes for its sums, which take {WORD_BYTES * result}")
         addresses = self.find(source, action.row * size, (action.row + 1) * size)
         if action.row and np.any(self.arena[whole] != self.sums_mark + action.row - 1):
             raise self.error(f"finds its sums at {sums.offset} overwritten")

@@ -29,7 +29,8 @@ from tests.networks import random_int8
 SHARED = Quantization.of(0.05, -10)
 
 
-def random_graph(seed: int, blocks: int = 4) -> Graph:
+def random_graph(seed: int, blocks: int = 4, multiple: int = 1) -> Graph:
+    """multiple: of which all numbers of channels are one but the input's: kernels ask for it."""
     rng = np.random.default_rng(seed)
     build = Builder("random", (int(rng.integers(5, 15)), int(rng.integers(3, 8)), int(rng.integers(1, 4))))
     last, channels = "input", build.inputs[0].shape[2]
@@ -43,7 +44,7 @@ def random_graph(seed: int, blocks: int = 4) -> Graph:
 
     for number in range(int(rng.integers(1, blocks + 1))):
         name, kind = f"b{number}", int(rng.integers(10))
-        out = int(rng.integers(2, 7))
+        out = multiple * int(rng.integers(2, 7))
         if kind <= 2:
             last, channels = conv(name, last, out, int(rng.integers(1, 6)), int(rng.integers(1, 4))), out
         elif kind == 3:
@@ -55,8 +56,8 @@ def random_graph(seed: int, blocks: int = 4) -> Graph:
                 long = conv(f"{name}_b", long, channels, 3)
             last = build(f"{name}_sum", Add(activation="relu"), *((long, last) if rng.integers(2) else (last, long)))
         elif kind == 5:
-            one, two = conv(f"{name}_a", last, 2, 3, 2), conv(f"{name}_b", last, 3, 1, 2)
-            last, channels = build(f"{name}_cat", Concat(), one, two), 5
+            one, two = conv(f"{name}_a", last, 2 * multiple, 3, 2), conv(f"{name}_b", last, 3 * multiple, 1, 2)
+            last, channels = build(f"{name}_cat", Concat(), one, two), 5 * multiple
         elif kind == 6:
             pool = (MaxPool2d, AveragePool2d)[rng.integers(2)]
             stride = (int(rng.integers(1, 3)), 1)
@@ -83,8 +84,8 @@ def random_graph(seed: int, blocks: int = 4) -> Graph:
     return build.graph()
 
 
-def random_model(seed: int, blocks: int = 4) -> Model:
-    model = random_int8(random_graph(seed, blocks), seed)
+def random_model(seed: int, blocks: int = 4, multiple: int = 1) -> Model:
+    model = random_int8(random_graph(seed, blocks, multiple), seed)
     quantization = dict(model.quantization or {})
     for node in model.graph.nodes:
         if isinstance(node.op, Concat):

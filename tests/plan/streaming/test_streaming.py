@@ -8,7 +8,7 @@ import pytest
 from millijoule import zoo
 from millijoule.errors import ModelError, OptionError
 from millijoule.graph import Builder
-from millijoule.ops import Conv2d, Flatten, GlobalAveragePool, Reshape
+from millijoule.ops import Conv2d, Dense, Flatten, GlobalAveragePool, Reshape
 from millijoule.passes import simplify
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, frontier, stream_picture, stream_plan, verify_stream
@@ -240,6 +240,23 @@ def test_sums_that_are_overwritten_are_found():
     ring = next(b for b in planned.buffers if b.kind == "ring" and b.first < sums.first and sums.last < b.last + 99)
     with pytest.raises(PlanError):
         verify_stream(graph, moved(planned, "sums", sums.value, offset=ring.offset))
+
+
+def test_sums_that_are_too_short_are_found():
+    graph = simplify(zoo.resnet8())
+    planned = stream_plan(graph)
+    sums = next(buffer for buffer in planned.buffers if buffer.kind == "sums")
+    with pytest.raises(PlanError, match=f"has {sums.bytes - 4} bytes for its sums, which take {sums.bytes}"):
+        verify_stream(graph, moved(planned, "sums", sums.value, row_bytes=sums.row_bytes - 4))
+
+
+def test_a_map_of_one_row_is_summed_pixel_by_pixel():
+    build = Builder("line", (1, 6, 4))
+    build("conv", Conv2d(channels=4, kernel=1))
+    build("dense", Dense(features=3))
+    planned = by_pixels(random_int8(build.graph()), "overwrite")
+    verify_stream(build.graph(), planned)
+    assert planned.places["sums", "dense"].bytes == 3 * 4
 
 
 def test_an_output_that_ends_elsewhere_is_found():
