@@ -20,7 +20,7 @@ ORDER = [
     {"plan"},
     {"emit"},
     {"run"},
-    {"shrink"},
+    {"shrink", "diagnose"},
     {"survey"},
     {"report"},
     {"deploy", "check", "export"},

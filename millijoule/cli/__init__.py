@@ -15,6 +15,7 @@ import millijoule
 from millijoule.cli.check import CHECK
 from millijoule.cli.cost import COST
 from millijoule.cli.deploy import DEPLOY
+from millijoule.cli.diagnose import DIAGNOSE
 from millijoule.cli.export import EXPORT
 from millijoule.cli.fit import FIT
 from millijoule.cli.history import HISTORY
@@ -22,6 +23,7 @@ from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.measure import MEASURE
 from millijoule.cli.plan import PLAN
 from millijoule.cli.price import PRICE
+from millijoule.cli.quantize import QUANTIZE
 from millijoule.cli.reduce import REDUCE
 from millijoule.cli.shrink import DISTILL, PRUNE
 from millijoule.cli.survey import AUDIT, COMPARE, EXPLAIN
@@ -30,7 +32,7 @@ from millijoule.errors import MillijouleError
 
 COMMANDS = (
     *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
-    *(PRUNE, DISTILL),
+    *(QUANTIZE, DIAGNOSE, PRUNE, DISTILL),
     *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, EXPORT),
     *(MEASURE, CHECK, FIT, PRICE),
     *(DEVICES, ZOO, DOCTOR),

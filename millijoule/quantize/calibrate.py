@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 
-from millijoule.errors import DataError, ModelError, OptionError
+from millijoule.errors import ModelError, OptionError
 from millijoule.graph import Operator
 from millijoule.model import Model, Quantization
 from millijoule.ops import Dense, PRelu
 from millijoule.ops.conv import Convolution
 from millijoule.ops.opaque import check_known
 from millijoule.passes import simplify
-from millijoule.quantize.ranges import Range, RangeChoice, observe_ranges
+from millijoule.quantize.bias import corrected_biases
+from millijoule.quantize.equalize import equalize_layers
+from millijoule.quantize.images import evenly_spaced, prepared
+from millijoule.quantize.ranges import RANGE_CHOICES, Range, RangeChoice, observe_ranges
 from millijoule.quantize.scales import fixed_input, separate_shared_scales, value_quantization
-from millijoule.train.prepare import prepare
 
 SMALLEST_SCALE = 2.0**-30
 LARGEST_BIAS = 2**30
+BIAS_SAMPLES = 128
+"""On which biases are corrected: a mean needs fewer images than a range."""
 
 
 def quantize(
@@ -30,14 +33,18 @@ def quantize(
     ranges: RangeChoice = "minmax",
     samples: int = 512,
     dense_per_channel: bool = False,
+    equalize: bool = False,
+    correct_bias: bool = False,
 ) -> Model:
     """The int8 form of a float model, by TFLite's rules, so that TFLM and CMSIS-NN would compute the same.
 
     images: what the ranges of the values are measured on: uint8 (n, height, width, channels) as in the data set, or
         float32 (n, *input shape), prepared. At most `samples` of them are used, evenly spaced.
-    ranges: `minmax`, `percentile` or `mean_square_error`; see `observe_ranges`.
+    ranges: `minmax`, `percentile` or `mse`, the mean square error; see `observe_ranges`.
     dense_per_channel: one scale for each output of dense layers. Default: one for the layer, as TFLite's converter
         has it, which saves 5 bytes of flash per output.
+    equalize: first bring the channels of layers that follow each other to like ranges (`equalize_layers`).
+    correct_bias: then take the mean error of each channel out of the biases (`corrected_biases`).
 
     The graph is simplified first. Weights: int8, -127…127, symmetric, one scale for each output channel of
     convolutions. Biases: int32, scale of the input times that of the weights. Values: int8, asymmetric, 0 always
@@ -51,9 +58,15 @@ def quantize(
     images; DataError if there is no image, or images that do not fit; ToolError without torch.
     """
     model = ready_for_int8(model)
+    if equalize:
+        model = equalize_layers(model)
     observed = calibrate(model, images, ranges, samples)
     given = fixed_input(model.preprocess) if images.dtype == np.uint8 else None
-    return integer_model(model, observed, given, dense_per_channel)
+    int8 = integer_model(model, observed, given, dense_per_channel)
+    if correct_bias:
+        chosen, _ = evenly_spaced(samples, images, None)
+        int8 = corrected_biases(model, int8, prepared(model, evenly_spaced(BIAS_SAMPLES, chosen, None)[0]))
+    return int8
 
 
 def ready_for_int8(model: Model) -> Model:
@@ -76,31 +89,11 @@ def ready_for_int8(model: Model) -> Model:
 
 def calibrate(model: Model, images: np.ndarray, ranges: RangeChoice, samples: int) -> dict[str, Range]:
     """The range of every value of a model that is ready for int8; arguments and errors as `quantize` has them."""
-    if ranges not in get_args(RangeChoice):
-        raise OptionError(f"ranges is '{ranges}'; it must be one of {', '.join(get_args(RangeChoice))}")
+    if ranges not in RANGE_CHOICES:
+        raise OptionError(f"ranges is '{ranges}'; it must be one of {', '.join(RANGE_CHOICES)}")
     if samples < 1:
         raise OptionError(f"samples is {samples}; it must be 1 or more")
-    return observe_ranges(model, _calibration_inputs(model, images, samples), ranges)
-
-
-def _calibration_inputs(model: Model, images: np.ndarray, samples: int) -> np.ndarray:
-    """float32 (at most `samples`, *input shape), prepared."""
-    if len(model.graph.inputs) != 1:
-        raise ModelError(f"model '{model.graph.name}' has {len(model.graph.inputs)} inputs; calibration knows one")
-    shape = model.graph.inputs[0].shape
-    if not len(images):
-        raise DataError("there is no calibration image: give images like those of the training")
-    chosen = images[np.unique(np.linspace(0, len(images) - 1, min(samples, len(images))).astype(int))]
-    if images.dtype == np.uint8:
-        if images.ndim != 4:
-            raise DataError(f"calibration images have shape {images.shape}; (n, height, width, channels) is needed")
-        return prepare(chosen, shape, model.preprocess)
-    if images.dtype.kind != "f" or images.shape[1:] != shape:
-        raise DataError(
-            f"calibration images are {images.dtype} of shape {images.shape[1:]}; uint8 images, or prepared float32 of "
-            f"shape {shape}, are needed"
-        )
-    return chosen.astype(np.float32)
+    return observe_ranges(model, prepared(model, evenly_spaced(samples, images, None)[0]), ranges)
 
 
 def integer_model(

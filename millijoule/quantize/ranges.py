@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from millijoule.errors import ModelError
 from millijoule.model import Model
 from millijoule.train.network import activations
 
-RangeChoice = Literal["minmax", "percentile", "mean_square_error"]
+RangeChoice = Literal["minmax", "percentile", "mse"]
+RANGE_CHOICES: tuple[RangeChoice, ...] = get_args(RangeChoice)
 Range = tuple[float, float]
 
 BINS = 2048
@@ -22,9 +23,9 @@ def observe_ranges(model: Model, inputs: np.ndarray, choice: RangeChoice) -> dic
     """(low, high) of every value of a float model over prepared inputs, float32 (n, *input shape).
 
     minmax: all that was seen. percentile: a ten-thousandth of the numbers left out, half at each end.
-    mean_square_error: the range shrunk towards 0 as long as finer steps win more than clipping loses (after Banner et
-    al. 2019, "Post training 4-bit quantization of convolution networks", with the histogram instead of a fitted
-    distribution).
+    mse (mean square error): the range shrunk towards 0 as long as finer steps win more than clipping loses (after
+    Banner et al. 2019, "Post training 4-bit quantization of convolution networks", with the histogram instead of a
+    fitted distribution).
 
     Raises ModelError if a value is infinite or not a number, or if the output is the same for all inputs.
     """

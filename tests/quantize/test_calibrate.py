@@ -83,7 +83,7 @@ def test_a_bias_that_weights_cannot_reach_widens_their_scale():
     assert int(found.weights["n1.bias"][0]) * float(scale) == pytest.approx(1000)
 
 
-@pytest.mark.parametrize("ranges", ["minmax", "percentile", "mean_square_error"])
+@pytest.mark.parametrize("ranges", ["minmax", "percentile", "mse"])
 def test_outputs_are_those_of_the_float_model_within_a_few_steps(ranges):
     model = random_model(small_graph())
     x = images(64)
@@ -129,7 +129,7 @@ def test_digits_lose_at_most_half_a_point():
     model = mj.train(mj.zoo.lenet5(), digits, epochs=10)
     float_accuracy = accuracy(model, digits.x_test, digits.y_test)
     assert float_accuracy > 0.95
-    for ranges in ("minmax", "percentile", "mean_square_error"):
+    for ranges in ("minmax", "percentile", "mse"):
         int8 = quantize(model, digits.x_train, ranges=ranges)
         assert accuracy(int8, digits.x_test, digits.y_test) >= float_accuracy - 0.005
 
@@ -148,7 +148,7 @@ def test_models_and_images_that_cannot_be_quantized():
         quantize(model, np.zeros((4, 5, 5, 1)))
     with pytest.raises(OptionError, match="samples is 0; it must be 1 or more"):
         quantize(model, images(), samples=0)
-    with pytest.raises(OptionError, match="ranges is 'max'; it must be one of minmax, percentile, mean_square_error"):
+    with pytest.raises(OptionError, match="ranges is 'max'; it must be one of minmax, percentile, mse"):
         quantize(model, images(), ranges="max")
 
 

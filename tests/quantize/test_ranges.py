@@ -54,7 +54,7 @@ def expected_error(numbers: np.ndarray, low: float, high: float) -> float:
 
 def test_mean_square_error_gives_up_a_thin_tail_for_finer_steps():
     numbers = np.concatenate([np.random.default_rng(0).normal(size=500_000), [40.0, -40.0]])
-    low, high = observe_ranges(identity(), column(numbers), "mean_square_error")["dense"]
+    low, high = observe_ranges(identity(), column(numbers), "mse")["dense"]
     assert low == -high
     assert 8 <= high < 30
     best = expected_error(numbers, low, high)
@@ -64,12 +64,12 @@ def test_mean_square_error_gives_up_a_thin_tail_for_finer_steps():
 
 
 def test_mean_square_error_keeps_a_flat_distribution():
-    low, high = observe_ranges(identity(), column(np.linspace(0, 6, 5000)), "mean_square_error")["dense"]
+    low, high = observe_ranges(identity(), column(np.linspace(0, 6, 5000)), "mse")["dense"]
     assert low == 0
     assert high > 5.8
 
 
-@pytest.mark.parametrize("choice", ["minmax", "percentile", "mean_square_error"])
+@pytest.mark.parametrize("choice", ["minmax", "percentile", "mse"])
 def test_a_value_that_never_moves_keeps_its_one_number(choice):
     model = identity(Relu())
     ranges = observe_ranges(model, column(np.full(5, -2.0)), choice)

@@ -1,0 +1,40 @@
+"""`diagnose`: why int8 answers worse than float, and what was tried against it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from millijoule.cli.command import Command, add_data, show
+from millijoule.cli.quantize import add_calibration, calibration_images, float_model, load_test_data
+from millijoule.cli.trained import add_trained
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_trained(parser)
+    add_data(parser)
+    add_calibration(parser)
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write everything as one page")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from millijoule.diagnose import diagnose
+    from millijoule.diagnose.diagnosis import TESTED
+    from millijoule.quantize import unlike_training
+    from millijoule.report.quantization.page import write_diagnosis_page
+    from millijoule.report.quantization.tables import diagnosed
+
+    data = load_test_data(options, "diagnose")
+    model = float_model(options, data)
+    images = calibration_images(options, data)
+    if unlike := unlike_training(model, images.x):
+        print(f"warning: {unlike}", file=sys.stderr)
+    given = images if options.calibrate_on else None
+    found = diagnose(model, data, given, ranges=options.ranges, samples=options.samples or TESTED)
+    if options.html:
+        write_diagnosis_page(found, options.html)
+    show(options, found.to_json(), diagnosed(found))
+
+
+DIAGNOSE = Command("diagnose", "why a network answers worse as int8, layer by layer, and what helps", _run, _options)

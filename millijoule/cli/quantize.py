@@ -1,0 +1,135 @@
+"""`quantize`: a trained float network as an int8 file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import millijoule
+from millijoule.cli.command import Command, add_data, positive, show
+from millijoule.cli.trained import add_trained, load_trained
+from millijoule.errors import ModelError, OptionError
+
+if TYPE_CHECKING:
+    from millijoule.model import Model
+    from millijoule.quantize import Images
+    from millijoule.train import Dataset
+
+CALIBRATION = 512
+
+
+def add_calibration(parser: argparse.ArgumentParser) -> None:
+    """The options that say what ranges are measured on, and how."""
+    from millijoule.quantize.ranges import RANGE_CHOICES
+
+    parser.add_argument(
+        "--calibration",
+        type=positive,
+        default=CALIBRATION,
+        metavar="N",
+        help=f"on how many images the ranges are measured, evenly spaced (default: {CALIBRATION}; at least 32)",
+    )
+    parser.add_argument(
+        "--calibrate-on",
+        metavar="IMAGES",
+        help="other images than the training images of --data: as --data, an .npz file with x_train alone, or an .npy "
+        "file of uint8 images or of float32 inputs that are prepared already",
+    )
+    parser.add_argument(
+        "--ranges", choices=RANGE_CHOICES, default="minmax", help="which range a value gets (default: minmax)"
+    )
+    parser.add_argument("--samples", type=positive, metavar="N", help="count N test images (default: all)")
+
+
+def calibration_images(options: argparse.Namespace, data: Dataset) -> Images:
+    """What the options name. OptionError for too few."""
+    from millijoule.quantize import Images, load_images
+
+    if options.calibrate_on:
+        images = load_images(options.calibrate_on, options.skip_bad)
+    else:
+        images = Images(data.x_train, data.y_train, data.name)
+    return images.take(options.calibration)
+
+
+def float_model(options: argparse.Namespace, data: Dataset) -> Model:
+    """The trained float model that the options name."""
+    model = load_trained(options, data)
+    if model.is_int8:
+        raise ModelError(f"model '{model.graph.name}' is int8 already: give the float model")
+    return model
+
+
+def load_test_data(options: argparse.Namespace, command: str) -> Dataset:
+    if not options.data:
+        raise OptionError(f"{command} needs --data: images to measure ranges on, and test images to count")
+    return millijoule.load_data(options.data, skip_bad=options.skip_bad)
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_trained(parser)
+    add_data(parser)
+    add_calibration(parser)
+    parser.add_argument("--equalize", action="store_true", help="bring the channels of layers to like ranges before")
+    parser.add_argument("--correct-bias", action="store_true", help="take mean errors out of the biases behind")
+    parser.add_argument("--qat", action="store_true", help="train some epochs as int8 (quantization-aware training)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="a .tflite file (default: <model>-int8.tflite)")
+    parser.add_argument("--force", action="store_true", help="replace what is there")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from millijoule.export import check_new
+    from millijoule.quantize import unlike_training
+    from millijoule.report.quantization.tables import quantized
+    from millijoule.train import accuracy
+
+    if options.qat and (options.equalize or options.correct_bias or options.calibrate_on or options.ranges != "minmax"):
+        raise OptionError("--qat learns its own: leave out --ranges, --equalize, --correct-bias, --calibrate-on")
+    data = load_test_data(options, "quantize")
+    model = float_model(options, data)
+    out = options.out or Path(f"{model.graph.name}-int8.tflite")
+    if out.suffix != ".tflite":
+        raise OptionError(f"--out is '{out}'; int8 models are kept as .tflite files")
+    check_new(out, force=options.force)  # told before time is spent
+    images = calibration_images(options, data)
+    if unlike := unlike_training(model, images.x):
+        print(f"warning: {unlike}", file=sys.stderr)
+    if options.qat:
+        from millijoule.shrink import quantize_aware
+
+        int8, method = quantize_aware(model, data), "quantization-aware training"
+    else:
+        int8 = millijoule.quantize(
+            model,
+            images.x,
+            ranges=options.ranges,
+            samples=len(images.x),
+            equalize=options.equalize,
+            correct_bias=options.correct_bias,
+        )
+        method = ", ".join(
+            [f"{options.ranges} ranges of {len(images.x)} images"]
+            + ["equalized"] * options.equalize
+            + ["biases corrected"] * options.correct_bias
+        )
+    int8 = replace(int8, labels=int8.labels or data.classes)
+    x, y = data.x_test[: options.samples], data.y_test[: options.samples]
+    result = {
+        "model": model.graph.name,
+        "data": data.name,
+        "method": method,
+        "images": len(x),
+        "accuracy_float": accuracy(model, x, y),
+        "accuracy_int8": accuracy(int8, x, y),
+        "weights_float_bytes": sum(array.nbytes for array in model.weights.values()),
+        "weights_int8_bytes": sum(array.nbytes for array in int8.weights.values()),
+    }
+    path = millijoule.export(int8, "tflite", out, force=options.force)
+    result |= {"file": str(path), "file_bytes": path.stat().st_size}
+    show(options, result, quantized(result, (*data.notes, *int8.notes)))
+
+
+QUANTIZE = Command("quantize", "a trained network as an int8 file that every other command takes", _run, _options)

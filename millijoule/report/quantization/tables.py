@@ -1,0 +1,98 @@
+"""Tables about quantization for the terminal."""
+
+from __future__ import annotations
+
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from millijoule.diagnose.diagnosis import LOOKED_AT, NOTEWORTHY, Diagnosis
+from millijoule.report import format as fmt
+from millijoule.report.layout import Column, make_table
+
+
+def quantized(result: dict[str, Any], notes: tuple[str, ...]) -> list[RenderableType]:
+    """The result of `quantize`, as its JSON has it."""
+    rows = [
+        ("test accuracy, float", fmt.percent(result["accuracy_float"])),
+        ("test accuracy, int8", fmt.percent(result["accuracy_int8"])),
+        ("weights, float32", f"{result['weights_float_bytes']:,} bytes"),
+        ("weights, int8", f"{result['weights_int8_bytes']:,} bytes"),
+        ("file", f"{result['file_bytes']:,} bytes"),
+    ]
+    how = f"{result['method']}, {result['images']:,} test images"
+    return [
+        Text(f"{result['model']} as int8, on {result['data']}: {how}", style="bold"),
+        make_table((Column("", text=True), Column("")), rows),
+        *(Text(f"Note: {note}") for note in notes),
+        Text(f"File: {Path(result['file'])}", overflow="fold"),
+    ]
+
+
+LAYER_COLUMNS = (
+    Column("layer", text=True),
+    Column("operator", text=True, wide_only=True),
+    Column("alone\ndB"),
+    Column("whole\ndB"),
+    Column("saturated"),
+    Column("steps\nused", rank=1),
+    Column("silent\nchannels", rank=2),
+    Column("loudest /\nmedian", rank=3),
+)
+REMEDY_COLUMNS = (Column("tried", text=True), Column("accuracy"), Column("recovered"), Column("how", text=True))
+
+
+def layer_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
+    worst = {each.layer for each in diagnosis.worst}
+    return [
+        (
+            f"{each.layer} *" if each.layer in worst else each.layer,
+            each.operator,
+            decibels(each.alone_db),
+            decibels(each.whole_db),
+            fmt.percent(each.saturated),
+            fmt.percent(each.steps_used),
+            f"{each.dead_channels} of {each.channels}",
+            f"{each.loudest:.1f}",
+        )
+        for each in diagnosis.layers
+    ]
+
+
+def remedy_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.name,
+            fmt.percent(each.accuracy),
+            f"{100 * (each.accuracy - diagnosis.accuracy_int8):+.1f}",
+            each.option or "simulated; firmware cannot yet",
+        )
+        for each in diagnosis.remedies
+    ]
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    return (
+        f"{diagnosis.model} on {diagnosis.data}: float {fmt.percent(diagnosis.accuracy_float)}, int8 "
+        f"{fmt.percent(diagnosis.accuracy_int8)} of {diagnosis.images:,} test images"
+    )
+
+
+def decibels(ratio: float) -> str:
+    return f"{ratio:.1f}" if isfinite(ratio) else "exact" if ratio > 0 else "none"
+
+
+def diagnosed(diagnosis: Diagnosis) -> list[RenderableType]:
+    """The result of `diagnose`."""
+    others = [Text(f"Also: {cause.text}") for cause in diagnosis.causes[1 if diagnosis.lost >= NOTEWORTHY else 0 :]]
+    return [
+        Text(headline(diagnosis), style="bold"),
+        Text(f"{diagnosis.verdict}.\nCalibrated on {diagnosis.calibration}, {diagnosis.ranges} ranges."),
+        *others,
+        make_table(LAYER_COLUMNS, layer_rows(diagnosis)),
+        Text(f"* adds most noise. Signal to noise on {LOOKED_AT} test images; alone: only this layer is int8."),
+        make_table(REMEDY_COLUMNS, remedy_rows(diagnosis)),
+    ]

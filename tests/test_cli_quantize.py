@@ -1,0 +1,116 @@
+"""`quantize` and `diagnose` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import millijoule
+from millijoule.cli import main
+from millijoule.train import accuracy, load_run
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "lenet5-run"
+    code = main(["train", "lenet5", "--data", "digits", "--out", str(path), "--epochs", "3", "--json"])
+    assert code == 0
+    return path
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def refused(capsys, *arguments: object) -> str:
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_an_int8_file_that_other_commands_take(capsys, tmp_path, folder):
+    file = tmp_path / "small.tflite"
+    code, out, err = run(capsys, "quantize", folder, "--data", "digits", "--out", file, "--json")
+    assert (code, err) == (0, "")
+    result = json.loads(out)
+    data = millijoule.load_data("digits")
+    model, int8 = load_run(folder), millijoule.load(file)
+    assert result["accuracy_float"] == accuracy(model, data.x_test, data.y_test)
+    assert result["accuracy_int8"] == accuracy(int8, data.x_test, data.y_test)
+    assert result["accuracy_int8"] > 0.8
+    assert result["weights_float_bytes"] == 4 * 61_706
+    assert result["file_bytes"] == file.stat().st_size
+    assert int8.labels == tuple("0123456789")
+    deployed = ["deploy", file, "--device", "host", "--data", "digits", "--out", tmp_path / "out", "--json"]
+    code, out, _ = run(capsys, *deployed)
+    assert code == 0
+    assert json.loads(out)["accuracy"]["int8_device"] == result["accuracy_int8"]
+
+
+def test_settings_reach_the_quantization(capsys, tmp_path, folder):
+    data, model = millijoule.load_data("digits"), load_run(folder)
+    file = tmp_path / "a.tflite"
+    settings = ["--ranges", "mse", "--calibration", "64", "--equalize", "--correct-bias", "--samples", "32"]
+    code, out, _ = run(capsys, "quantize", folder, "--data", "digits", "--out", file, *settings)
+    assert code == 0
+    assert "mse ranges of 64 images, equalized, biases corrected, 32 test images" in " ".join(out.split())
+    expected = millijoule.quantize(model, data.x_train, ranges="mse", samples=64, equalize=True, correct_bias=True)
+    loaded = millijoule.load(file)
+    x = np.random.default_rng(0).integers(-128, 128, (9, 32, 32, 1), dtype=np.int8)
+    np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], expected.run(x)[expected.graph.outputs[0]])
+
+
+def test_images_that_do_not_match_the_training_are_told(capsys, tmp_path, folder):
+    raw = tmp_path / "raw.npy"
+    np.save(raw, np.random.default_rng(0).random((40, 32, 32, 1), np.float32) * 255)
+    file = tmp_path / "a.tflite"
+    code, _, err = run(capsys, "quantize", folder, "--data", "digits", "--calibrate-on", raw, "--out", file)
+    assert code == 0
+    assert err.startswith("warning: calibration images do not match the preprocessing of the training: channel 0")
+    assert "has mean 127" in err
+    assert "in training it had mean 0.00, spread 1.00" in err
+
+
+def test_bad_input_of_quantize(capsys, tmp_path, folder):
+    command = ["quantize", folder, "--data", "digits"]
+    assert "--calibration is 31; at least 32" in refused(capsys, *command, "--calibration", "31")
+    few = tmp_path / "few.npz"
+    np.savez(few, x_train=np.zeros((7, 8, 8), np.uint8))
+    assert "'few' has 7 images; at least 32" in refused(capsys, *command, "--calibrate-on", few)
+    assert "cannot be read" in refused(capsys, *command, "--calibrate-on", tmp_path / "no.npy")
+    assert "quantize needs --data" in refused(capsys, "quantize", folder)
+    assert "are kept as .tflite files" in refused(capsys, *command, "--out", tmp_path / "a.onnx")
+    assert "leave out --ranges" in refused(capsys, *command, "--qat", "--ranges", "mse")
+    there = tmp_path / "there.tflite"
+    there.write_text("mine")
+    assert "exists: add --force" in refused(capsys, *command, "--out", there)
+    assert there.read_text() == "mine"
+    assert run(capsys, *command, "--out", there, "--force", "--samples", "20")[0] == 0
+    assert "is int8 already: give the float model" in refused(capsys, "quantize", there, "--data", "digits")
+
+
+def test_a_diagnosis_as_tables_json_and_page(capsys, tmp_path, folder):
+    zero = tmp_path / "zero.npy"
+    np.save(zero, np.zeros((40, 8, 8, 1), np.uint8))
+    command = ["diagnose", folder, "--data", "digits", "--samples", "100", "--calibrate-on", zero]
+    code, out, err = run(capsys, *command, "--html", tmp_path / "page.html")
+    text = " ".join(out.split())
+    assert code == 0
+    assert err.startswith("warning: calibration images do not match")
+    assert "the 40 calibration images are all the same: every number of them is 0" in text
+    assert "without --calibrate-on" in text
+    assert "all the same" in (tmp_path / "page.html").read_text()
+    code, out, _ = run(capsys, *command, "--json")
+    result = json.loads(out)
+    assert any(cause["calibration"] for cause in result["causes"])
+    assert result["images"] == 100
+    assert "diagnose needs --data" in refused(capsys, "diagnose", folder)
