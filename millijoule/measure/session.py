@@ -120,64 +120,61 @@ def measure(
 
     Raises OptionError for an unknown engine, a batch or threads below 1; ModelError if a network has several inputs.
     """
-    chosen = [engine(name) for name in engines]
+    chosen = [(each, device) for each in map(engine, engines) for device in _devices(each, gpus)]
     if min(batches) < 1 or threads < 1:
         raise OptionError(f"batch {min(batches)}, threads {threads}: both must be 1 or more")
-    begin, idle = time.time(), None
+    limits = {"least_seconds": seconds / 10, "most_seconds": seconds, "wanted": wanted}
+    idle_begin = time.time()
     if meter is not None:
         meter.start()
         time.sleep(IDLE_SECONDS)
-        idle = (begin, time.time())
-    live = _reading(meter, *idle) if meter is not None and idle is not None and meter.live else None
+    idle_end = time.time()
+    idle = _reading(meter, idle_begin, idle_end) if meter is not None and meter.live else None
     runs: list[Run] = []
     for network in networks:
         model = _with_numbers(network, int8)
-        figures = cost(model.graph)
+        empty = _empty(model, threads)
         with tempfile.TemporaryDirectory() as folder:
             for batch in batches:
                 first: np.ndarray | None = None
-                for each in chosen:
-                    for device in _devices(each, gpus):
-                        row = Run(
-                            network=model.graph.name,
-                            engine=each.name,
-                            device=device,
-                            batch=batch,
-                            threads=threads,
-                            precision="int8" if model.is_int8 else "float32",
-                            macs=figures.macs,
-                            params=figures.params,
-                        )
-                        progress(f"{row.network}, {row.engine}, batch {batch}")
-                        limits = {"least_seconds": seconds / 10, "most_seconds": seconds, "wanted": wanted}
-                        row, outputs = _run(row, model, each, Path(folder), limits, meter)
-                        if outputs is not None:
-                            row, first = _compared(row, outputs, first)
-                        runs.append(row)
+                for each, device in chosen:
+                    row = replace(empty, engine=each.name, device=device, batch=batch)
+                    progress(f"{row.network}, {row.engine}, batch {batch}")
+                    row, outputs = _run(row, model, each, Path(folder), limits, meter)
+                    if outputs is not None:
+                        row, first = _compared(row, outputs, first)
+                    runs.append(row)
     measured = Measured(
         machine=_machine(),
         meter=meter.name if meter else "no meter",
-        idle_watts=live.watts if isinstance(live, Reading) else None,
-        idle_begin=begin,
-        idle_end=idle[1] if idle else begin,
+        idle_watts=idle.watts if isinstance(idle, Reading) else None,
+        idle_begin=idle_begin,
+        idle_end=idle_end,
         runs=tuple(runs),
     )
-    if meter is not None and not meter.live:
-        return join_log(measured, meter)
-    return _net(measured)
+    return _net(measured) if meter is None or meter.live else join_log(measured, meter)
+
+
+def _empty(model: Model, threads: int) -> Run:
+    """A row of this model, for any engine."""
+    figures = cost(model.graph)
+    return Run(
+        network=model.graph.name,
+        engine="",
+        device="",
+        batch=1,
+        threads=threads,
+        precision="int8" if model.is_int8 else "float32",
+        macs=figures.macs,
+        params=figures.params,
+    )
 
 
 def join_log(measured: Measured, meter: Meter) -> Measured:
     """The same with energies from a log that covers it. What the log does not cover stays empty, with the reason."""
     idle = _reading(meter, measured.idle_begin, measured.idle_end)
-    runs = []
-    for run in measured.runs:
-        if run.problem:
-            runs.append(run)
-            continue
-        reading = _reading(meter, run.begin, run.end)
-        runs.append(_gross(run, reading))
     watts = idle.watts if isinstance(idle, Reading) else None
+    runs = (run if run.problem else _gross(run, _reading(meter, run.begin, run.end)) for run in measured.runs)
     return _net(replace(measured, meter=meter.name, idle_watts=watts, runs=tuple(runs)))
 
 
