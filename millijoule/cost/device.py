@@ -212,9 +212,11 @@ def parse_device(name: str, text: str) -> Device:
             supply_v=values.get("supply_v"),
             system=values.get("system", ""),
             figures=_figures(kind, values),
-            readings=tuple(_reading(each) for each in values.get("reading", ())),
+            readings=tuple(_reading(kind, each) for each in values.get("reading", ())),
             slow=_named(values.get("slow"), other),
         )
+        if "supply_v" in values and not (isinstance(device.supply_v, int | float) and device.supply_v > 0):
+            raise ValueError(f"supply_v is {device.supply_v!r}; it must be a number of volts above 0")
         if "regulator" in values and device.regulator not in REGULATORS:
             raise ValueError(f"regulator is {device.regulator!r}; it must be one of {', '.join(REGULATORS)}")
         if kind == "mcu" and not _is_size(device.clock_hz):
@@ -250,17 +252,17 @@ def _figures(kind: str, values: dict[str, Any]) -> dict[str, float]:
     return figures
 
 
-def _reading(found: dict[str, Any]) -> Reading:
+def _reading(kind: str, found: dict[str, Any]) -> Reading:
     """Raises ValueError that names what is missing, not known or no number above 0."""
     known = {each.name for each in fields(Reading)}
-    for key in ("network", "latency_ms"):
+    for key in ("network", "latency_ms", *(("instructions",) if kind == "mcu" else ("macs", "layers"))):
         if key not in found:
             raise ValueError(f"a [[reading]] has no '{key}'")
     for key, value in found.items():
         if key not in known:
             raise ValueError(f"a [[reading]] has '{key}'; known are {', '.join(sorted(known))}")
-        if key != "network" and not (isinstance(value, int | float) and value >= 0):
-            raise ValueError(f"{key} of a [[reading]] is {value!r}; it must be a number")
+        if key != "network" and not (isinstance(value, int | float) and value > 0):
+            raise ValueError(f"{key} of a [[reading]] is {value!r}; it must be a number above 0")
     return Reading(**found)
 
 

@@ -7,11 +7,14 @@ from math import sqrt
 from millijoule.cost import Cost
 from millijoule.cost.device import Device
 from millijoule.energy.prediction import Estimate, Prediction
+from millijoule.errors import DeviceError
 
 PICO = 1e-9
 """Millijoules of a picojoule."""
 LEVELS = (("sram_8kb_pj_per_byte", 8_000), ("sram_32kb_pj_per_byte", 32_000), ("sram_1mb_pj_per_byte", 1_000_000))
 """Memories on the chip and their bytes, the smallest first."""
+DRAM = ("dram_low_pj_per_byte", "dram_high_pj_per_byte")
+MEASURED = ("mac_low_pj", "mac_high_pj")
 
 
 def predict(cost: Cost, device: Device, precision: str) -> Prediction:
@@ -23,8 +26,8 @@ def predict(cost: Cost, device: Device, precision: str) -> Prediction:
     a measured range of energy for each MAC: that range.
     """
     refused = (("latency", f"device '{device.name}' has energies, no times"),)
-    if "mac_low_pj" in device.figures:
-        ends = device.figures["mac_low_pj"], device.figures["mac_high_pj"]
+    if all(key in device.figures for key in MEASURED):
+        ends = [device.figures[key] for key in MEASURED]
         text = f"{ends[0]:g} to {ends[1]:g} pJ for each MAC, as measured on two networks"
         energy = _between(cost.macs * ends[0], cost.macs * ends[1])
         return Prediction(
@@ -37,13 +40,17 @@ def predict(cost: Cost, device: Device, precision: str) -> Prediction:
             refused=refused,
             tested=False,
         )
-    arithmetic = cost.macs * device.figures[f"{precision}_mac_pj"]
+    needed = (f"{precision}_mac_pj", *(key for key, _ in LEVELS), *DRAM)
+    missing = [key for key in needed if key not in device.figures]
+    if missing:
+        raise DeviceError(f"device '{device.name}' states no {missing[0]}; add it under [figures], with its source")
+    arithmetic = cost.macs * device.figures[needed[0]]
     weights = sum(layer.size_bytes for layer in cost.layers)
     values = cost.moved_bytes - weights
     low, high = arithmetic, arithmetic
     for moved, held in ((values, cost.peak_ram_bytes), (weights, weights)):
         level = next((key for key, size in LEVELS if held <= size), None)
-        keys = (level, level) if level else ("dram_low_pj_per_byte", "dram_high_pj_per_byte")
+        keys = (level, level) if level else DRAM
         low, high = (total + moved * device.figures[key] for total, key in zip((low, high), keys, strict=True))
     text = f"{cost.macs:,} MACs, {values:,} bytes of activations and {weights:,} of weights moved once, in {precision}"
     return Prediction(

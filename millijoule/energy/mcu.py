@@ -231,11 +231,12 @@ def _power_mw(device: Device, stack: str | None) -> Scale | str:
 
 
 def _named(rows: list[Submission]) -> str:
-    """`X-CUBE-AI 7.1 to 9.0 …`: the stacks, and the rounds of MLPerf Tiny that they are from."""
+    """`microTVM and ONNC (MLPerf Tiny v1.0)`: the stacks, or how many, and the rounds that they are from."""
     stacks = list(dict.fromkeys(row.stack for row in rows))
+    named = sentence(stacks) if len(stacks) <= 3 else f"{len(stacks)} stacks"
     rounds = sorted({row.round for row in rows})
     when = rounds[0] if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
-    return f"{sentence(stacks)} (MLPerf Tiny {when})"
+    return f"{named} (MLPerf Tiny {when})"
 
 
 def _readings(device: Device, what: str, count: int) -> str:

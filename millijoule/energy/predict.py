@@ -29,12 +29,14 @@ def predict_energy(
     submitted to MLPerf Tiny, as `X-CUBE-AI 9.0`.
 
     The prediction says what it refuses. Raises DeviceError if the device is not known, or is this computer, OptionError
-    if the stack is not known, or the device is no microcontroller.
+    if the stack is not known, the device is no microcontroller, or the precision is none of these.
     """
     device = load_device(device) if isinstance(device, str) else device
     if device.kind == "host":
         raise DeviceError("device 'host' is this computer: nothing is predicted for it")
     is_int8 = isinstance(network, Model) and network.is_int8
+    if precision not in (None, "int8", "fp32"):
+        raise OptionError(f"precision is '{precision}'; it must be int8 or fp32")
     precision = precision or ("int8" if is_int8 or device.kind == "mcu" else "fp32")
     if device.kind == "mcu":
         graph = network.graph if isinstance(network, Model) else network

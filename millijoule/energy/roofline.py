@@ -14,6 +14,7 @@ from millijoule.cost.device import Device, Reading
 from millijoule.energy.fitted import linux, questions
 from millijoule.energy.fitted.intervals import spread
 from millijoule.energy.prediction import Estimate, Prediction, within
+from millijoule.errors import DeviceError
 
 PEAKS = {"int8": "int8_ops_per_s", "fp32": "fp32_flops_per_s"}
 OUTSIDE = "so far from what was fitted, ranges that should hold 90 % hold half; readings of networks like it help"
@@ -37,8 +38,10 @@ def predict(cost: Cost, device: Device, precision: str) -> Prediction:
 
 
 def _as_measured(name: str, device: Device, precision: str, network: linux.Terms) -> Prediction:
-    round, system = device.system.split(" ", 1)
-    runs = linux.groups()[round, system, precision]
+    round, _, system = device.system.partition(" ")
+    runs = linux.groups().get((round, system, precision))
+    if runs is None:
+        raise DeviceError(f"device '{device.name}': system '{device.system}' is none that was published in {precision}")
     outside = linux.outside(runs, network)
     if outside:
         reason = f"{outside}; {OUTSIDE}"

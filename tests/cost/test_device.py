@@ -154,9 +154,15 @@ def test_a_device_of_ones_own(tmp_path):
         ("[sources]", "[[reading]]\nlatency_ms = 1\n[sources]\nreading = 'me'", "has no 'network'"),
         (
             "[sources]",
-            "[[reading]]\nnetwork = 'a'\nlatency_ms = 'fast'\n[sources]\nreading = 'me'",
-            "latency_ms of a [[reading]] is 'fast'; it must be a number",
+            "[[reading]]\nnetwork = 'a'\nlatency_ms = 'fast'\ninstructions = 1\n[sources]\nreading = 'me'",
+            "latency_ms of a [[reading]] is 'fast'; it must be a number above 0",
         ),
+        (
+            "[sources]",
+            "[[reading]]\nnetwork = 'a'\nlatency_ms = 1\n[sources]\nreading = 'me'",
+            "a [[reading]] has no 'instructions'",
+        ),
+        ('kind = "mcu"', 'kind = "mcu"\nsupply_v = "low"', "'supply_v' has no source"),
         ('core = "cortex-m4"', "", "'core' is missing"),
         ('core = "cortex-m4"', 'core = "cortex-a53"', "core 'cortex-a53'; known are cortex-m0plus"),
         ("clock_hz = 64_000_000", "", "'clock_hz' is missing; state it, with its source"),

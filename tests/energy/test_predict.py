@@ -156,6 +156,18 @@ def test_eyeriss_takes_what_was_measured_for_a_mac():
     assert found.low < 1017 / 3 < found.high  # mJ: VGG-16, a batch of three
 
 
+def test_figures_that_are_missing_are_named():
+    table = load_device("horowitz-45nm")
+    rest = {key: value for key, value in table.figures.items() if key != "dram_low_pj_per_byte"}
+    with pytest.raises(DeviceError, match="'horowitz-45nm' states no dram_low_pj_per_byte; add it under"):
+        predict_energy(zoo.lenet5(), replace(table, figures=rest))
+    board = replace(load_device("odroid-tflite-2.7.1"), system="v2.0 abacus")
+    with pytest.raises(DeviceError, match=r"system '.* abacus' is none that was published in fp32"):
+        predict_energy(zoo.lenet5(), board)
+    with pytest.raises(OptionError, match="precision is 'fp16'; it must be int8 or fp32"):
+        predict_energy(zoo.lenet5(), "h100", precision="fp16")
+
+
 def test_this_computer_is_not_predicted():
     with pytest.raises(DeviceError, match="'host' is this computer"):
         predict_energy(zoo.lenet5(), "host")

@@ -222,6 +222,8 @@ def test_devices():
     known = [load_device(name) for name in ("host", "nucleo-g0b1re", "nucleo-u575zi-q")]
     assert shown(devices(known), 80) == DEVICES_80
     assert shown(devices(known), 120) == DEVICES_120
+    only_predicted = shown(devices([*known, load_device("h100")]), 80)
+    assert only_predicted == f"{DEVICES_80}\nOnly predicted (cost --device):\nh100\n  NVIDIA H100 SXM (80 GB)\n"
 
 
 def test_zoo():

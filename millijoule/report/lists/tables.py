@@ -16,6 +16,18 @@ from millijoule.zoo import Published
 
 
 def devices(known: Sequence[Device]) -> list[RenderableType]:
+    """Those that firmware is built for, and this computer; then those of which only latency or energy is predicted."""
+    built_for = [device for device in known if device.kind in ("mcu", "host")]
+    predicted = [device for device in known if device not in built_for]
+    parts = [_boards(built_for)] if built_for else []
+    if predicted:
+        # In one column, so that no name is broken: it is to be copied.
+        lines = [f"{device.name}\n  {device.title}" for device in predicted]
+        parts.append(Text("\n".join(["Only predicted (cost --device):", *lines]), overflow="fold"))
+    return parts
+
+
+def _boards(known: Sequence[Device]) -> RenderableType:
     columns = (
         Column("device", text=True),
         Column("board or chip", text=True),
@@ -35,7 +47,7 @@ def devices(known: Sequence[Device]) -> list[RenderableType]:
         )
         for device in known
     ]
-    return [make_table(columns, rows)]
+    return make_table(columns, rows)
 
 
 def zoo(networks: Sequence[NetworkSummary]) -> list[RenderableType]:
