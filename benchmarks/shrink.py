@@ -3,10 +3,10 @@
     python benchmarks/shrink.py --data cifar10.npz --runs DIR [--epochs N] [--networks NAME …] [--rows ROW …]
 
 Rows of each network: `float`; `int8`, quantized after training; `qat`, trained on as int8; `pruned` to half of its MACs
-and trained on; `distilled` from a larger network. Each training is a run folder in DIR, so that the same command goes
-on where it was stopped and trains nothing twice; a run that is there is taken as it is. Where --rows leaves out what a
-row needs, it is trained all the same. N: epochs of the first training (default 40); an eighth of them as int8, a
-quarter after pruning.
+and trained on, the whole network its teacher; `distilled` from a larger network. Each training is a run folder in DIR,
+so that the same command goes on where it was stopped and trains nothing twice; a run that is there is taken as it is.
+Where --rows leaves out what a row needs, it is trained all the same. N: epochs of the first training (default 40); an
+eighth of them as int8, a quarter after pruning.
 
 Accuracy: all test images; int8 by the C code on this computer, which equals the integer reference. Flash, RAM and
 instructions: of the firmware for --device, executed in the emulator. Energy: predicted from those instructions, with
@@ -98,7 +98,8 @@ class Runs:
 
     def pruned(self, network: str) -> Model:
         self.trained(network)
-        begin = ["prune", str(self.folder / network), "--data", self.source, "--macs", "0.5"]
+        whole = str(self.folder / network)
+        begin = ["prune", whole, "--data", self.source, "--macs", "0.5", "--teacher", whole]
         return self._run(f"{network}-pruned", [*begin, "--epochs", str(max(1, self.epochs // 4))])
 
     def distilled(self, network: str) -> Model:

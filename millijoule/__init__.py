@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from millijoule.plan import plan
     from millijoule.quantize import quantize
     from millijoule.run.doctor import doctor
-    from millijoule.shrink import prune, quantize_aware
+    from millijoule.shrink import distill, prune, quantize_aware
     from millijoule.train import load_data, train
 
 _MODULE_OF = {
@@ -52,6 +52,7 @@ _MODULE_OF = {
     "Quantization": "millijoule.model",
     "cost": "millijoule.cost",
     "deploy": "millijoule.deploy",
+    "distill": "millijoule.shrink",
     "doctor": "millijoule.run.doctor",
     "emit": "millijoule.emit",
     "export": "millijoule.export",
@@ -78,6 +79,7 @@ __all__ = [
     "Quantization",
     "cost",
     "deploy",
+    "distill",
     "doctor",
     "emit",
     "export",

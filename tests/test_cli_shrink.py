@@ -31,7 +31,9 @@ def here(made, tmp_path, monkeypatch):
 
 
 def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
-    code, out, _ = run(capsys, "prune", "run", "--data", "data.npz", "--macs", 0.5, "--epochs", 2, "--json")
+    code, out, _ = run(
+        capsys, "prune", "run", "--data", "data.npz", "--macs", 0.5, "--epochs", 2, "--teacher", "run", "--json"
+    )
     assert code == 0
     result = json.loads(out)
     assert result["folder"] == "run-pruned"
@@ -43,6 +45,7 @@ def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
     narrower = {node["name"]: node["attributes"] for node in config["graph"]["nodes"]}
     assert narrower["c5"]["channels" if "channels" in narrower["c5"] else "features"] < 120
     assert config["settings"]["epochs"] == 2
+    assert config["teacher"]["model"] == "run"
     _, out, _ = run(capsys, "evaluate", "run-pruned", "--data", "data.npz", "--json")
     assert json.loads(out)["accuracy"] == result["accuracy"]
     code, out, _ = run(capsys, "deploy", "run-pruned", "--data", "data.npz", "--device", "host", "--json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import millijoule
 from millijoule.cli.command import NETWORK, Command, add_data, add_input, energy, positive, real, size
@@ -30,6 +30,7 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="layers keep multiples of so many channels (default 4)",
     )
+    _teacher_options(parser, required=False)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <RUN>-pruned)")
     add_settings(parser)
 
@@ -58,6 +59,8 @@ def _prune(options: argparse.Namespace) -> None:
     }
     for name in ("teacher", "versions", "machine"):
         config.pop(name, None)
+    if options.teacher:
+        config |= _teacher_config(options)
     figures: dict[str, tuple[float, str]] = {}
     before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))
     for name in before:
@@ -76,11 +79,8 @@ def _figures(graph: Graph, device: str | None) -> dict[str, float]:
     return figures | ({"predicted_energy_mj": round(energy.value, 3)} if energy and energy.value else {})
 
 
-def _distill_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NETWORK", help=f"the student: {NETWORK}")
-    add_input(parser)
-    parser.add_argument("--teacher", required=True, metavar="MODEL", help=TRAINED)
-    add_data(parser)
+def _teacher_options(parser: argparse.ArgumentParser, required: bool) -> None:
+    parser.add_argument("--teacher", required=required, metavar="MODEL", help=f"whose answers are learnt: {TRAINED}")
     add_normalisation(parser)
     parser.add_argument(
         "--temperature",
@@ -92,6 +92,19 @@ def _distill_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha", type=float, default=0.9, metavar="R", help="the teacher's share of the loss, 0…1 (default 0.9)"
     )
+
+
+def _teacher_config(options: argparse.Namespace) -> dict[str, Any]:
+    """What a run's config says of its teacher."""
+    taught = {name: getattr(options, name) for name in ("temperature", "alpha", "mean", "std")}
+    return {"teacher": {"model": options.teacher, **taught}}
+
+
+def _distill_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar="NETWORK", help=f"the student: {NETWORK}")
+    add_input(parser)
+    _teacher_options(parser, required=True)
+    add_data(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <network>-distilled)")
     add_recipe(parser)
     add_settings(parser)
@@ -101,15 +114,8 @@ def _distill(options: argparse.Namespace) -> None:
     if options.data is None:
         raise OptionError("distill needs --data: the images that teacher and student are shown")
     data = load_data(options.data, options.skip_bad, options.seed or 0)
-    config = new_config(options, data)
+    config = new_config(options, data) | _teacher_config(options)
     folder = options.out or Path(f"{config['network']}-distilled")
-    config["teacher"] = {
-        "model": options.teacher,
-        "temperature": options.temperature,
-        "alpha": options.alpha,
-        "mean": options.mean,
-        "std": options.std,
-    }
     train_in_folder(options, folder, config, data)
 
 

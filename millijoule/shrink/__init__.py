@@ -1,7 +1,8 @@
-"""Networks that do the same for less: quantization-aware training and pruning."""
+"""Networks that do the same for less: quantization-aware training, pruning, distillation."""
 
 from millijoule.shrink.aware import quantize_aware
+from millijoule.shrink.distillation import distill
 from millijoule.shrink.pruning import prune
 from millijoule.shrink.settings import as_shown, fine_tuning
 
-__all__ = ["as_shown", "fine_tuning", "prune", "quantize_aware"]
+__all__ = ["as_shown", "distill", "fine_tuning", "prune", "quantize_aware"]

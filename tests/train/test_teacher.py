@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import millijoule as mj
 from millijoule.errors import ModelError, OptionError
 from millijoule.model import Model
 from millijoule.ops import Conv2d, Dense, Flatten, Relu, Softmax
@@ -100,7 +101,7 @@ def test_a_student_takes_over_what_the_labels_do_not_say(taught):
     data = stripes(count=80)
     noise = np.random.default_rng(3).integers(0, 2, len(data.y_train))
     wrong = replace(data, y_train=noise)
-    student = train(linear(), wrong, epochs=8, batch_size=8, progress=False, teacher=Teacher(taught, alpha=1.0))
+    student = mj.distill(linear(), wrong, taught, alpha=1.0, epochs=8, batch_size=8, progress=False)
     assert accuracy(student, data.x_test, data.y_test) == 1.0
 
 
