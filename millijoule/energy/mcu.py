@@ -33,6 +33,8 @@ OUR_KERNELS = (
     "our own kernels have run on no board yet: that their instructions take the cycles that CMSIS-NN's take is an "
     "assumption"
 )
+LEAST = 0.1
+"""Cycles for each instruction below which no core goes: what a reading of a dense network may leave for them."""
 FIT = "one reading on it (`millijoule fit`) brings this into range"
 
 
@@ -100,12 +102,12 @@ def _read_scale(device: Device) -> Scale | None:
     """Cycles for each instruction by the user's readings of the board."""
     if not device.readings or device.clock_hz is None:
         return None
-    logs = []
+    values = []
     for each in device.readings:
         cycles = each.latency_ms * device.clock_hz / 1000 - each.dense_weights * cycles_per_dense_weight()
-        logs.append(log(max(cycles, 0.1 * each.instructions) / each.instructions))
-    factor = spread(questions.new_network()) if len(logs) > 1 else spread(questions.after_one_reading())
-    return Scale(exp(mean(logs)), factor, _readings(device, "latency", len(logs)))
+        values.append(max(cycles / each.instructions, LEAST))
+    factor = spread(questions.new_network() if len(values) > 1 else questions.after_one_reading())
+    return Scale(geometric_mean(values), factor, _readings(device, "latency", len(values)))
 
 
 @lru_cache
@@ -211,7 +213,7 @@ def _power_mw(device: Device, stack: str | None) -> Scale | str:
     """Power of an inference at the device's supply; a text says why it is not known."""
     read = [each for each in device.readings if each.energy_mj is not None]
     if read:
-        value = exp(mean(log(each.energy_mj / each.latency_ms * 1000) for each in read if each.energy_mj))
+        value = geometric_mean(each.energy_mj / each.latency_ms * 1000 for each in read if each.energy_mj)
         return Scale(value, spread(questions.power_after_one_reading()), _readings(device, "power", len(read)))
     rows = [row for row in submissions() if row.board == device.name and row.power_mw is not None]
     if not rows:

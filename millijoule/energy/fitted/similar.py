@@ -1,7 +1,8 @@
 """What is known of boards and stacks that are like the one asked for, weighted by how like they are.
 
-Three constants say how like; they were chosen on the published rows themselves, and are the same in every question:
-releases of one stack that are n apart weigh 1/2^n, another stack 1/10, a system with another operating system 1/10.
+Means are geometric, as errors are ratios. Three constants say how like; they were chosen on the published rows
+themselves, and are the same in every question: releases of one stack that are n apart weigh 1/2^n, another stack 1/10,
+a system with another operating system 1/10.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from math import exp, log
-from statistics import mean
+from statistics import geometric_mean
 
 from millijoule.energy.fitted.tables import CONVOLUTIONAL, Submission, counted
 
@@ -47,7 +48,7 @@ def predicted_draw(rows: Rows, board: str, stack: str | None = None, os: str | N
     stack: releases near it weigh more. os: systems with another weigh less; None: all the same.
     """
     systems = _systems(rows, lambda row: row.board == board and row.power_mw is not None)
-    values = [(_mean(map(drawn, system)), system[0]) for system in systems]
+    values = [(geometric_mean(map(drawn, system)), system[0]) for system in systems]
     return _weighted(
         (value, (similarity(stack, row.stack) if stack else 1) * (1 if os in (None, row.os) else OTHER_OS))
         for value, row in values
@@ -92,8 +93,8 @@ def cycles_per_instruction(rows: Rows, benchmarks: Iterable[str] = CONVOLUTIONAL
         by_system = defaultdict(list)
         for key, value in found:
             by_system[key].append(value)
-        boards.append(_mean(_mean(values) for values in by_system.values()))
-    return _mean(boards) if boards else None
+        boards.append(geometric_mean(geometric_mean(values) for values in by_system.values()))
+    return geometric_mean(boards) if boards else None
 
 
 def runs_cmsis_nn(row: Submission) -> bool:
@@ -106,7 +107,7 @@ def cells_of(rows: Rows) -> dict[tuple[str, str, str], float]:
     found = defaultdict(list)
     for row in rows:
         found[row.board, row.benchmark, row.stack].append(row.cycles)
-    return {key: _mean(values) for key, values in found.items()}
+    return {key: geometric_mean(values) for key, values in found.items()}
 
 
 def system(row: Submission) -> tuple[str, ...]:
@@ -120,11 +121,6 @@ def _systems(rows: Rows, wanted: Callable[[Submission], bool]) -> list[list[Subm
         if wanted(row):
             found[system(row)].append(row)
     return list(found.values())
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Geometric: errors are ratios."""
-    return exp(mean(map(log, values)))
 
 
 def _weighted(values: Iterable[tuple[float, float]]) -> float | None:
