@@ -1,8 +1,8 @@
 """How far off predictions are: every kind of prediction, made again without what it should predict.
 
 Whole submissions, whole (stack, board) pairs, whole boards or whole networks are left out, never single rows of them:
-re-runs of another's code would tell the answer. `QUESTIONS` is what `benchmarks/energy.py` prints; `errors` is what the
-intervals of predictions rest on.
+re-runs of another's code would tell the answer. `QUESTIONS` is what `benchmarks/energy.py` prints; the ranges of
+predictions rest on the same errors.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def _without(row: Submission, rows: Iterable[Submission]) -> list[Submission]:
 
 
 def _before(row: Submission, rows: Iterable[Submission]) -> list[Submission]:
-    """`rows` of earlier rounds."""
-    return [each for each in rows if ROUNDS.index(each.round) < ROUNDS.index(row.round)]
+    """`rows` of earlier rounds, without other runs of its stack on its board."""
+    return [each for each in rows if ROUNDS.index(each.round) < ROUNDS.index(row.round) and pair(each) != pair(row)]
 
 
 def _not_after(row: Submission, rows: Iterable[Submission]) -> list[Submission]:
@@ -238,7 +238,7 @@ WITHOUT_PAIR = "(stack, board) pair"
 QUESTIONS = (
     Question("Cortex-M: energy, given the latency", WITHOUT_SUBMISSION, lambda: power(os=True), (0.07, None, 0.15)),
     Question("  the same, operating systems not told apart", WITHOUT_SUBMISSION, power),
-    Question("  the same, forward in time", "this round and later", lambda: power(_before, os=True)),
+    Question("  the same, forward in time", "the pair, this round and later", lambda: power(_before, os=True)),
     Question("Cortex-M: latency, stack known elsewhere", WITHOUT_PAIR, stack_on_board, (None, 0.06, 0.15)),
     Question("  the same, forward in time", "the pair, and later rounds", lambda: stack_on_board(_not_after)),
     Question("Cortex-M: latency, new network, by instructions", "network", new_network, (None, 0.08, 0.22)),
