@@ -150,7 +150,9 @@ def _step(graph: Graph, node: Node, source: dict[str, str], count: dict[str, int
             _one_by_one(value, n) if n == firings else _all(value, n, firings)
             for value, n in dict(zip(values, counts, strict=True)).items()
         )
-        return Step(node.name, node.name, reads, firings, in_place=tuple(values[index] for index in op.in_place))
+        # Once, where a value is added to itself.
+        in_place = tuple(dict.fromkeys(values[index] for index in op.in_place))
+        return Step(node.name, node.name, reads, firings, in_place=in_place)
     return whole
 
 

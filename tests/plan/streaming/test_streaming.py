@@ -8,7 +8,7 @@ import pytest
 from millijoule import zoo
 from millijoule.errors import ModelError, OptionError
 from millijoule.graph import Builder
-from millijoule.ops import Conv2d, Dense, Flatten, GlobalAveragePool, Reshape
+from millijoule.ops import Add, Conv2d, Dense, Flatten, GlobalAveragePool, Reshape
 from millijoule.passes import simplify
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, frontier, stream_picture, stream_plan, verify_stream
@@ -30,6 +30,19 @@ def test_random_networks_compute_the_same_in_rings(seed):
         assert planned.floor_bytes <= planned.lower_bound_bytes <= planned.arena_bytes
         for name, value in execute(model, planned, inputs[0]).items():
             np.testing.assert_array_equal(value, expected[name][0])
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_a_value_that_is_added_to_itself(contract):
+    build = Builder("twice", (9, 8, 4))
+    first = build("c1", Conv2d(channels=4, kernel=3, padding="same"))
+    build("add", Add(), first, first)
+    build("c2", Conv2d(channels=2, kernel=3, padding="same"))
+    model = random_int8(build.graph())
+    inputs = np.random.default_rng(0).integers(-128, 128, (1, 9, 8, 4), dtype=np.int8)
+    planned = stream_plan(model, contract)
+    verify_stream(model, planned)
+    np.testing.assert_array_equal(execute(model, planned, inputs[0])["c2"], model.run(inputs)["c2"][0])
 
 
 def test_random_networks_stream():
