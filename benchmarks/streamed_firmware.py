@@ -3,11 +3,12 @@
     python benchmarks/streamed_firmware.py --data DIR [--models ic,kws,vww,mobilenet_v2]
 
 For each model of DIR/models/mlperf_tiny: layer by layer, and for the least RAM with the input overwritten, kept or
-pushed. mobilenet_v2 (DIR/models/google_coral, 224x224): with the input overwritten only, on an nRF52840 with 256 KiB of
-RAM, whose flash is taken to be 8 MiB outside of the chip. arena: planned, input, output and working memory of kernels
-included; static: all static data in the linked firmware, which ends at a multiple of 8 bytes. Outputs for two random
-inputs are compared with the integer reference. / stored: instructions against layer by layer. CMSIS-NN: the fewest
-instructions of an exact build that calls it directly (DIR/tables/cmsis_nn_baseline.csv). An instruction is not a cycle.
+pushed. mobilenet_v2 (DIR/models/google_coral, 224x224): only for the least RAM, overwritten and pushed, on an nRF52840
+with 256 KiB of RAM, whose flash is taken to be 8 MiB outside of the chip. arena: planned, input, output and working
+memory of kernels included; static: all static data in the linked firmware, which ends at a multiple of 8 bytes. Outputs
+for two random inputs are compared with the integer reference. / stored: instructions against layer by layer. CMSIS-NN:
+the fewest instructions of an exact build that calls it directly (DIR/tables/cmsis_nn_baseline.csv). An instruction is
+not a cycle.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def main() -> None:
             assert board.flash is not None
             board = replace(board, flash=replace(board.flash, bytes=8 * 1024 * 1024))
         stored = 0
-        for optimize, given in WAYS[1:2] if is_large else WAYS:
+        for optimize, given in WAYS[1::2] if is_large else WAYS:
             with tempfile.TemporaryDirectory() as folder:
                 result = mj.deploy(
                     model, board, optimize=optimize, input=given, samples=2, folder=Path(folder) / "firmware"

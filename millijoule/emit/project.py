@@ -166,17 +166,22 @@ SECTION(".bss.slow_arena") _Alignas(16) int8_t {name}_slow_arena[{upper}_SLOW_AR
     def interface(self) -> str:
         """The declarations of model.h."""
         upper, name = self.upper, self.name
-        return f"""/* Where the input is read and the output left in the arena. Writing the input there, and passing the
- * pointer to {name}_run, saves a copy. {self.after_run} */
-int8_t *{name}_input(void);
-int8_t *{name}_output(void);
-
+        return f"""{self.places()}
 /* One inference. input: {upper}_INPUT_BYTES, (height, width, channels); output: {upper}_OUTPUT_BYTES.
  * Returns 0, or -1 if a pointer is null. Not reentrant: one arena, one inference at a time. */
 int {name}_run(const int8_t *input, int8_t *output);
 
 /* The same on real numbers: quantizes the input, runs, dequantizes the output. */
 int {name}_run_float(const float *input, float *output);
+"""
+
+    def places(self) -> str:
+        """The declarations of where the input and the output lie."""
+        name = self.name
+        return f"""/* Where the input is read and the output left in the arena. Writing the input there, and passing the
+ * pointer to {name}_run, saves a copy. {self.after_run} */
+int8_t *{name}_input(void);
+int8_t *{name}_output(void);
 """
 
     def source(self) -> str:
@@ -194,17 +199,27 @@ int {name}_run_float(const float *input, float *output);
     def definitions(self) -> str:
         """What model.c defines behind the arena."""
         upper, name = self.upper, self.name
+        whole = f"""    if (input != {name}_input())
+        memcpy({name}_input(), input, {upper}_INPUT_BYTES);
+{self.statements()}"""
+        real = f"""    for (int32_t i = 0; i < {upper}_INPUT_BYTES; i++)
+        {name}_input()[i] = {name}_quantize(input[i]);
+    {name}_run({name}_input(), {name}_output());"""
         return f"""{self._end_definition("input", self.offset(self.input))}
 {self.output_definition()}
 
 {self.functions()}
-int {name}_run(const int8_t *input, int8_t *output)
+{self.runs(whole, real)}"""
+
+    def runs(self, whole: str, real: str) -> str:
+        """The functions that take a whole input. whole, real: statements that leave the output of `input` in the arena,
+        of int8 and of real numbers."""
+        upper, name = self.upper, self.name
+        return f"""int {name}_run(const int8_t *input, int8_t *output)
 {{
     if (input == NULL || output == NULL)
         return -1;
-    if (input != {name}_input())
-        memcpy({name}_input(), input, {upper}_INPUT_BYTES);
-{self.statements()}
+{whole}
     if (output != {name}_output())
         memcpy(output, {name}_output(), {upper}_OUTPUT_BYTES);
     return 0;
@@ -215,11 +230,9 @@ int {name}_run_float(const float *input, float *output)
 {{
     if (input == NULL || output == NULL)
         return -1;
-    for (int32_t i = 0; i < {upper}_INPUT_BYTES; i++)
-        {name}_input()[i] = {name}_quantize(input[i]);
-    const int status = {name}_run({name}_input(), {name}_output());
+{real}
 {self.dequantize()}
-    return status;
+    return 0;
 }}
 """
 

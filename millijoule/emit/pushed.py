@@ -8,7 +8,7 @@ from millijoule.emit.streamed import StreamedProject
 class PushedProject(StreamedProject):
     """Between two rows, nothing is kept but the arena; the state in it says which action is next."""
 
-    def interface(self) -> str:
+    def places(self) -> str:
         upper, name = self.upper, self.name
         rows, row_bytes = self.rows.count[self.input], self.rows.bytes[self.input]
         return f"""/* The input arrives row by row, from the top down, as a camera gives it; no frame is stored:
@@ -34,14 +34,8 @@ int {name}_push_row(const int8_t *row);
 /* Forgets the rows of an unfinished input. Call it before the first row if the arena is yours. */
 void {name}_reset(void);
 
+/* Where the output is left. The whole input that {name}_run takes lies outside of the arena. */
 int8_t *{name}_output(void);
-
-/* One inference on a whole input, {upper}_INPUT_BYTES outside of the arena; output: {upper}_OUTPUT_BYTES.
- * Returns 0, or -1 if a pointer is null. */
-int {name}_run(const int8_t *input, int8_t *output);
-
-/* The same on real numbers: quantizes the input, runs, dequantizes the output. */
-int {name}_run_float(const float *input, float *output);
 """
 
     def definitions(self) -> str:
@@ -49,6 +43,15 @@ int {name}_run_float(const float *input, float *output);
         state = self.plan.places["state", self.input]
         arrivals = [number for number, code in enumerate(self.actions.codes) if code.do == "arrive"]
         fresh = [number for number in arrivals if self.actions.codes[number].fresh]
+        whole = f"""    {name}_reset();
+    while ({name}_push_row(input) == 0)
+        input += {upper}_INPUT_ROW_BYTES;"""
+        real = f"""    {name}_reset();
+    do {{
+        int8_t *row = {name}_input_row();
+        for (int32_t i = 0; i < {upper}_INPUT_ROW_BYTES; i++)
+            row[i] = {name}_quantize(*input++);
+    }} while ({name}_push_row({name}_input_row()) == 0);"""
         is_fresh = f"{name}_actions[STATE->loops.next] == {fresh[0]}" if fresh else "0"
         return f"""{self.output_definition()}
 {self.functions()}
@@ -81,30 +84,4 @@ int {name}_push_row(const int8_t *row)
     return 1;
 }}
 
-int {name}_run(const int8_t *input, int8_t *output)
-{{
-    if (input == NULL || output == NULL)
-        return -1;
-    {name}_reset();
-    while ({name}_push_row(input) == 0)
-        input += {upper}_INPUT_ROW_BYTES;
-    if (output != {name}_output())
-        memcpy(output, {name}_output(), {upper}_OUTPUT_BYTES);
-    return 0;
-}}
-
-{self.quantize()}
-int {name}_run_float(const float *input, float *output)
-{{
-    if (input == NULL || output == NULL)
-        return -1;
-    {name}_reset();
-    do {{
-        int8_t *row = {name}_input_row();
-        for (int32_t i = 0; i < {upper}_INPUT_ROW_BYTES; i++)
-            row[i] = {name}_quantize(*input++);
-    }} while ({name}_push_row({name}_input_row()) == 0);
-{self.dequantize()}
-    return 0;
-}}
-"""
+{self.runs(whole, real)}"""
