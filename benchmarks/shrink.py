@@ -20,6 +20,7 @@ import io
 import json
 import tempfile
 from dataclasses import asdict, dataclass, replace
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from millijoule.report.files import write_text
 from millijoule.report.layout import Column
 from millijoule.report.page.frame import frame, html_table
 from millijoule.report.page.svg import caption, draw
+from millijoule.report.survey.labels import CHARACTER, Ball, place_labels
 from millijoule.run.host import HostLibrary, build_host
 from millijoule.shrink import as_shown
 from millijoule.train import Dataset, accuracy, load_run, quantized_inputs
@@ -54,7 +56,7 @@ HEADERS = (
     "instructions",
     "mJ",
 )
-SIZE, MARGIN = (900, 480), (70, 60)
+SIZE, MARGIN = (900, 480), 50
 
 
 @dataclass(frozen=True)
@@ -194,37 +196,50 @@ def page(rows: list[Row], data: str, device: str) -> str:
     columns = [Column(header, text=header in ("network", "how")) for header in HEADERS]
     table = html_table(columns, [row.cells() for row in rows])
     note = "Instructions were counted in an emulator; energy is predicted from them, with its 90 % range."
-    main = f"{chart(rows)}<div>{table}</div>"
+    main = f"<figure>{chart(rows)}</figure>{table}"
     return frame(
         "shrink", "Smaller networks", f"{data}, int8 on {device}", main, [asdict(row) for row in rows], notes=[note]
     )
 
 
 def chart(rows: list[Row]) -> str:
-    """int8 accuracy over predicted energy; a line joins the rows that no other row beats in both."""
+    """int8 accuracy over predicted energy; a line joins the rows that no other row beats."""
     shown = [row for row in rows if row.int8_accuracy is not None and row.energy_mj is not None]
     if not shown:
         return ""
-    energies, accuracies = [row.energy_mj for row in shown], [100 * row.int8_accuracy for row in shown]
-    right, low, high = 1.15 * max(energies), min(accuracies) - 1, max(accuracies) + 1
+    right = ceil(1.1 * max(row.energy_mj for row in shown))
+    low = floor(100 * min(row.int8_accuracy for row in shown)) - 1
+    high = ceil(100 * max(row.int8_accuracy for row in shown)) + 1
+    width, height = SIZE[0] - 2 * MARGIN, SIZE[1] - 2 * MARGIN
 
-    def place(row: Row) -> tuple[float, float]:
-        across = MARGIN[0] + (SIZE[0] - 2 * MARGIN[0]) * row.energy_mj / right
-        return across, SIZE[1] - MARGIN[1] - (SIZE[1] - 2 * MARGIN[1]) * (100 * row.int8_accuracy - low) / (high - low)
+    def place(energy: float, percent: float) -> tuple[float, float]:
+        return MARGIN + width * energy / right, MARGIN + height * (high - percent) / (high - low)
 
-    best = [
-        row
+    def beaten(row: Row) -> bool:
+        others = ((other.energy_mj, -other.int8_accuracy) for other in shown)
+        mine = (row.energy_mj, -row.int8_accuracy)
+        return any(e <= mine[0] and a <= mine[1] and (e, a) != mine for e, a in others)
+
+    balls = [
+        Ball(*place(row.energy_mj, 100 * row.int8_accuracy), 5, f"{row.network} {row.how} {row.int8_accuracy:.2%}")
         for row in shown
-        if not any(o.energy_mj < row.energy_mj and o.int8_accuracy >= row.int8_accuracy for o in shown)
     ]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in sorted(map(place, best)))
-    parts = [f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-dasharray="4 3"/>\n']
-    for row in shown:
-        x, y = place(row)
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="currentColor"/>\n')
-        parts.append(caption(x + 8, y - 6, f"{row.network} {row.how}, {row.int8_accuracy:.2%}, {row.energy_mj:.3g} mJ"))
-    parts.append(caption(MARGIN[0], SIZE[1] - 20, f"predicted energy of an inference, 0 to {right:.3g} mJ"))
-    parts.append(caption(MARGIN[0], 20, f"int8 accuracy on test images, {low:.1f} to {high:.1f} %"))
+    parts = []
+    for percent in range(low, high + 1):
+        y = place(0, percent)[1]
+        parts.append(f'<path d="M{MARGIN} {y:.1f}H{MARGIN + width}" stroke="currentColor" stroke-opacity="0.15"/>\n')
+        parts.append(caption(MARGIN - 34, y + 4, f"{percent} %"))
+    for energy in range(right + 1):
+        parts.append(caption(place(energy, low)[0] - 4, MARGIN + height + 18, str(energy)))
+    best = [(ball.x, ball.y) for ball, row in zip(balls, shown, strict=True) if not beaten(row)]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in sorted(best))
+    parts.append(f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-dasharray="4 3"/>\n')
+    for ball, label in zip(balls, place_labels(balls, *SIZE), strict=True):
+        parts.append(f'<circle cx="{ball.x:.1f}" cy="{ball.y:.1f}" r="{ball.radius}" fill="currentColor"/>\n')
+        left = ball.x + label.dx - len(ball.text) * CHARACTER / 2
+        parts.append(caption(left, ball.y + label.dy + 4, ball.text))
+    parts.append(caption(MARGIN, MARGIN - 20, "int8 accuracy on the test images"))
+    parts.append(caption(MARGIN, SIZE[1] - 8, "predicted energy of an inference, mJ"))
     return draw(*SIZE, "int8 accuracy over predicted energy", iter(parts))
 
 

@@ -10,7 +10,9 @@ import pytest
 
 import millijoule
 from millijoule.cli import main
+from millijoule.shrink import as_shown
 from millijoule.train import accuracy, load_run
+from millijoule.train.run_folder import read_config
 
 pytest.importorskip("torch")
 
@@ -69,6 +71,19 @@ def test_settings_reach_the_quantization(capsys, tmp_path, folder):
     np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], expected.run(x)[expected.graph.outputs[0]])
 
 
+def test_trained_as_int8_with_the_images_of_the_training(capsys, tmp_path, folder):
+    file = tmp_path / "aware.tflite"
+    command = ["quantize", folder, "--data", "digits", "--qat", "--epochs", 1, "--samples", 32, "--out", file]
+    code, out, _ = run(capsys, *command, "--json")
+    assert code == 0
+    assert json.loads(out)["method"] == "quantization-aware training"
+    data, settings = millijoule.load_data("digits"), as_shown(read_config(folder)["settings"])
+    expected = millijoule.quantize_aware(load_run(folder), data, epochs=1, progress=False, **settings)
+    loaded = millijoule.load(file)
+    x = np.random.default_rng(0).integers(-128, 128, (9, 32, 32, 1), dtype=np.int8)
+    np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], expected.run(x)[expected.graph.outputs[0]])
+
+
 def test_images_that_do_not_match_the_training_are_told(capsys, tmp_path, folder):
     raw = tmp_path / "raw.npy"
     np.save(raw, np.random.default_rng(0).random((40, 32, 32, 1), np.float32) * 255)
@@ -89,6 +104,7 @@ def test_bad_input_of_quantize(capsys, tmp_path, folder):
     assert "cannot be read" in refused(capsys, *command, "--calibrate-on", tmp_path / "no.npy")
     assert "quantize needs --data" in refused(capsys, "quantize", folder)
     assert "are kept as .tflite files" in refused(capsys, *command, "--out", tmp_path / "a.onnx")
+    assert "--epochs are of --qat" in refused(capsys, *command, "--epochs", "3")
     assert "leave out --ranges" in refused(capsys, *command, "--qat", "--ranges", "mse")
     there = tmp_path / "there.tflite"
     there.write_text("mine")

@@ -76,6 +76,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--equalize", action="store_true", help="bring the channels of layers to like ranges before")
     parser.add_argument("--correct-bias", action="store_true", help="take mean errors out of the biases behind")
     parser.add_argument("--qat", action="store_true", help="train some epochs as int8 (quantization-aware training)")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="of --qat (default 5)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a .tflite file (default: <model>-int8.tflite)")
     parser.add_argument("--force", action="store_true", help="replace what is there")
 
@@ -88,6 +89,8 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.qat and (options.equalize or options.correct_bias or options.calibrate_on or options.ranges != "minmax"):
         raise OptionError("--qat learns its own: leave out --ranges, --equalize, --correct-bias, --calibrate-on")
+    if options.epochs and not options.qat:
+        raise OptionError("--epochs are of --qat: add it, or leave them out")
     data = load_test_data(options, "quantize")
     model = float_model(options, data)
     out = options.out or Path(f"{model.graph.name}-int8.tflite")
@@ -98,9 +101,13 @@ def _run(options: argparse.Namespace) -> None:
     if unlike := unlike_training(model, images.x):
         print(f"warning: {unlike}", file=sys.stderr)
     if options.qat:
-        from millijoule.shrink import quantize_aware
+        from millijoule.shrink import as_shown
+        from millijoule.train import is_run
+        from millijoule.train.run_folder import read_config
 
-        int8, method = quantize_aware(model, data), "quantization-aware training"
+        settings = as_shown(read_config(Path(options.model))["settings"]) if is_run(options.model) else {}
+        int8 = millijoule.quantize_aware(model, data, epochs=options.epochs, **settings)
+        method = "quantization-aware training"
     else:
         int8 = millijoule.quantize(
             model,
