@@ -10,14 +10,19 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millijoule.cost.device import Device, memories
 from millijoule.errors import ToolError
 from millijoule.run.elf import Elf, Symbol
 from millijoule.run.toolchain import run_compiler, zig
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MEMORIES = ("arena", "slow", "ram", "stack", "flash")
 """slow: the arena in a second memory, where there is one."""
@@ -59,10 +64,14 @@ class Counter(ctypes.Structure):
         ("calls_per_sample", _U64),
         ("run", _U32),
         ("layers", _I32),
+        ("code_start", _U32),
+        ("code_bytes", _U32),
         ("executed", _U64),
         ("samples", _U64),
         ("sample_instructions", ctypes.c_void_p),
         ("layer_instructions", ctypes.c_void_p),
+        ("flow", ctypes.c_void_p),
+        ("left", ctypes.c_void_p),
         ("memories", Accesses * len(MEMORIES)),
         ("attributed", _U64),
         ("sample_start", _U64),
@@ -103,6 +112,18 @@ class Firmware:
         if len(set(addresses)) != len(addresses):
             raise ToolError(f"{self.elf.path}: two layers share one function: compile with -fno-ipa-icf")
         return addresses
+
+    @cached_property
+    def code(self) -> np.ndarray:
+        """What lies in the flash: uint8, from its start."""
+        import numpy as np
+
+        flash, _ = memories(self.device)
+        parts = [(part.address - flash.origin, np.frombuffer(part.data, np.uint8)) for part in self.elf.segments]
+        code = np.zeros(max(at + len(part) for at, part in parts), np.uint8)
+        for at, part in parts:
+            code[at : at + len(part)] = part
+        return code
 
     @property
     def memories(self) -> list[tuple[int, int]]:

@@ -28,6 +28,7 @@ from millijoule.run.counter import (
 from millijoule.run.elf import Elf
 from millijoule.run.measurement import Build, Measurement
 from millijoule.run.semihosting import Semihosting
+from millijoule.run.thumb import instruction_mix
 
 PAINT = 0xA5
 SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
@@ -62,8 +63,6 @@ class Hooks(ctypes.Structure):
         ("counter", Counter),
         ("code", _POINTER),
         ("blocks", _POINTER),
-        ("code_start", _U32),
-        ("code_bytes", _U32),
         ("stack_limit", _U32),
         ("link_register", _I32),
         ("stack_register", _I32),
@@ -129,6 +128,7 @@ def emulate(
         slow_arena_bytes=first.touched_bytes("slow"),
         stack_bytes=machine.stack_bytes(),
         accesses=first.accesses(),
+        mix=instruction_mix(firmware.code, machine.flow, machine.left),
     )
 
 
@@ -161,9 +161,7 @@ class _Machine:
         if firmware.device.slow is not None:
             self.slow = self._map(firmware.device.slow, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
             self.slow[:] = PAINT
-        for segment in firmware.elf.segments:
-            at = segment.address - flash.origin
-            self.flash[at : at + len(segment.data)] = np.frombuffer(segment.data, np.uint8)
+        self.flash[: firmware.code.size] = firmware.code
         self.sample_instructions = np.zeros(len(inputs), np.uint64)
         self.layer_instructions = np.zeros(len(firmware.layers) + 1, np.uint64)
         self.hooks = self._hook(watch)
@@ -220,6 +218,8 @@ class _Machine:
         self.blocks = np.zeros(flash.bytes // 2, BLOCK)
         for index, address in enumerate(firmware.layer_addresses):
             self.blocks["entered"][(address - flash.origin) // 2] = 1 + index
+        self.flow = np.zeros(firmware.code.size // 2 + 1, np.int64)
+        self.left = np.zeros(firmware.code.size // 2 + 1, np.uint64)
         counter = Counter(
             instruction_limit=INSTRUCTION_LIMIT,
             sample_capacity=len(self.sample_instructions),
@@ -228,6 +228,10 @@ class _Machine:
             layers=len(firmware.layers),
             sample_instructions=self.sample_instructions.ctypes.data,
             layer_instructions=self.layer_instructions.ctypes.data,
+            code_start=flash.origin,
+            code_bytes=firmware.code.size,
+            flow=self.flow.ctypes.data,
+            left=self.left.ctypes.data,
         )
         for found, (start, end) in zip(counter.memories, firmware.memories, strict=True):
             found.start, found.end, found.first = start, end, 0xFFFFFFFF
@@ -235,8 +239,6 @@ class _Machine:
             counter=counter,
             code=self.flash.ctypes.data,
             blocks=self.blocks.ctypes.data,
-            code_start=flash.origin,
-            code_bytes=flash.bytes,
             stack_limit=firmware.static_end,
             strict_alignment=compiled_for(firmware.device) == "cortex-m0plus",
             link_register=arm.UC_ARM_REG_LR,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,7 +39,8 @@ class Measurement:
     is instructions[0]. arena_bytes: from the arena's first byte to the highest that was touched; slow_arena_bytes: of
     the arena in a second memory. stack_bytes: deepest stack of the whole firmware. accesses: of the first sample, by
     memory ('arena', 'slow': the arena in a second memory, if there is one, 'ram': other static data, 'stack', 'flash':
-    constants): {'reads', 'writes', 'read_bytes', 'written_bytes'}.
+    constants): {'reads', 'writes', 'read_bytes', 'written_bytes'}. mix: kinds of executed instructions, of the first
+    sample (run/thumb.py).
     """
 
     device: str
@@ -51,3 +52,4 @@ class Measurement:
     stack_bytes: int
     accesses: dict[str, dict[str, int]]
     slow_arena_bytes: int = 0
+    mix: dict[str, int] = field(default_factory=dict)

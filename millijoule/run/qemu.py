@@ -13,17 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from millijoule.cost.device import Device, Region, compiled_for
+from millijoule.cost.device import Device, Region, compiled_for, memories
 from millijoule.errors import DoesNotFit, ToolError
 from millijoule.run.counter import ACCESS_FIELDS, INSTRUCTION_LIMIT, MEMORIES, RUN, STOPS, Firmware, native_library
 from millijoule.run.elf import Elf
 from millijoule.run.emulator import MODELS
 from millijoule.run.measurement import Build, Measurement
 from millijoule.run.semihosting import INPUT, OUTPUT
+from millijoule.run.thumb import instruction_mix
 from millijoule.run.toolchain import build
 
 KIB, MIB = 1024, 1024 * 1024
-QUESTION, ANSWER = "question.txt", "answer.txt"
+QUESTION, ANSWER, PROFILE = "question.txt", "answer.txt", "profile.bin"
 POLL_SECONDS = 0.05
 
 # Core → QEMU machine, with its memories (start, bytes) as QEMU documents and maps them: for code, data, more data.
@@ -132,6 +133,7 @@ def run_machine(
             for memory, accesses in zip(MEMORIES, first.accesses, strict=True)
             if memory in firmware.accessed
         },
+        mix=instruction_mix(firmware.code, *answer.profile),
     )
 
 
@@ -141,7 +143,8 @@ def _used(start: int, first: int, last: int) -> int:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the plugin wrote. layer: its index, -1 outside any. touched: (first, last) address of each memory."""
+    """What the plugin wrote. layer: its index, -1 outside any. touched: (first, last) address of each memory. profile:
+    flow and left, as in native/counter.h."""
 
     stop: int
     program_counter: int
@@ -151,6 +154,7 @@ class _Answer:
     layer_instructions: tuple[int, ...]
     accesses: tuple[dict[str, int], ...]
     touched: tuple[tuple[int, int], ...]
+    profile: np.ndarray
 
     @classmethod
     def read(cls, path: Path, capacity: int, layers: int) -> _Answer:
@@ -173,6 +177,7 @@ class _Answer:
             layer_instructions,
             tuple(dict(zip(ACCESS_FIELDS, row[:-2], strict=True)) for row in rows),
             tuple((row[-2], row[-1]) for row in rows),
+            np.fromfile(path.with_name(PROFILE), np.int64).reshape(2, -1),
         )
 
 
@@ -221,7 +226,7 @@ def _question(firmware: Firmware, samples: int, watch: bool) -> str:
     """In the order of read_question in native/qemu_counter.c."""
     addresses = firmware.layer_addresses
     numbers = [INSTRUCTION_LIMIT, samples, firmware.calls_per_sample, firmware.run_address]
-    numbers += [int(watch), len(addresses), *addresses]
+    numbers += [memories(firmware.device)[0].origin, firmware.code.size, int(watch), len(addresses), *addresses]
     for start, end in firmware.memories:
         numbers += [start, end]
     return "\n".join(map(str, numbers)) + "\n"

@@ -12,7 +12,8 @@ from tests.report.deployments import SAMPLES, deployment
 KEYS = [
     "model", "device", "accuracy", "bit_exact", "outputs_compared", "flash_bytes", "ram_bytes", "arena_bytes",
     "arena_planned_bytes", "streamed_steps", "stack_bytes", "instructions", "instructions_min", "instructions_max",
-    "cycles_estimate", "prediction", "macs", "params", "emulator", "compiler", "layers", "accesses", "notes",
+    "instruction_mix", "core_cycles_estimate", "cycles_estimate", "flash_for_speed", "prediction",
+    "macs", "params", "emulator", "compiler", "layers", "accesses", "notes",
 ]  # fmt: skip
 LAYER_KEYS = ["name", "operator", "output_shape", "params", "macs", "size_bytes", "ram_bytes", "instructions"]
 

@@ -1,5 +1,6 @@
 """Small C projects, written by hand in the form that emit writes, whose counts and faults are known."""
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -124,10 +125,16 @@ def expected(samples: np.ndarray) -> np.ndarray:
 
 
 def measure(
-    folder: Path, layers: dict[str, str], target: Device | None = None, samples: int = 1, compiler: str = "zig", **more
+    folder: Path,
+    layers: dict[str, str],
+    target: Device | None = None,
+    samples: int = 1,
+    compiler: str = "zig",
+    run: Callable[..., Measurement] = emulate,
+    **more,
 ) -> Measurement:
     """Write, build and emulate."""
     target = target or device()
     write_project(folder, target, layers, **more)
     firmware = build(folder, target, compiler)
-    return emulate(firmware, target, "tiny", inputs(samples), symbols(layers), OUTPUT_BYTES)
+    return run(firmware, target, "tiny", inputs(samples), symbols(layers), OUTPUT_BYTES)

@@ -9,7 +9,7 @@ from millijoule.cost.device import Region
 from millijoule.energy.prediction import Prediction
 from millijoule.report import energy
 from millijoule.report import format as fmt
-from millijoule.report.deployment.result import Deployment
+from millijoule.report.deployment.result import NO_BOARD, Deployment
 
 
 def cards(deployment: Deployment) -> list[str]:
@@ -34,7 +34,10 @@ def cards(deployment: Deployment) -> list[str]:
         per_mac = fmt.ratio(values["instructions"], values["macs"]) or fmt.NONE
         found.append(_card("Instructions", "measured", fmt.count(values["instructions"]), "", "per inference", spread))
         found.append(_card("Per MAC", "measured", per_mac, "", "instructions, measured / counted"))
-    estimate = deployment.cycles_estimate
+    core, estimate = deployment.core_cycles, deployment.cycles_estimate
+    if core:
+        compared = "" if estimate else NO_BOARD
+        found.append(_card("Core cycles", "computed", fmt.count(core.cycles), "", "no wait states, estimate", compared))
     if estimate:
         between = f"{fmt.count(estimate.cycles_low)} to {fmt.count(estimate.cycles_high)} on boards of this core"
         found.append(_card("Cycles", "computed", fmt.count(estimate.cycles), "", "per inference, estimate", between))

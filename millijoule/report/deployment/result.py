@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from millijoule.cost import Cost
+from millijoule.cost.core_cycles import CoreCycles, core_cycles
 from millijoule.cost.cycles import CyclesEstimate, estimate_cycles
 from millijoule.cost.device import Device
 from millijoule.energy.predict import predict_energy
@@ -20,6 +21,9 @@ from millijoule.plan.streaming import StreamPlan
 from millijoule.report.files import write_text
 from millijoule.run.fit import fast_bytes
 from millijoule.run.measurement import Build, Measurement
+
+NO_BOARD = "never compared with a board"
+"""What is said of an estimate by kind of instruction where there are no published latencies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,22 @@ class Deployment:
     def cycles_estimate(self) -> CyclesEstimate | None:
         """Of one inference; None if instructions were not measured, or nothing is known of the core."""
         instructions = self.mean_instructions
-        return None if instructions is None else estimate_cycles(self.device, instructions)
+        if instructions is None:
+            return None
+        return estimate_cycles(self.device, instructions, self.core_cycles, self.flash_for_speed)
+
+    @property
+    def core_cycles(self) -> CoreCycles | None:
+        """Of the first sample, without wait states; None if instructions were not counted by kind, or no table is
+        known of the core."""
+        mix = self.measurement.mix if self.measurement else None
+        return core_cycles(self.device, mix) if mix else None
+
+    @property
+    def flash_for_speed(self) -> bool:
+        """Whether weights were kept as int16."""
+        targets = self.plan.targets.values() if isinstance(self.plan, StreamPlan) else (self.plan.target,)
+        return any(target.wide_weights for target in targets)
 
     @cached_property
     def prediction(self) -> Prediction | None:
@@ -109,12 +128,14 @@ class Deployment:
         arena_planned_bytes is predicted, arena_bytes was seen; where two memories were planned for, of the fast one.
         slow_arena_…: of the slow one. slow_traffic_planned_bytes: what kernels read and write there in one inference, a
         row each time that it is read; slow_traffic_bytes: what loads and stores moved, in the first sample.
-        streamed_steps: layers that are executed row by row. instructions: mean of one inference. cycles_estimate: made
-        of them (millijoule.cost.cycles). prediction: latency and energy, with ranges and what they rest on
-        (millijoule.energy.prediction). ram_bytes: all static data, the arena included, the stack not. accesses: of
-        the first sample, by memory.
+        streamed_steps: layers that are executed row by row. flash_for_speed: weights are int16. instructions: mean of
+        one inference. instruction_mix: by kind, of the first sample (millijoule.run.thumb). core_cycles_estimate,
+        cycles_estimate: made of them, without and with what boards add (millijoule.cost.core_cycles and cycles).
+        prediction: latency and energy, with ranges and what they rest on (millijoule.energy.prediction). ram_bytes: all
+        static data, the arena included, the stack not. accesses: of the first sample, by memory.
         """
         build, measurement, estimate = self.build, self.measurement, self.cycles_estimate
+        core = self.core_cycles
         return {
             "model": self.model.graph.name,
             "device": self.device.name,
@@ -131,7 +152,10 @@ class Deployment:
             "instructions": self.mean_instructions,
             "instructions_min": min(measurement.instructions, default=None) if measurement else None,
             "instructions_max": max(measurement.instructions, default=None) if measurement else None,
+            "instruction_mix": measurement.mix if measurement else None,
+            "core_cycles_estimate": asdict(core) if core else None,
             "cycles_estimate": asdict(estimate) if estimate else None,
+            "flash_for_speed": self.flash_for_speed,
             "prediction": self.prediction.to_json() if self.prediction else None,
             "macs": self.cost.macs,
             "params": self.cost.params,

@@ -11,7 +11,7 @@ from rich.text import Text
 from millijoule.cost.device import Device
 from millijoule.report import energy
 from millijoule.report import format as fmt
-from millijoule.report.deployment.result import Deployment
+from millijoule.report.deployment.result import NO_BOARD, Deployment
 from millijoule.report.layout import Column, make_table
 from millijoule.run.counter import RUN
 
@@ -57,7 +57,9 @@ def _summary(deployed: Deployment) -> RenderableType:
         ("instructions per inference", "", fmt.count(instructions), ""),
         ("instructions per MAC", "", fmt.ratio(instructions, macs) or fmt.NONE, ""),
     ]
-    estimate = deployed.cycles_estimate
+    core, estimate = deployed.core_cycles, deployed.cycles_estimate
+    if core:
+        rows.append(("cycles of the core alone, estimate", fmt.count(core.cycles), "", "" if estimate else NO_BOARD))
     if estimate:
         low, high = fmt.count(estimate.cycles_low), fmt.count(estimate.cycles_high)
         rows.append(("cycles, estimate", fmt.count(estimate.cycles), "", f"{low} to {high}"))

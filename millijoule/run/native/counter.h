@@ -31,11 +31,17 @@ struct counter {
     uint64_t calls_per_sample;
     uint32_t run;               /* address of the function that is measured, <name>_run or <name>_push_row */
     int32_t layers;
+    uint32_t code_start, code_bytes;
     /* Found. */
     uint64_t executed;            /* instructions of the whole firmware so far */
     uint64_t samples;             /* finished */
     uint64_t *sample_instructions;
     uint64_t *layer_instructions; /* of the first sample; one more entry at the end, for run itself */
+    /* For each halfword of code, of the first sample; one more entry at the end. flow: how many blocks begin there, less
+     * how many end there, so that sums from the start on say how often an instruction ran. left: how often execution went
+     * elsewhere than to this halfword, from the block that ends before it. */
+    int64_t *flow;
+    uint64_t *left;
     struct accesses memories[MEMORIES]; /* of the first sample; the first memory that holds an address counts it */
     /* State. */
     uint64_t attributed; /* `executed` at the last change of layer */
@@ -50,6 +56,12 @@ struct counter {
 
 /* Where the function that is being entered returns to. */
 static uint32_t return_address(const struct counter *c);
+
+/* Thumb: an instruction has 4 bytes if the top five bits of its first halfword are 11101, 11110 or 11111. */
+static uint32_t instruction_bytes(const uint8_t *code)
+{
+    return code[1] >> 3 >= 0x1d ? 4 : 2;
+}
 
 static void attribute(struct counter *c)
 {
@@ -80,9 +92,16 @@ static void leave_run(struct counter *c)
     }
 }
 
+static bool is_profiled(const struct counter *c, uint32_t address)
+{
+    return c->running && c->samples == 0 && address - c->code_start <= c->code_bytes;
+}
+
 /* The code at [address, end) is about to run. layer: whose function starts there, or NO_LAYER. */
 static void enter_block(struct counter *c, uint32_t address, uint32_t end, int32_t layer)
 {
+    if (address != c->block_end && is_profiled(c, c->block_end))
+        c->left[(c->block_end - c->code_start) / 2]++;
     if (!c->running) {
         if (address == c->run)
             enter_run(c);
@@ -96,6 +115,10 @@ static void enter_block(struct counter *c, uint32_t address, uint32_t end, int32
         attribute(c);
         c->layer = NO_LAYER;
         c->layer_return = NOWHERE;
+    }
+    if (is_profiled(c, address) && is_profiled(c, end)) {
+        c->flow[(address - c->code_start) / 2]++;
+        c->flow[(end - c->code_start) / 2]--;
     }
     /* There are no interrupts: an instruction that jumps to itself does so for ever. */
     if (address == c->block && end - address == 2)

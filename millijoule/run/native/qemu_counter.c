@@ -1,7 +1,7 @@
 /* A QEMU plugin that counts what counter.h counts. Every instruction adds one to `executed` as it runs.
  *
  * It reads `question.txt` in QEMU's working directory and writes `answer.txt` when QEMU ends, both made and read by
- * qemu.py: numbers between blanks, in the order of read_question and write_answer.
+ * qemu.py: numbers between blanks, in the order of read_question and write_answer; then `profile.bin`, flow and left.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,10 +28,12 @@ static uint32_t return_address(const struct counter *c)
 
 static bool read_question(FILE *file)
 {
-    if (fscanf(file, "%" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu32 "%d%" SCNd32, &counter.instruction_limit,
-               &counter.sample_capacity, &counter.calls_per_sample, &counter.run, &watch_memory,
-               &counter.layers) != 6)
+    if (fscanf(file, "%" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu32 "%" SCNu32 "%" SCNu32 "%d%" SCNd32,
+               &counter.instruction_limit, &counter.sample_capacity, &counter.calls_per_sample, &counter.run,
+               &counter.code_start, &counter.code_bytes, &watch_memory, &counter.layers) != 8)
         return false;
+    counter.flow = calloc(counter.code_bytes / 2 + 1, sizeof *counter.flow);
+    counter.left = calloc(counter.code_bytes / 2 + 1, sizeof *counter.left);
     counter.sample_instructions = calloc(counter.sample_capacity, sizeof *counter.sample_instructions);
     counter.layer_instructions = calloc((size_t)counter.layers + 1, sizeof *counter.layer_instructions);
     layer_addresses = calloc((size_t)counter.layers, sizeof *layer_addresses);
@@ -71,6 +73,12 @@ static void finish(qemu_plugin_id_t id, void *user)
         write_answer(file);
         fclose(file);
     }
+    file = fopen("profile.bin", "wb");
+    if (file != NULL) {
+        fwrite(counter.flow, sizeof *counter.flow, counter.code_bytes / 2 + 1, file);
+        fwrite(counter.left, sizeof *counter.left, counter.code_bytes / 2 + 1, file);
+        fclose(file);
+    }
 }
 
 static void execute(unsigned cpu, void *user)
@@ -100,7 +108,8 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *code)
     if (block == NULL)
         abort();
     block->start = (uint32_t)qemu_plugin_tb_vaddr(code);
-    block->end = (uint32_t)(qemu_plugin_insn_vaddr(last) + qemu_plugin_insn_size(last));
+    /* QEMU 7.2 counts what it read of an instruction beyond the page into the size of the one before it. */
+    block->end = (uint32_t)qemu_plugin_insn_vaddr(last) + instruction_bytes(qemu_plugin_insn_data(last));
     block->layer = NO_LAYER;
     for (int32_t i = 0; i < counter.layers; i++)
         if (layer_addresses[i] == block->start)

@@ -14,7 +14,6 @@ struct hooks {
     struct counter counter;
     const uint8_t *code; /* the flash's bytes */
     struct block *blocks; /* one for each halfword of code */
-    uint32_t code_start, code_bytes;
     uint32_t stack_limit; /* below it, the stack has overwritten data */
     int32_t link_register, stack_register, status_register, program_counter; /* unicorn's numbers */
     bool watch_stack;
@@ -43,21 +42,20 @@ static uint32_t return_address(const struct counter *c)
     return read_register(h, h->link_register) & ~1u;
 }
 
-/* Thumb: an instruction has 4 bytes if the top five bits of its first halfword are 11101, 11110 or 11111. */
 static uint16_t count_instructions(const uint8_t *code, uint32_t bytes)
 {
     uint16_t count = 0;
     for (uint32_t at = 0; at < bytes; count++)
-        at += code[at + 1] >> 3 >= 0x1d ? 4 : 2;
+        at += instruction_bytes(code + at);
     return count;
 }
 
 void on_block(void *emulator, uint64_t address, uint32_t bytes, void *user)
 {
     struct hooks *h = user;
-    const uint32_t at = (uint32_t)address - h->code_start;
+    const uint32_t at = (uint32_t)address - h->counter.code_start;
     (void)emulator;
-    if (at >= h->code_bytes || bytes > h->code_bytes - at)
+    if (at >= h->counter.code_bytes || bytes > h->counter.code_bytes - at)
         return; /* RAM is not executable: unicorn reports it */
 
     struct block *block = &h->blocks[at / 2];
