@@ -7,7 +7,7 @@ import torch
 import millijoule as mj
 from millijoule.errors import ModelError, OptionError
 from millijoule.graph import Builder, Graph
-from millijoule.model import Model
+from millijoule.model import Model, Quantization
 from millijoule.ops import (
     Add,
     AveragePool2d,
@@ -150,6 +150,11 @@ def trained() -> tuple[Model, Dataset]:
     return mj.train(graph, data, epochs=1, batch_size=8, learning_rate=0.003, must_learn=False, progress=False), data
 
 
+def three_classes(data: Dataset) -> Dataset:
+    labels = (np.arange(len(y)) % 3 for y in (data.y_train, data.y_test))
+    return Dataset("stripes", data.x_train, next(labels), data.x_test, next(labels), ("a", "b", "c"))
+
+
 def test_it_learns_and_gives_an_int8_model_like_post_training_quantization():
     model, data = trained()
     seen = []
@@ -182,9 +187,20 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert whole.quantization == resumed.quantization
 
 
+def test_a_model_of_a_file_that_says_nothing_of_pixels_is_trained_on_those_of_0_to_1():
+    model, data = trained()
+    bare = Model(model.graph, model.weights)
+    int8 = quantize_aware(bare, data, epochs=4, batch_size=8, learning_rate=0.03, progress=False)
+    assert int8.quantization["input"] == Quantization.of(1 / 255, -128)
+    assert (int8.preprocess, int8.labels) == ({"mean": [0.0], "std": [1.0]}, data.classes)
+    assert quantized_inputs(int8, np.array([[[[7]]]], np.uint8).repeat(6, 1).repeat(6, 2)).flat[0] == 7 - 128
+
+
 def test_models_and_settings_that_do_not_suit():
     model, data = trained()
     with pytest.raises(ModelError, match="int8 already"):
         quantize_aware(small_int8_model(), data)
+    with pytest.raises(ModelError, match=r"has 2 outputs, data set 'stripes' has 3 classes"):
+        quantize_aware(model, three_classes(data))
     with pytest.raises(OptionError, match="there is no setting 'epoch'"):
         quantize_aware(model, data, epoch=3)

@@ -18,7 +18,7 @@ from millijoule.shrink.pruning.channels import find_channels
 from millijoule.shrink.pruning.importance import importance
 from millijoule.shrink.pruning.narrow import narrow_graph
 from millijoule.shrink.pruning.search import choose_channels
-from millijoule.train import predict
+from millijoule.train import Dataset, predict
 from millijoule.train.initial import initial_weights
 from millijoule.train.loop import choose
 from millijoule.train.loss import make_loss
@@ -190,6 +190,9 @@ def test_budgets_and_models_that_make_no_sense():
         prune(model, data, macs=10.0)
     with pytest.raises(OptionError, match=r"cannot be pruned to 60 bytes: the least possible is \d+ bytes, of \d+"):
         prune(model, data, ram_bytes=60)
+    three = Dataset("three", data.x_train, np.arange(80) % 3, data.x_test, np.arange(20) % 3, ("a", "b", "c"))
+    with pytest.raises(ModelError, match="has 2 outputs, data set 'three' has 3 classes"):
+        prune(model, three, macs=0.5)
     for budgets in ({}, {"macs": 0.5, "ram_bytes": 1000}):
         with pytest.raises(OptionError, match="one budget"):
             prune(model, data, **budgets)

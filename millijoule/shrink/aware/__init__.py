@@ -53,7 +53,8 @@ def quantize_aware(
     inference", section 3; Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference".
     Raises what `quantize` and `train` raise.
     """
-    model = ready_for_int8(model)
+    preprocess = {"mean": [0.0], "std": [1.0], **model.preprocess}
+    model = ready_for_int8(replace(model, preprocess=preprocess, labels=model.labels or dataset.classes))
     given = fixed_input(model.preprocess)
     height = model.graph.inputs[0].shape[0] if len(model.graph.inputs[0].shape) == 3 else 0
     wanted = {name: value for name, value in changes.items() if value is not None}
@@ -64,5 +65,5 @@ def quantize_aware(
         model, dataset, settings, network=network, progress=progress, checkpoint=checkpoint, on_epoch=on_epoch
     )
     weights = {name: array for name, array in best.items() if name != RANGES}
-    trained = replace(model, weights=weights, labels=model.labels or dataset.classes, notes=(*model.notes, *notes))
+    trained = replace(model, weights=weights, notes=(*model.notes, *notes))
     return integer_model(trained, ranges_by_value(model.graph, np.asarray(best[RANGES])), given, dense_per_channel)

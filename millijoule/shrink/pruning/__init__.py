@@ -13,7 +13,7 @@ from millijoule.shrink.pruning.importance import importance
 from millijoule.shrink.pruning.narrow import narrow
 from millijoule.shrink.pruning.search import choose_channels
 from millijoule.train import Dataset, prepare
-from millijoule.train.loop import choose
+from millijoule.train.loop import check_classes, choose
 from millijoule.train.loss import make_loss
 
 __all__ = ["prune"]
@@ -47,16 +47,17 @@ def prune(
     `choose_channels`.
 
     Raises OptionError for no budget or several, or one below the least possible; DeviceError if nothing is predicted
-    for the device; ModelError for an int8 model, or a network that is no classifier.
+    for the device; ModelError for an int8 model, or a network that is no classifier of the dataset's classes.
     """
     if model.is_int8:
         raise ModelError(f"model '{model.graph.name}' is int8: prune the float model, and quantize it afterwards")
     if multiple < 1:
         raise OptionError(f"multiple is {multiple}; it must be 1 or more")
+    check_classes(model.graph, dataset)
     budget = _budget(model, macs, ram_bytes, energy_mj, device)
     channels = find_channels(model.graph)
-    chosen = np.unique(np.linspace(0, len(dataset.x_train) - 1, min(samples, len(dataset.x_train))).astype(int))
     loss = make_loss(model.graph, choose("auto", len(dataset.x_train), 0, {}), dataset.y_train)
+    chosen = np.unique(np.linspace(0, len(dataset.x_train) - 1, min(samples, len(dataset.x_train))).astype(int))
     inputs = prepare(dataset.x_train[chosen], model.graph.inputs[0].shape, model.preprocess)
     matters = importance(model, channels, loss, inputs, dataset.y_train[chosen])
     return narrow(model, channels, choose_channels(model.graph, channels, matters, budget, multiple))

@@ -30,7 +30,7 @@ from millijoule.train.run_folder import Epoch
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["RECIPES", "Settings", "Teacher", "Trainer", "choose", "defaults", "train", "train_from"]
+__all__ = ["RECIPES", "Settings", "Teacher", "Trainer", "check_classes", "choose", "defaults", "train", "train_from"]
 
 ONE_THREAD_MACS = 10**9
 """MACs of a training step below which one thread is faster than several: they would wait for each other."""
@@ -108,12 +108,7 @@ def train_from(
     """
     graph = model.graph
     loss = make_loss(graph, settings, dataset.y_train)
-    outputs = graph.shapes[graph.outputs[0]][0]
-    if outputs != len(dataset.classes):
-        raise ModelError(
-            f"network '{graph.name}' has {outputs} outputs, data set '{dataset.name}' has {len(dataset.classes)} "
-            "classes: they must be equal; most networks of the zoo take the number of classes"
-        )
+    check_classes(graph, dataset)
     if teacher:
         teacher.check(graph, settings)
     folder = Path(checkpoint) if checkpoint else None
@@ -132,6 +127,16 @@ def train_from(
         if must_learn:
             trainer.check_answers(best)
     return best.weights, tuple(machine.notes)
+
+
+def check_classes(graph: Graph, dataset: Dataset) -> None:
+    """ModelError if a network has not one output for each class."""
+    outputs = graph.shapes[graph.outputs[0]][0]
+    if outputs != len(dataset.classes):
+        raise ModelError(
+            f"network '{graph.name}' has {outputs} outputs, data set '{dataset.name}' has {len(dataset.classes)} "
+            "classes: they must be equal; most networks of the zoo take the number of classes"
+        )
 
 
 def step_macs(graph: Graph, settings: Settings) -> int:
