@@ -95,6 +95,16 @@ def test_images_that_do_not_match_the_training_are_told(capsys, tmp_path, folder
     assert "in training it had mean 0.00, spread 1.00" in err
 
 
+def test_training_as_int8_on_request(capsys, tmp_path, folder):
+    file = tmp_path / "a.tflite"
+    code, out, _ = run(capsys, "quantize", folder, "--data", "digits", "--qat", "--out", file, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["method"] == "quantization-aware training"
+    assert result["accuracy_int8"] > 0.8
+    assert millijoule.load(file).is_int8
+
+
 def test_bad_input_of_quantize(capsys, tmp_path, folder):
     command = ["quantize", folder, "--data", "digits"]
     assert "--calibration is 31; at least 32" in refused(capsys, *command, "--calibration", "31")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from millijoule.cli.command import Command, add_data, show
+from millijoule.cli.command import Command, add_data, positive, show
 from millijoule.cli.quantize import add_calibration, calibration_images, float_model, load_test_data
 from millijoule.cli.trained import add_trained
 
@@ -15,6 +15,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add_trained(parser)
     add_data(parser)
     add_calibration(parser)
+    parser.add_argument("--samples", type=positive, metavar="N", help="count N test images (default: 500)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write everything as one page")
 
 
@@ -30,8 +31,14 @@ def _run(options: argparse.Namespace) -> None:
     images = calibration_images(options, data)
     if unlike := unlike_training(model, images.x):
         print(f"warning: {unlike}", file=sys.stderr)
-    given = images if options.calibrate_on else None
-    found = diagnose(model, data, given, ranges=options.ranges, samples=options.samples or TESTED)
+    found = diagnose(
+        model,
+        data,
+        images if options.calibrate_on else None,
+        calibration=options.calibration,
+        ranges=options.ranges,
+        samples=options.samples or TESTED,
+    )
     if options.html:
         write_diagnosis_page(found, options.html)
     show(options, found.to_json(), diagnosed(found))

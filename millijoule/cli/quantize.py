@@ -41,7 +41,6 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ranges", choices=RANGE_CHOICES, default="minmax", help="which range a value gets (default: minmax)"
     )
-    parser.add_argument("--samples", type=positive, metavar="N", help="count N test images (default: all)")
 
 
 def calibration_images(options: argparse.Namespace, data: Dataset) -> Images:
@@ -73,6 +72,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add_trained(parser)
     add_data(parser)
     add_calibration(parser)
+    parser.add_argument("--samples", type=positive, metavar="N", help="count the first N test images (default: all)")
     parser.add_argument("--equalize", action="store_true", help="bring the channels of layers to like ranges before")
     parser.add_argument("--correct-bias", action="store_true", help="take mean errors out of the biases behind")
     parser.add_argument("--qat", action="store_true", help="train some epochs as int8 (quantization-aware training)")

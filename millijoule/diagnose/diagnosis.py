@@ -22,6 +22,7 @@ from millijoule.train import Dataset, accuracy
 LOOKED_AT = 64
 """Test images on which layers are compared."""
 TESTED = 500
+CALIBRATION = 512
 SUSPECTS = 12
 NAMED = 3
 NOTEWORTHY = 0.005
@@ -68,7 +69,7 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """One sentence."""
-        points = f"{100 * self.lost:.1f} points"
+        points = f"{100 * self.lost:.1f} points" if self.lost > 0 else "nothing"
         if self.lost < NOTEWORTHY:
             return f"int8 loses {points}: nothing has to be mended"
         if not self.causes:
@@ -106,18 +107,20 @@ def diagnose(
     data: Dataset,
     images: Images | None = None,
     *,
+    calibration: int = CALIBRATION,
     ranges: RangeChoice = "minmax",
     samples: int = TESTED,
 ) -> Diagnosis:
     """What int8 costs a trained float model on test images, layer by layer, why, and what was tried against it.
 
-    images: what the int8 model is calibrated on; default: training images of `data`. ranges: as of `quantize`.
-    samples: how many test images are counted, evenly spaced. Each remedy is the whole way again: quantized, and run as
-    integers on the same test images. Layers in float or int16 are simulated: no kernels exist for them.
+    images: what the int8 model is calibrated on; default: `calibration` training images of `data`, evenly spaced.
+    ranges: as of `quantize`. samples: how many test images are counted, evenly spaced. Each remedy is the whole way
+    again: quantized, and run as integers on the same test images. Layers in float or int16 are simulated: no kernels
+    exist for them.
 
     Raises what `quantize` raises.
     """
-    own = Images(data.x_train, data.y_train, data.name).take(512)
+    own = Images(data.x_train, data.y_train, data.name).take(calibration)
     given = images or own
     x, y = evenly_spaced(samples, data.x_test, data.y_test)
     assert y is not None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -23,8 +22,6 @@ OF_TRAINING: Tolerance = (0.75, 0.3, 3.0)
 """Wide enough for preprocessing that was not measured, as pixels of -1…1."""
 OF_A_SAMPLE: Tolerance = (0.25, 0.7, 1.4)
 """Of a few dozen images beside all of them."""
-
-
 PLAIN = {"mean": 0.0, "std": 1.0}
 """Preprocessing that leaves pixels of 0…1 as they are."""
 
@@ -122,9 +119,6 @@ class Statistics:
         mean, narrow, wide = tolerance
         unit = max(other.spread, 1e-6)
         return abs(self.mean - other.mean) > mean * unit or not narrow * unit <= self.spread <= wide * unit
-
-    def to_json(self) -> Mapping[str, float]:
-        return asdict(self)
 
 
 def statistics(inputs: np.ndarray) -> tuple[Statistics, ...]:

@@ -49,6 +49,13 @@ def test_a_sound_network_has_nothing_to_mend():
     assert [each.layer for each in found.layers] == ["input", "c1", "c2", "pool", "fc"]
 
 
+def test_as_many_images_as_asked_for():
+    model, data = digits_network()
+    found = diagnose(model, data, calibration=40, samples=50)
+    assert found.calibration == "40 images of 'digits'"
+    assert found.images == 50
+
+
 def test_images_that_are_not_normalised():
     _, data = digits_network()
     found = calibrated_on(data.x_train[:200].astype(np.float32) / 255)

@@ -1,0 +1,156 @@
+"""What `export` writes, run by other tools and loaded again.
+
+    python benchmarks/exchange.py --data DIR [--inputs N] [--only zoo|files]
+
+The zoo: every network with random weights as float ONNX: the largest difference between torch's outputs and ONNX
+Runtime's, and between torch's before and after loading the file again, both relative to the largest output. Networks of
+more than 3e9 MACs or 30e6 parameters take smaller images where their structure allows it.
+
+Every int8 file of DIR/models/*/*.tflite, exported again: how many output bytes TFLM gives as the model does, how many
+ONNX Runtime gives of the QDQ form and how often both name one class, and whether both files load again bit for bit.
+Inputs are N of the labelled ones of DIR where there are any, else random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+from tflite_micro.python.tflite_micro import runtime
+
+import millijoule as mj
+from benchmarks.reference import TASKS, as_int8
+from millijoule.graph import Graph
+from millijoule.model import Model
+from millijoule.train.initial import initial_weights
+from millijoule.train.network import predict
+
+LARGE_MACS, LARGE_PARAMS = 3_000_000_000, 30_000_000
+SMALLER = (96, 128, 160)
+ARENA_BYTES = 20_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--inputs", type=int, default=100)
+    parser.add_argument("--only", choices=("zoo", "files"))
+    options = parser.parse_args()
+    print(f"ONNX Runtime {onnxruntime.__version__}, CPU, one thread; TFLM of PyPI's tflite-micro")
+    if options.only != "files":
+        table = Table("network", "input", "ONNX Runtime", "loaded again")
+        for entry in mj.zoo.entries():
+            print(f"{entry.name} …", file=sys.stderr)
+            table.add_row(entry.name, *zoo_row(at_most_large(entry)))
+        Console(width=120).print(table)
+    if options.only != "zoo":
+        table = Table(
+            "model", "TFLM\nbytes equal", "loaded\nagain", "ONNX Runtime\nbytes equal", "same\nclass", "loaded\nagain"
+        )
+        for path in sorted((options.data / "models").glob("*/*.tflite")):
+            try:
+                model = mj.load(path)
+            except mj.MillijouleError:
+                continue
+            if model.is_int8:
+                print(f"{path.stem} …", file=sys.stderr)
+                table.add_row(f"{path.parent.name}/{path.stem}", *file_row(path, model, options))
+        Console(width=140).print(table)
+
+
+def at_most_large(entry: mj.zoo.Entry) -> Graph:
+    graph = entry.function()
+    cost = mj.cost(graph)
+    if (cost.macs > LARGE_MACS or cost.params > LARGE_PARAMS) and "input_shape" in entry.arguments:
+        for size in SMALLER:
+            try:
+                return entry.function(input_shape=(size, size, 3))
+            except mj.MillijouleError:
+                continue
+    return graph
+
+
+def zoo_row(graph: Graph) -> tuple[str, ...]:
+    model = Model(graph, initial_weights(graph, 0))
+    x = np.random.default_rng(0).standard_normal((1, *graph.inputs[0].shape), np.float32)
+    ours = predict(model, x)
+    with tempfile.TemporaryDirectory() as folder:
+        path = mj.export(model, "onnx", Path(folder) / "net.onnx")
+        theirs, again = run_onnx(path, x), predict(mj.load(path), x)
+    largest = np.abs(ours).max()
+    gaps = (np.abs(each.reshape(ours.shape) - ours).max() / largest for each in (theirs, again))
+    return ("x".join(map(str, graph.inputs[0].shape)), *(f"{gap:.1e}" for gap in gaps))
+
+
+def file_row(path: Path, model: Model, options: argparse.Namespace) -> tuple[str, ...]:
+    if path.stem in TASKS:
+        inputs = as_int8(TASKS[path.stem].load(options.data)[0][: options.inputs])
+    else:
+        shape = (options.inputs, *model.graph.inputs[0].shape)
+        inputs = np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8)
+    ours = outputs(model, inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        return (*tflite_cells(model, inputs, ours, Path(folder)), *qdq_cells(model, inputs, ours, Path(folder)))
+
+
+def tflite_cells(model: Model, inputs: np.ndarray, ours: np.ndarray, folder: Path) -> tuple[str, ...]:
+    try:
+        file = mj.export(model, "tflite", folder / "net.tflite")
+    except mj.MillijouleError as error:
+        return str(error), ""
+    return equal_share(run_tflm(file, inputs), ours), loaded_again(file, inputs, ours)
+
+
+def qdq_cells(model: Model, inputs: np.ndarray, ours: np.ndarray, folder: Path) -> tuple[str, ...]:
+    assert model.quantization is not None
+    try:
+        file = mj.export(model, "qdq", folder / "net.onnx")
+    except mj.MillijouleError as error:
+        return str(error), "", ""
+    reals = run_onnx(file, model.quantization[model.graph.inputs[0].name].dequantize(inputs))
+    theirs = model.quantization[model.graph.outputs[0]].quantize(reals).reshape(ours.shape)
+    same = f"{100 * np.mean(theirs.argmax(axis=1) == ours.argmax(axis=1)):.1f} %"
+    return equal_share(theirs, ours), same, loaded_again(file, inputs, ours)
+
+
+def equal_share(theirs: np.ndarray, ours: np.ndarray) -> str:
+    return f"{int(np.sum(theirs.reshape(ours.shape) == ours)):,} of {ours.size:,} bytes equal"
+
+
+def loaded_again(file: Path, inputs: np.ndarray, ours: np.ndarray) -> str:
+    return "equal" if np.array_equal(outputs(mj.load(file), inputs), ours) else "differs"
+
+
+def outputs(model: Model, inputs: np.ndarray) -> np.ndarray:
+    parts = [model.run(inputs[i : i + 10])[model.graph.outputs[0]] for i in range(0, len(inputs), 10)]
+    return np.concatenate(parts).reshape(len(inputs), -1)
+
+
+def run_onnx(path: Path, x: np.ndarray) -> np.ndarray:
+    """Channels last in and out; ONNX has them first."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    given = np.ascontiguousarray(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x, np.float32)
+    (result,) = session.run(None, {session.get_inputs()[0].name: given})
+    return result.transpose(0, 2, 3, 1) if result.ndim == 4 else result
+
+
+def run_tflm(path: Path, inputs: np.ndarray) -> np.ndarray:
+    interpreter = runtime.Interpreter.from_file(str(path), arena_size=ARENA_BYTES)
+    results = []
+    for sample in inputs:
+        interpreter.set_input(sample[None], 0)
+        interpreter.invoke()
+        results.append(interpreter.get_output(0)[0])
+    return np.stack(results)
+
+
+if __name__ == "__main__":
+    main()
