@@ -1,4 +1,4 @@
-"""RAM of streamed execution: planned, verified, executed; and the planner against all orders of execution.
+"""RAM of streamed execution: planned, verified, executed.
 
     python benchmarks/streaming.py --data DIR [--graphs N] [--no-execution]
 
@@ -7,8 +7,7 @@ of the streamed plan, their ratio, what this order of execution needs at least, 
 rings, and processor seconds of planning. Every plan is verified; a random input is executed in an arena of exactly that
 size, and its outputs are compared with the reference. Bytes, input and output included, working memory of kernels not.
 
-Then N random small graphs: the planned arena against the least peak of live rows over all orders of execution (which
-knows no addresses, so it may be out of reach), and N random networks executed in their rings against the reference.
+Then N random networks executed in their rings against the reference.
 """
 
 from __future__ import annotations
@@ -28,8 +27,7 @@ import millijoule as mj
 from millijoule.model import Model
 from millijoule.plan.streaming import execute, stream_plan, verify_stream
 from millijoule.target import CONTRACTS
-from tests.plan.streaming.exhaustive import least_bytes
-from tests.plan.streaming.networks import random_model, small_graph
+from tests.plan.streaming.networks import random_model
 
 MODELS = (
     "mlperf_tiny/pretrainedResnet_quant",
@@ -58,7 +56,6 @@ def main() -> None:
             table.add_row(name.split("/")[1], contract, *row(model, contract, not options.no_execution))
     console = Console(width=150)
     console.print(table)
-    console.print(against_all_orders(options.graphs))
     console.print(against_the_reference(options.graphs))
 
 
@@ -84,22 +81,6 @@ def equal_outputs(model: Model, contract: str, seed: int = 0) -> str:
     found = execute(model, stream_plan(model, contract), x)
     equal = sum(int(np.sum(value == expected[name][0])) for name, value in found.items())
     return f"{equal:,} of {sum(value.size for value in found.values()):,}"
-
-
-def against_all_orders(count: int) -> str:
-    ratios, orders = [], 0
-    for seed in range(count):
-        graph, contract = small_graph(seed), CONTRACTS[seed % len(CONTRACTS)]
-        least = least_bytes(graph, contract)
-        if least is not None:
-            planned = stream_plan(graph, contract, grain="row")
-            ratios.append(planned.arena_bytes / least)
-            orders += planned.lower_bound_bytes <= least
-    reached = sum(ratio == 1 for ratio in ratios)
-    return (
-        f"{len(ratios)} small graphs by rows: {orders} have an order of execution that needs the least of all orders, "
-        f"{reached} also a placement in as many bytes; mean ratio {np.mean(ratios):.3f}, worst {max(ratios):.3f}"
-    )
 
 
 def against_the_reference(count: int) -> str:

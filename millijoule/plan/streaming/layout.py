@@ -17,7 +17,7 @@ import numpy as np
 TRIES = 1000
 """Orders that are tried, beyond the greedy ones, while the arena is above the bound."""
 PLACED = 50_000
-"""Items that are placed in those orders at most."""
+"""Items that are placed in so many orders at most."""
 NO_LIMIT = 1 << 62
 
 
@@ -78,7 +78,8 @@ def lay_out(items: Sequence[Item], tries: int = TRIES, limit: int = NO_LIMIT) ->
         best = placer.place(order, limit=best.total - 1) or best
     generator = random.Random(0)
     ends = best.ends(sizes)
-    for _ in range(min(tries, PLACED // len(items)) if bound <= limit else 0):
+    placed = PLACED * max(tries // TRIES, 1)
+    for _ in range(min(tries, placed // len(items)) if bound <= limit else 0):
         if best.total <= bound:
             break
         # What reaches an end of the arena, and anything else, goes to another place in the order.

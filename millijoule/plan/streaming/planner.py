@@ -13,7 +13,7 @@ from millijoule.plan.placement import most_live
 from millijoule.plan.streaming.bound import floor_bytes
 from millijoule.plan.streaming.faster import with_faster_kernels
 from millijoule.plan.streaming.kernels import with_kernels
-from millijoule.plan.streaming.layout import NO_LIMIT, lay_out
+from millijoule.plan.streaming.layout import NO_LIMIT, TRIES, lay_out
 from millijoule.plan.streaming.needs import Needs, Segment
 from millijoule.plan.streaming.plan import Memories, RowBuffer, StreamPlan
 from millijoule.plan.streaming.rows import Grain, rows
@@ -119,12 +119,16 @@ def _best(
 ) -> StreamPlan:
     """The plan with the smallest arena, of these cuts and `best`; first those that need least at one time, so that no
     time is spent on others that cannot need less."""
+    found = None
     for cut in sorted(cuts, key=_least):
         if best is None or _least(cut) < _size(best):
             happens = timeline(network, cut, alignment)
             planned = build(model, network, cut, happens, limit=best.arena_bytes if best else NO_LIMIT)
-            best = planned if best is None or _size(planned) < _size(best) else best
+            if best is None or _size(planned) < _size(best):
+                best, found = planned, (cut, happens)
     assert best is not None
+    if found and best.arena_bytes > best.lower_bound_bytes:
+        best = min(best, build(model, network, *found, tries=8 * TRIES), key=_size)
     return best
 
 
@@ -168,14 +172,15 @@ def build(
     happens: Timeline,
     spilled: frozenset[Key] | None = None,
     limit: int = NO_LIMIT,
+    tries: int = TRIES,
 ) -> StreamPlan:
     """The plan of what happens. spilled: what lies in the slow one of two memories, after the fast one. limit: bytes of
-    an arena above which it is of no use."""
+    an arena above which it is of no use. tries: orders of placing that are tried."""
     graph = model.graph if isinstance(model, Model) else model
     slow_keys = spilled or frozenset()
     fast_items = {key: item for key, item in happens.items.items() if key not in slow_keys}
     slow_items = {key: happens.items[key] for key in happens.items if key in slow_keys}
-    layout, slow = lay_out(list(fast_items.values()), limit=limit), lay_out(list(slow_items.values()))
+    layout, slow = lay_out(list(fast_items.values()), tries, limit), lay_out(list(slow_items.values()))
     offsets = dict(zip(fast_items, layout.offsets, strict=True))
     offsets |= {key: layout.total + at for key, at in zip(slow_items, slow.offsets, strict=True)}
     memories = None if spilled is None else Memories(layout.total, slow.total, 0)
