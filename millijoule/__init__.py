@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from millijoule.cost import cost
     from millijoule.cost.device import list_devices, load_device
     from millijoule.deploy import deploy
+    from millijoule.diagnose import diagnose
     from millijoule.emit import emit
     from millijoule.energy.predict import predict_energy
     from millijoule.errors import MillijouleError
@@ -53,6 +54,7 @@ _MODULE_OF = {
     "cost": "millijoule.cost",
     "deploy": "millijoule.deploy",
     "distill": "millijoule.shrink",
+    "diagnose": "millijoule.diagnose",
     "doctor": "millijoule.run.doctor",
     "emit": "millijoule.emit",
     "export": "millijoule.export",
@@ -79,6 +81,7 @@ __all__ = [
     "Quantization",
     "cost",
     "deploy",
+    "diagnose",
     "distill",
     "doctor",
     "emit",

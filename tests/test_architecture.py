@@ -96,6 +96,6 @@ def test_every_name_of_all_can_be_read_and_verbs_stay_functions():
         assert getattr(millijoule, name) is not None
     importlib.import_module("millijoule.cost.count")
     assert not hasattr(millijoule.cost, "count")
-    for verb in ("load", "cost", "train", "quantize", "plan", "emit", "deploy", "export"):
+    for verb in ("load", "cost", "train", "quantize", "plan", "emit", "deploy", "export", "diagnose"):
         assert callable(getattr(millijoule, verb))
         assert not hasattr(getattr(millijoule, verb), "__path__")
