@@ -18,13 +18,15 @@ def predict_energy(
     device: Device | str,
     *,
     instructions: int | None = None,
+    core_cycles: int | None = None,
     precision: str | None = None,
     stack: str | None = None,
 ) -> Prediction:
     """What an inference of a network takes on a device, with the range that 90 % of such predictions held.
 
     instructions: of our firmware on a microcontroller, as `deploy` counts them in an emulator; without them they are
-    estimated from shapes in a few milliseconds, and the range is wider. precision: `int8` or `fp32`. Default: int8 for
+    estimated from shapes in a few milliseconds, and the range is wider. core_cycles: of the same inference, by kinds of
+    instructions (millijoule.cost.core_cycles). precision: `int8` or `fp32`. Default: int8 for
     an int8 model and on microcontrollers, else fp32. stack: in place of our firmware on a microcontroller, one that was
     submitted to MLPerf Tiny, as `X-CUBE-AI 9.0`.
 
@@ -40,17 +42,19 @@ def predict_energy(
     precision = precision or ("int8" if is_int8 or device.kind == "mcu" else "fp32")
     if device.kind == "mcu":
         graph = network.graph if isinstance(network, Model) else network
-        return _on_mcu(graph if is_int8 else simplify(graph), device, instructions, stack)
+        return _on_mcu(graph if is_int8 else simplify(graph), device, instructions, core_cycles, stack)
     if stack:
         raise OptionError(f"device '{device.name}' is no microcontroller: leave the stack '{stack}' out")
     counted = cost(network, 1 if precision == "int8" else 4)
     return (roofline if device.kind == "roofline" else hierarchy).predict(counted, device, precision)
 
 
-def _on_mcu(graph: Graph, device: Device, instructions: int | None, stack: str | None) -> Prediction:
+def _on_mcu(
+    graph: Graph, device: Device, instructions: int | None, core_cycles: int | None, stack: str | None
+) -> Prediction:
     weights = dense_weights(cost(graph, 1))
     if instructions is not None:
-        return mcu.predict(graph.name, device, mcu.Work(instructions, dense_weights=weights), stack)
+        return mcu.predict(graph.name, device, mcu.Work(instructions, 1.0, weights, core_cycles), stack)
     try:
         estimated, factor = estimate_instructions(graph, device.core)
     except DeviceError as error:

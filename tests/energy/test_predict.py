@@ -30,7 +30,9 @@ def test_instructions_of_cmsis_nn_give_the_latency_that_was_published():
     for row in submissions():
         if "CMSIS-NN" in row.stack and row.round != "v0.5":
             work = counted(row)
-            found = mcu.predict("x", load_device(row.board), mcu.Work(work.instructions, 1.0, work.dense_weights))
+            core_cycles = round(work.instructions * mcu.CMSIS_NN_CORE_CYCLES)
+            executed = mcu.Work(work.instructions, 1.0, work.dense_weights, core_cycles)
+            found = mcu.predict("x", load_device(row.board), executed)
             assert found.latency_ms is not None
             held.append(found.latency_ms.low <= row.latency_ms <= found.latency_ms.high)
     assert len(held) == 38
@@ -65,6 +67,16 @@ def test_another_stack_takes_what_it_took_for_the_networks_of_mlperf_tiny():
         predict_energy(zoo.resnet8(), "nucleo-l4r5zi", stack="abacus")
     with pytest.raises(OptionError, match="'h100' is no microcontroller: leave the stack"):
         predict_energy(zoo.resnet8(), "h100", stack="X-CUBE-AI 9.0")
+
+
+def test_instructions_that_are_dearer_for_the_core_take_longer():
+    board = load_device("nucleo-l4r5zi")
+    cheap, dear = (mcu.predict("x", board, mcu.Work(10**6, core_cycles=cycles)) for cycles in (1_205_000, 1_807_500))
+    assert dear.latency_ms.value == pytest.approx(1.5 * cheap.latency_ms.value)
+    assert "ours take 1.50 times theirs by their kinds" in dear.rests_on[0]
+    other = load_device("nucleo-h7a3zi-q")  # no such cycles of CMSIS-NN are known there
+    same = [mcu.predict("x", other, mcu.Work(10**6, core_cycles=cycles)) for cycles in (1_205_000, 1_807_500)]
+    assert same[0] == same[1]
 
 
 def test_weights_of_dense_layers_take_cycles_of_their_own():

@@ -45,14 +45,15 @@ MACs                           7,164
 instructions per inference              28,700
 instructions per MAC                      4.01
 cycles, estimate              38,458             34,440 to 47,355
-latency, ms, predicted         0.213               0.169 to 0.269
+latency, ms, predicted         0.249               0.197 to 0.314
 energy, mJ, predicted        refused
 
 Note: it rests on 1.33 cycles for each instruction: CMSIS-NN on ek-ra6m4,
-nrf5340-dk, nucleo-l4r5zi and numaker-m467hj; nothing ran on this board
+nrf5340-dk, nucleo-l4r5zi and numaker-m467hj; nothing ran on this board; ours
+take 1.17 times theirs by their kinds
 
-Note: our own kernels have run on no board yet: that their instructions take the
-cycles that CMSIS-NN's take is an assumption
+Note: our own kernels have run on no board yet: that memories slow their
+instructions, counted by kind, as they slow CMSIS-NN's is an assumption
 
 Note: no energy: no power was published for this board, and that of others is 45
 to 70 % off; one reading on it (`millijoule fit`) brings this into range

@@ -90,8 +90,11 @@ class Deployment:
     @cached_property
     def prediction(self) -> Prediction | None:
         """Latency and energy of one inference on the device; None if instructions were not measured."""
-        instructions = self.mean_instructions
-        return None if instructions is None else predict_energy(self.model, self.device, instructions=instructions)
+        instructions, core = self.mean_instructions, self.core_cycles
+        if instructions is None:
+            return None
+        cycles = core.cycles if core else None
+        return predict_energy(self.model, self.device, instructions=instructions, core_cycles=cycles)
 
     @cached_property
     def live_bytes(self) -> dict[str, int]:
