@@ -46,13 +46,15 @@ def _prune(options: argparse.Namespace) -> None:
         raise OptionError("prune needs one budget: --macs 0.5, --ram 64KB, or --energy 2mJ with --device")
     config = read_config(options.model)
     source = options.data or config["source"]
-    data = load_data(source, options.skip_bad or config["skip_bad"], config["settings"]["seed"])
+    skip_bad = options.skip_bad or config["skip_bad"]
+    data = load_data(source, skip_bad, config["settings"]["seed"])
     folder = options.out or options.model.with_name(f"{options.model.resolve().name}-pruned")
     model = load_run(options.model)
     pruned = prune(model, data, **budgets, device=options.device, multiple=options.multiple)
     config |= {
         "data": data.name,
         "source": source,
+        "skip_bad": skip_bad,
         "graph": to_plain(pruned.graph),
         "preprocess": dict(model.preprocess),
         "settings": fine_tuning(config["settings"]) | changes(options),

@@ -42,7 +42,8 @@ def aware_network(
 
     In training, operators compute in float with weights, biases and values on the grids of the int8 form that the
     weights and ranges have at that step. What differs from the integer reference is that sums are rounded once instead
-    of twice and in float32: by one step at most, in few values. In evaluation, it is the integer reference.
+    of twice and in float32: an operator's output by one step at most, in few values; through the layers they add up. In
+    evaluation, it is the integer reference.
     """
     torch = import_torch()
     graph = model.graph
@@ -125,7 +126,6 @@ def _rounding_step() -> Any:
     whole: ties are rounded away from integer 0, as the mean of integers is, and not away from real 0.
     """
     torch = import_torch()
-
     half = torch.tensor(0.5)
 
     class Step(torch.autograd.Function):  # type: ignore[name-defined, misc]
