@@ -82,7 +82,7 @@ class _Sum(_Elementwise):
     """Of the second value."""
 
     def module(self, a: Shape, b: Shape) -> torch.nn.Module:
-        return self._module(lambda a, b: a + self.sign * b)
+        return self._module((lambda a, b: a + b) if self.sign > 0 else (lambda a, b: a - b))
 
     def int8(
         self, a: np.ndarray, b: np.ndarray, weights: Mapping[str, np.ndarray], quantization: OperatorQuantization

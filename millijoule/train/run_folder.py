@@ -75,10 +75,10 @@ class RunFolder:
             versions = {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
             machine = {"processor": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
             whole = {**self.config, "versions": versions, "machine": machine}
-            _write(self.path / CONFIG, json.dumps(whole, indent=2) + "\n")
+            write_whole(self.path / CONFIG, json.dumps(whole, indent=2) + "\n")
         earlier = [each for each in read_metrics(self.path) if each.epoch < epoch.epoch]
         lines = [json.dumps(asdict(each)) for each in (*earlier, epoch)]
-        _write(self.path / METRICS, "\n".join(lines) + "\n")
+        write_whole(self.path / METRICS, "\n".join(lines) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Whole or not at all. What a killed process left half written goes."""
     for half_written in path.parent.glob(f".{path.name}-*"):
         half_written.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from millijoule import zoo
+from millijoule.errors import DataError, OptionError
 from millijoule.train import Dataset, load_data, predict
 from millijoule.train.history import history, methods, xor
 from millijoule.train.history.belief import boltzmann, pretrain
@@ -89,6 +90,32 @@ def test_all_of_it_on_digits(monkeypatch):
     assert costs["LeNet-5, modern form"] == (61_706, 416_520)
     assert costs["perceptron, Rosenblatt's rule"] == (650, 640)
     assert costs["random forest, 100 trees"][1] == 0
+
+
+def test_a_history_that_was_stopped_goes_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(methods, "QUICK_EPOCHS", 2)
+    begun = []
+    monkeypatch.setattr(methods, "train", lambda graph, dataset, **changes: begun.append(changes) or stopped(changes))
+
+    def stopped(changes):
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return train(zoo.two_layer(classes=2, input_shape=(6, 6, 1), hidden=32), stripes(), **changes)
+
+    options = {"quick": True, "progress": False, "folder": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        list(history(stripes(), **options))
+    monkeypatch.setattr(methods, "train", train)
+    monkeypatch.setattr(methods, "train_perceptron", None)  # it is done
+    results = list(history(stripes(), **options))
+    assert len(results) == 9
+    assert list(history(stripes(), **options)) == results
+    assert (tmp_path / "two-layers-one-image-a-step" / "checkpoint.npz").exists()
+    with pytest.raises(OptionError, match=r"history\.json' is of a history with another seed: choose another --out"):
+        list(history(stripes(), seed=1, **options))
+    (tmp_path / "history.json").write_text("{")
+    with pytest.raises(DataError, match=r"history\.json' cannot be read .*: remove it"):
+        list(history(stripes(), **options))
 
 
 @pytest.mark.parametrize("package", ["sklearn.svm"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.train.data import Dataset
 from millijoule.train.history.belief import BATCH, pretrain
+from millijoule.train.history.record import Record, Result
 from millijoule.train.history.rosenblatt import train_perceptron
 from millijoule.train.loop import train
 from millijoule.train.network import accuracy
@@ -30,89 +34,86 @@ PLAIN: Mapping[str, Any] = {
 """Gradient descent as in 1986: nothing but the gradient of the squared error."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one method reaches. error: share of the test images that are wrong. params: numbers that were learnt, of a
-    forest its nodes, of a support vector machine its vectors' numbers. macs: of one answer, 0 for comparisons alone.
-    epochs: passes over the training images with labels, None where there is no such thing. seconds: training and
-    testing.
-    """
-
-    year: int
-    method: str
-    error: float
-    params: int
-    macs: int
-    epochs: int | None
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def history(dataset: Dataset, *, quick: bool = False, seed: int = 0, progress: bool = True) -> Iterator[Result]:
+def history(
+    dataset: Dataset, *, quick: bool = False, seed: int = 0, progress: bool = True, folder: Path | str | None = None
+) -> Iterator[Result]:
     """Train every method on the training images and count its errors on the test images, one after the other.
 
     quick: a few epochs and small hidden layers, to see that it runs; its errors say little.
+    folder: keeps results and checkpoints; a history that was stopped goes on from there.
     The three ways of descent (all images at once, one by one, small batches) train the same network from the same
     numbers for the same number of epochs. Raises ToolError without scikit-learn.
     """
-    shape = dataset.x_train.shape[1:]
-    sizes: dict[str, Any] = {"classes": len(dataset.classes), "input_shape": shape}
+    place = Path(folder) if folder else None
+    data = hashlib.sha256(dataset.x_train.tobytes() + dataset.y_train.tobytes()).hexdigest()
+    record = Record(place, {"data": dataset.name, "digest": data, "quick": quick, "seed": seed}) if place else None
+    for name, attempt in _attempts(dataset, quick, seed, progress, place):
+        result = record.results.get(name) if record else None
+        if result is None:
+            result = attempt(name)
+            if record:
+                record.add(result)
+        yield result
+
+
+Attempt = Callable[[str], Result]
+
+
+def _attempts(
+    dataset: Dataset, quick: bool, seed: int, progress: bool, folder: Path | None
+) -> Iterator[tuple[str, Attempt]]:
+    """Every method by name, with a function from its name to its result."""
+    sizes: dict[str, Any] = {"classes": len(dataset.classes), "input_shape": dataset.x_train.shape[1:]}
     epochs = QUICK_EPOCHS if quick else 20
     large = not quick and len(dataset.x_train) >= 5_000
     hidden = 32 if quick else 300
-    common: dict[str, Any] = {"seed": seed, "progress": progress, "must_learn": False}
 
-    def trained(graph: Graph, **changes: Any) -> Model:
-        return train(graph, dataset, **common | changes)
+    def trained(year: int, graph: Graph, **changes: Any) -> Attempt:
+        def attempt(name: str) -> Result:
+            common: dict[str, Any] = {"seed": seed, "progress": progress, "must_learn": False, "epochs": epochs}
+            common["checkpoint"] = folder and folder / re.sub(r"[^a-z0-9]+", "-", name.lower())
+            if "start" in changes:
+                changes["start"] = changes["start"]()
+            return _measured(year, name, epochs, lambda: train(graph, dataset, **common | changes), dataset)
 
-    def descent(graph: Graph, batch_size: int, rate: float) -> Callable[[], Model]:
+        return attempt
+
+    def descent(graph: Graph, batch_size: int, rate: float) -> Attempt:
         trained_on = len(dataset.x_train) - -(-len(dataset.x_train) // 10)
-        size = min(batch_size, trained_on)
-        return lambda: trained(graph, epochs=epochs, batch_size=size, learning_rate=rate, **PLAIN)
+        return trained(1986, graph, batch_size=min(batch_size, trained_on), learning_rate=rate, **PLAIN)
 
     perceptron = zoo.perceptron(**sizes)
     two_layer = zoo.two_layer(**sizes, hidden=hidden)
     multilayer = zoo.multilayer(**sizes, hidden=(hidden, hidden // 3))
-    methods: list[tuple[int, str, int, Callable[[], Model]]] = [
-        (1958, "perceptron, Rosenblatt's rule", epochs, lambda: train_perceptron(perceptron, dataset, epochs, seed)[0]),
-        (1986, "two layers, all images a step", epochs, descent(two_layer, len(dataset.x_train), 1.0)),
-        (1986, "two layers, one image a step", epochs, descent(two_layer, 1, 0.02)),
-        (1986, "two layers, 64 images a step", epochs, descent(two_layer, 64, 0.2)),
-        (1986, "three layers, 64 images a step", epochs, descent(multilayer, 64, 0.2)),
-    ]
-    for year, method, passes, make in methods:
-        yield _measured(year, method, passes, make, dataset)
-    yield _baseline(1995, "support vector machine, RBF kernel", _support_vectors, dataset, seed)
-    if len(dataset.classes) == 10:  # the codes of its output are digits
-        yield _measured(
-            1998,
-            "LeNet-5 as published",
-            epochs,
-            lambda: trained(zoo.lenet5_1998(), epochs=epochs),
-            dataset,
-        )
-    yield _baseline(2001, "random forest, 100 trees", _forest, dataset, seed)
     belief = zoo.deep_belief(**sizes, hidden=(500, 500, 2000) if large else (64, 64))
-    yield _measured(
-        2006, "deep belief network, fine-tuned", epochs, lambda: _belief(belief, dataset, epochs, common), dataset
-    )
-    modern = zoo.lenet5(classes=len(dataset.classes))
-    yield _measured(2012, "LeNet-5, modern form", epochs, lambda: trained(modern, epochs=epochs), dataset)
+
+    def rosenblatt(name: str) -> Result:
+        return _measured(1958, name, epochs, lambda: train_perceptron(perceptron, dataset, epochs, seed)[0], dataset)
+
+    yield "perceptron, Rosenblatt's rule", rosenblatt
+    yield "two layers, all images a step", descent(two_layer, len(dataset.x_train), 1.0)
+    yield "two layers, one image a step", descent(two_layer, 1, 0.02)
+    yield "two layers, 64 images a step", descent(two_layer, 64, 0.2)
+    yield "three layers, 64 images a step", descent(multilayer, 64, 0.2)
+    yield "support vector machine, RBF kernel", lambda name: _baseline(1995, name, _support_vectors, dataset, seed)
+    if len(dataset.classes) == 10:  # the codes of its output are digits
+        yield "LeNet-5 as published", trained(1998, zoo.lenet5_1998())
+    yield "random forest, 100 trees", lambda name: _baseline(2001, name, _forest, dataset, seed)
+    start = partial(_pretrained, belief, dataset, epochs, seed)
+    yield "deep belief network, fine-tuned", trained(2006, belief, learning_rate=0.05, shift=0, start=start)
+    yield "LeNet-5, modern form", trained(2012, zoo.lenet5(classes=len(dataset.classes)))
 
 
-def _belief(graph: Graph, dataset: Dataset, epochs: int, common: Mapping[str, Any]) -> Model:
+def _pretrained(graph: Graph, dataset: Dataset, epochs: int, seed: int) -> Mapping[str, np.ndarray]:
     """Greedily pretrained, a quarter as often as then with labels, but so often that the machines come to learn."""
     shape = graph.inputs[0].shape
     preprocess = measure_preprocess(fit(dataset.x_train, shape), shape)
     greedy = max(epochs // 4, -(-LEAST_UPDATES * BATCH // len(dataset.x_train)))
-    start = pretrain(graph, dataset.x_train, preprocess, greedy, common["seed"])
-    return train(graph, dataset, epochs=epochs, learning_rate=0.05, shift=0, start=start.weights, **common)
+    return pretrain(graph, dataset.x_train, preprocess, greedy, seed).weights
 
 
 def _measured(year: int, method: str, epochs: int | None, make: Callable[[], Model], dataset: Dataset) -> Result:
-    start = time.monotonic()
+    start, cpu_start = time.monotonic(), time.process_time()
     model = make()
     error = 1 - accuracy(model, dataset.x_test, dataset.y_test)
     graph = model.graph
@@ -124,6 +125,7 @@ def _measured(year: int, method: str, epochs: int | None, make: Callable[[], Mod
         macs=sum(node.op.cost(*graph.input_shapes(node)).macs for node in graph.nodes),
         epochs=epochs,
         seconds=time.monotonic() - start,
+        cpu_seconds=time.process_time() - cpu_start,
     )
 
 
@@ -131,13 +133,14 @@ Counted = tuple[Any, Callable[[Any], tuple[int, int]]]
 
 
 def _baseline(year: int, method: str, make: Callable[[int], Counted], dataset: Dataset, seed: int) -> Result:
-    start = time.monotonic()
+    start, cpu_start = time.monotonic(), time.process_time()
     classifier, count = make(seed)
     x_train, x_test = (x.reshape(len(x), -1).astype(np.float32) / 255 for x in (dataset.x_train, dataset.x_test))
     classifier.fit(x_train, dataset.y_train)
     error = float(np.mean(classifier.predict(x_test) != dataset.y_test))
     params, macs = count(classifier)
-    return Result(year, method, error, params, macs, None, time.monotonic() - start)
+    seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu_start
+    return Result(year, method, error, params, macs, None, seconds, cpu_seconds)
 
 
 def _support_vectors(seed: int) -> Counted:
