@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import millijoule as mj
-from millijoule.ops import Add, BatchNorm, Conv2d, Dense, Flatten, GlobalAveragePool, Pad, Relu, Softmax
+from millijoule.ops import Add, BatchNorm, Conv2d, Dense, Flatten, GlobalAveragePool, MaxPool2d, Pad, Relu, Softmax
 from millijoule.train import Dataset, accuracy
 from millijoule.train.initial import initial_weights
 from millijoule.train.prepare import measure_preprocess
@@ -150,7 +150,7 @@ def layer(graph: mj.Graph, node: mj.Node) -> torch.nn.Module:
     plain = {Relu: nn.ReLU, Softmax: nn.Identity, Flatten: nn.Flatten}  # the loss holds the softmax
     if type(op) in plain:
         return plain[type(op)]()
-    if isinstance(op, Pad):
+    if isinstance(op, Pad | MaxPool2d):
         return op.module(shape)
     raise SystemExit(f"{graph.name}: no ordinary layer for {type(op).__name__} is known here")
 
