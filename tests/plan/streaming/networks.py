@@ -101,9 +101,10 @@ def random_model(seed: int, blocks: int = 4, multiple: int = 1) -> Model:
 def by_pixels(model: Model, contract: str, target: Target = SCALAR) -> StreamPlan:
     """A plan that streams pixel by pixel all that can be streamed."""
     network = network_of(model, contract, target)
-    runs = dict.fromkeys(network.pixels.runs)
-    whole = [network.rows.steps[first].whole for first, _ in runs]
-    segments = [alone(network if by_row else network.pixels, *run) for by_row, run in zip(whole, runs, strict=True)]
+    segments = []
+    for first, stop in dict.fromkeys(network.pixels.runs):
+        by_row = stop - first == 1 and network.rows.steps[first].whole
+        segments.append(alone(network if by_row else network.pixels, first, stop))
     return assemble(model, network, segments, 1)
 
 
