@@ -14,7 +14,7 @@ import numpy as np
 from millijoule.cost import cost
 from millijoule.cost.device import Device, compiled_for, load_device, target_of
 from millijoule.emit import emit, identifier, layer_symbols, rows_pushed
-from millijoule.errors import DataError, DoesNotFit, OptionError
+from millijoule.errors import DataError, DoesNotFit, OptionError, ToolError
 from millijoule.model import Model
 from millijoule.ops.opaque import check_known
 from millijoule.passes.integer import reduce
@@ -182,6 +182,29 @@ def plan_for(
             chosen = replace(chosen, notes=(note,))
     verify_stream(model, chosen)
     return chosen
+
+
+def instructions_of(model: Model, planned: Plan | StreamPlan, device: Device) -> int:
+    """Instructions that the firmware of a plan executes for one random input, counted in the emulator (zig, -O2).
+
+    Raises as `deploy`; OptionError for the device `host`, whose instructions are not counted, and ToolError if an
+    output differs from the reference.
+    """
+    emulator = _emulator(device, None)
+    if emulator == "none":
+        raise OptionError(f"instructions are counted of microcontrollers: --device {device.name} is none")
+    inputs, _, _ = _inputs(model, None, 1)
+    expected = _references(model, inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        emit(model, planned, device, work)
+        _, measurement = _run_firmware(
+            work, model, planned, device, "zig", "-O2", emulator, inputs, expected.shape[1], None
+        )
+    assert measurement is not None
+    if not np.array_equal(measurement.outputs, expected):
+        raise ToolError(f"the firmware of {planned.arena_bytes:,} bytes of RAM differs from the reference")
+    return measurement.instructions[0]
 
 
 def _emulator(device: Device, emulator: str | None) -> str:

@@ -200,6 +200,33 @@ def test_plan_writes_its_frontier_as_a_page(capsys, model_file, tmp_path):
     assert_one_line_error(run(capsys, "plan", model_file, "--html", str(page)), "--html", "--frontier")
 
 
+def test_plan_shows_the_frontiers_of_several_networks(capsys, model_file, tmp_path):
+    page = tmp_path / "plan.html"
+    code, out, _ = run(capsys, "plan", model_file, "ds_cnn", "--frontier", "--html", str(page), "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert list(found) == [str(model_file), "ds_cnn"]
+    text = page.read_text(encoding="utf-8")
+    for plans in found.values():
+        assert f"<h2>{plans[0]['model']}: RAM against calls of kernels</h2>" in text
+        assert all(f"<h3>{each['arena_bytes']:,} bytes</h3>" in text for each in plans)
+    assert_one_line_error(run(capsys, "plan", model_file, "ds_cnn"), "2 models", "--frontier")
+
+
+def test_plan_counts_the_instructions_of_its_frontier(capsys, model_file, tmp_path):
+    page = tmp_path / "plan.html"
+    options = ("--frontier", "--device", "nucleo-l4r5zi")
+    code, out, _ = run(capsys, "plan", model_file, *options, "--html", str(page), "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert all(each["instructions"] > 0 and each["instructions_device"] == "nucleo-l4r5zi" for each in found)
+    text = page.read_text(encoding="utf-8")
+    assert "RAM against instructions" in text
+    assert f"{found[0]['instructions']:,}" in text
+    assert_one_line_error(run(capsys, "plan", "ds_cnn", *options), "ds_cnn", "no int8 model")
+    assert_one_line_error(run(capsys, "plan", model_file, *options[1:]), "--device", "--frontier")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

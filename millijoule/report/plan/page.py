@@ -1,12 +1,14 @@
-"""The frontier of plans that stream as one HTML page that needs nothing else."""
+"""The frontiers of plans that stream, of one or more networks, as one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from math import log10
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import millijoule
 from millijoule.graph import Graph
@@ -15,7 +17,7 @@ from millijoule.report import format as fmt
 from millijoule.report.files import read_part, write_text
 from millijoule.report.page.frame import frame, html_table
 from millijoule.report.page.svg import PAGE, caption, draw, rectangle, ticks
-from millijoule.report.plan.tables import FRONTIER_COLUMNS, frontier_cells
+from millijoule.report.plan.tables import counted_on, frontier_table
 
 KINDS = {
     "input": "input",
@@ -32,44 +34,78 @@ WORDS = {
 HEIGHT = 300
 
 
-def write_plan_page(plans: Sequence[StreamPlan], graph: Graph, path: Path) -> None:
-    """Write the page of plans of `graph` to `path`, whole or not at all. Raises OSError if that cannot be done."""
-    write_text(path, plan_page(plans, graph))
+@dataclass(frozen=True)
+class Frontier:
+    """Plans of a network; instructions: of one inference by each one's firmware on `device`, if they were counted."""
+
+    graph: Graph
+    plans: Sequence[StreamPlan]
+    instructions: Sequence[int] = ()
+    device: str = ""
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One object for each plan."""
+        found = [each.to_json() for each in self.plans]
+        for each, count in zip(found, self.instructions, strict=False):
+            each |= {"instructions": count, "instructions_device": self.device}
+        return found
 
 
-def plan_page(plans: Sequence[StreamPlan], graph: Graph) -> str:
+def write_plan_page(frontiers: Sequence[Frontier], path: Path) -> None:
+    """Write the page of one or more networks to `path`, whole or not at all. Raises OSError if that cannot be done."""
+    write_text(path, plan_page(frontiers))
+
+
+def plan_page(frontiers: Sequence[Frontier]) -> str:
     """The page as text."""
-    first, macs = plans[0], fmt.count(millijoule.cost(graph).macs)
-    arenas = "".join(
-        f"<h3>{fmt.count(each.arena_bytes)} bytes</h3>\n<div class=scroll>\n{arena_map(each, graph)}</div>\n"
-        for each in plans
-    )
+    names = [each.plans[0].model for each in frontiers]
     keys = "".join(f'<span><span class="key {kind}"></span>{text}</span>' for kind, text in KINDS.items())
-    main = Template(read_part("plan/page.html")).substitute(
-        calls_text=escape(
-            f"Nothing is computed twice, so all plans have the same {macs} MACs; what streaming adds are calls of "
-            "kernels that compute less each time. Calls are counted exactly; instructions are not: they need a built "
-            "firmware."
-        ),
-        curve=curve(plans),
-        table=html_table(FRONTIER_COLUMNS, [frontier_cells(each) for each in plans]),
+    parts = [_network(each, keys) for each in frontiers]
+    words = "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in WORDS.items()) + "</dl>"
+    main = f"{''.join(parts)}<section>\n<h2>What the words mean</h2>\n{words}\n</section>\n"
+    run = "Planned and verified by replay"
+    counted = " instructions counted in the emulator." if frontiers[0].instructions else " not run."
+    subtitle = f"{run},{counted} Input: {frontiers[0].plans[0].input}."
+    title = f"RAM of {', '.join(names)}"
+    found = [each.to_json() for each in frontiers]
+    return frame("plans", title, subtitle, main, found[0] if len(found) == 1 else dict(zip(names, found, strict=True)))
+
+
+def _network(frontier: Frontier, keys: str) -> str:
+    first, macs = frontier.plans[0], fmt.count(millijoule.cost(frontier.graph).macs)
+    against = "instructions" if frontier.instructions else "calls of kernels"
+    text = (
+        f"Stored layer by layer, its values take {fmt.count(first.stored_bytes)} bytes. Nothing is computed twice, so "
+        f"all plans have the same {macs} MACs; what streaming adds are calls of kernels that compute less each time. "
+    )
+    if frontier.instructions:
+        text += counted_on(frontier.device)
+    else:
+        text += "Calls are counted exactly; instructions are not: --device builds each plan's firmware and counts them."
+    arenas = "".join(
+        f"<h3>{fmt.count(each.arena_bytes)} bytes</h3>\n<div class=scroll>\n{arena_map(each, frontier.graph)}</div>\n"
+        for each in frontier.plans
+    )
+    columns, rows = frontier_table(frontier.plans, frontier.instructions)
+    return Template(read_part("plan/page.html")).substitute(
+        title=f"{escape(first.model)}: RAM against {against}",
+        calls_text=escape(text),
+        curve=curve(frontier),
+        table=html_table(columns, rows),
+        arena_title=f"{escape(first.model)}: the arena over time",
         arena_text="Each rectangle is memory in use: its width the actions during which it is, its height its bytes.",
         keys=keys,
         arenas=arenas,
-        words="<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in WORDS.items()) + "</dl>",
     )
-    subtitle = (
-        f"Planned and verified by replay, not run. Input: {first.input}. Stored layer by layer: "
-        f"{fmt.count(first.stored_bytes)} bytes."
-    )
-    return frame("plans", f"RAM of {first.model}", subtitle, main, [each.to_json() for each in plans])
 
 
-def curve(plans: Sequence[StreamPlan]) -> str:
-    """A point for each plan: calls of kernels to the right, bytes of RAM upwards, both logarithmic."""
-    points = [(len(plan.actions), plan.arena_bytes, plan) for plan in plans]
+def curve(frontier: Frontier) -> str:
+    """A point for each plan: instructions or calls of kernels to the right, bytes of RAM upwards, both logarithmic."""
+    plans, what = frontier.plans, "instructions" if frontier.instructions else "calls"
+    work = frontier.instructions or [len(plan.actions) for plan in plans]
+    points = [(x, plan.arena_bytes, plan) for x, plan in zip(work, plans, strict=True)]
     left, width, top = 90.0, 640.0, 16.0
-    calls, sizes = [log10(x) for x, _, _ in points], [log10(y) for _, y, _ in points]
+    right_values, sizes = [log10(x) for x, _, _ in points], [log10(y) for _, y, _ in points]
 
     def place(value: float, values: list[float], length: float) -> float:
         low, high = min(values), max(values)
@@ -77,19 +113,19 @@ def curve(plans: Sequence[StreamPlan]) -> str:
 
     def parts() -> Iterator[str]:
         yield rectangle(left, top, width + 120, HEIGHT, "free")
-        yield caption(left, top + HEIGHT + 18, f"calls: {fmt.count(min(points)[0])} to {fmt.count(max(points)[0])}")
+        yield caption(left, top + HEIGHT + 18, f"{what}: {fmt.count(min(work))} to {fmt.count(max(work))}")
         for size in {min(plan.arena_bytes for plan in plans), max(plan.arena_bytes for plan in plans)}:
             y = top + HEIGHT - 24 - place(log10(size), sizes, HEIGHT - 48)
             yield f'<line x1="{left - 4:.1f}" x2="{left + width + 120:.1f}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>\n'
             yield caption(left - 8, y + 4, fmt.count(size), "end")
         for x, y, plan in points:
-            right = left + 16 + place(log10(x), calls, width - 32)
+            right = left + 16 + place(log10(x), right_values, width - 32)
             up = top + HEIGHT - 24 - place(log10(y), sizes, HEIGHT - 48)
-            title = f"{fmt.count(y)} bytes, {fmt.count(x)} calls, {plan.streamed_steps} steps streamed"
+            title = f"{fmt.count(y)} bytes, {fmt.count(x)} {what}, {plan.streamed_steps} steps streamed"
             yield rectangle(right - 4, up - 4, 8, 8, "peak", title)
             yield caption(right + 8, up + 4, fmt.count(y))
 
-    return draw(left + width + 124, top + HEIGHT + 26, "RAM against calls of kernels", parts(), "map")
+    return draw(left + width + 124, top + HEIGHT + 26, f"RAM against {what}", parts(), "map")
 
 
 def arena_map(plan: StreamPlan, graph: Graph) -> str:

@@ -34,11 +34,28 @@ FRONTIER_COLUMNS = (
 )
 
 
-def frontier(plans: Sequence[StreamPlan]) -> list[RenderableType]:
-    """RAM against what it takes to need less."""
-    rows = [frontier_cells(planned) for planned in plans]
+def frontier(plans: Sequence[StreamPlan], instructions: Sequence[int] = (), device: str = "") -> list[RenderableType]:
+    """RAM against what it takes to need less. instructions: of each plan's firmware on `device`, if counted."""
+    columns, rows = frontier_table(plans, instructions)
     title = f"{plans[0].model}, --input {plans[0].input}; every value stored: {fmt.count(plans[0].stored_bytes)} bytes"
-    return [Text(title, style="bold"), make_table(FRONTIER_COLUMNS, rows)]
+    found = [Text(title, style="bold"), make_table(columns, rows)]
+    return [*found, Text(counted_on(device))] if instructions else found
+
+
+def counted_on(device: str) -> str:
+    """How instructions were counted."""
+    return f"Instructions: of one inference, executed by firmware for {device} and counted in the emulator."
+
+
+def frontier_table(
+    plans: Sequence[StreamPlan], instructions: Sequence[int] = ()
+) -> tuple[tuple[Column, ...], list[tuple[str, ...]]]:
+    """Columns and rows: FRONTIER_COLUMNS, and executed instructions after the RAM where they were counted."""
+    rows = [frontier_cells(planned) for planned in plans]
+    if not instructions:
+        return FRONTIER_COLUMNS, rows
+    columns = (FRONTIER_COLUMNS[0], Column("instructions,\ncounted"), *FRONTIER_COLUMNS[1:])
+    return columns, [(row[0], fmt.count(each), *row[1:]) for row, each in zip(rows, instructions, strict=True)]
 
 
 def frontier_cells(planned: StreamPlan) -> tuple[str, ...]:
