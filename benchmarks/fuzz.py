@@ -5,8 +5,9 @@
                               [--host-optimize=-O2]
 
 Each network (tests/random_models.py) runs layer by layer on this computer with the kernels of every kind of
-instructions, and in the emulators on Cortex-M0+, M4 and M55 (QEMU has no machine for M0+ with enough memory; unicorn does not know M55). Many
-networks are one firmware. Prints how many networks and numbers were compared and how many differ; ends in 1 if any do.
+instructions, and in the emulators on Cortex-M0+, M4 and M55 (QEMU has no machine for M0+ with enough memory; unicorn
+does not know M55). Many networks are one firmware. Prints how many networks and numbers were compared and how many
+differ; ends in 1 if any do.
 
 --stream: by rows or by pixels, where every second network has more branches, windows and barriers
 (tests/plan/streaming/networks.py). What a run uses of each arena, found by filling it before, must also be the planned
