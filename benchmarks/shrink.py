@@ -32,6 +32,7 @@ from millijoule.cli import main as command_line
 from millijoule.cost.device import load_device, target_of
 from millijoule.emit import emit, identifier
 from millijoule.model import Model
+from millijoule.report.energy import cells
 from millijoule.report.files import write_text
 from millijoule.report.layout import Column
 from millijoule.report.page.frame import frame, html_table
@@ -178,7 +179,7 @@ def measured(row: Row, int8: Model, reference: float, data: Dataset, device: str
         ram_bytes=deployed.build.ram_bytes if deployed.build else None,
         instructions=deployed.mean_instructions,
         energy_mj=energy.value if energy else None,
-        energy=str(energy) if energy else "",
+        energy="{} ({})".format(*cells(energy)) if energy else "",
     )
 
 
