@@ -10,8 +10,10 @@ does not know M55). Many networks are one firmware. Prints how many networks and
 differ; ends in 1 if any do.
 
 --stream: by rows or by pixels, where every second network has more branches, windows and barriers
-(tests/plan/streaming/networks.py). What a run uses of each arena, found by filling it before, must also be the planned
-bytes.
+(tests/plan/streaming/networks.py). What a run uses of each arena, found by filling it before, is compared with the
+planned bytes, which a firmware's arenas have too. By rows, the last of them must be written. By pixels, a few networks
+leave it: room for a copy of a line that no ring happens to divide; and so do kernels for Cortex-M55, whose vectors read
+more of their working memory than they write.
 
 --log: a file to which every finished batch is added, a line of JSON for each place; what it holds already is not run
 again, so that an interrupted run goes on where it was, and several runs add up.
@@ -209,13 +211,14 @@ def report(records: list[dict]) -> int:
         differ.setdefault(record["place"], []).extend(record["differ"])
         other_ram.setdefault(record["place"], []).extend(record.get("other_ram", []))
     for place, count in networks.items():
-        ram = f", {len(other_ram[place])} use other RAM than planned" if " by " in place or "RAM" in place else ""
+        ram = f", {len(other_ram[place])} write less than the planned RAM" if " by " in place or "RAM" in place else ""
         print(f"{place}: {count} networks, {numbers[place]:,} numbers compared, {len(differ[place])} differ{ram}")
-    for what, wrong in (("differs", differ), ("uses other RAM", other_ram)):
+    exact = {place: names for place, names in other_ram.items() if "row by row" in place}
+    for what, wrong in (("differs", differ), ("writes less than the planned RAM", exact)):
         for place, names in wrong.items():
             for name in names:
                 print(f"{name} {what} on {place}")
-    return int(any(differ.values()) or any(other_ram.values()))
+    return int(any(differ.values()) or any(exact.values()))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         choices=OBJECTIVES,
         default="speed",
         help="speed: the fewest instructions that fit the device's RAM (default); ram: the least RAM, layers executed "
-        "row by row",
+        "by rows or by pixels, whatever that takes in instructions (plan --frontier: what a little more RAM saves)",
     )
     parser.add_argument(
         "--input",
