@@ -59,10 +59,10 @@ def main() -> None:
     for title, model, target in networks(options):
         nodes = len((model.graph if isinstance(model, Model) else model).nodes)
         for contract in options.inputs:
-            print(f"{title} {contract} …", file=sys.stderr)
             start = time.process_time()
             planned = stream_plan(model, contract, target=target)
             seconds = time.process_time() - start
+            print(f"{title}, {contract}: {seconds:.1f} s, {planned.arena_bytes:,} bytes", file=sys.stderr)
             verify_stream(model, planned)
             sizes = (planned.arena_bytes, planned.lower_bound_bytes, planned.floor_bytes, planned.stored_bytes)
             cells = (f"{seconds:.1f}", f"{seconds * 100 / nodes:.1f}", *(f"{size:,}" for size in sizes))
