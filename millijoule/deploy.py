@@ -19,11 +19,11 @@ from millijoule.model import Model
 from millijoule.ops.opaque import check_known
 from millijoule.passes.integer import reduce
 from millijoule.plan import Plan, plan
-from millijoule.plan.streaming import StreamPlan, frontier, stream_plan, two_memories, verify_stream
+from millijoule.plan.streaming import StreamPlan, frontier, stream_plan, strip_plan, two_memories, verify_stream
 from millijoule.plan.verify import verify
 from millijoule.report.deployment import Deployment, write_reports
 from millijoule.run.fit import check_before_compiling, check_two_memories, explained, fits_ram
-from millijoule.target import OBJECTIVES
+from millijoule.target import OBJECTIVES, Target
 
 if TYPE_CHECKING:
     from millijoule.run.measurement import Build, Measurement
@@ -44,6 +44,7 @@ def deploy(
     optimize: str = "speed",
     input: str = "overwrite",
     ram: tuple[int, int] | None = None,
+    strips: int = 1,
     compiler: str = "zig",
     level: str = "-O2",
     emulator: str | None = None,
@@ -59,9 +60,11 @@ def deploy(
     folder: made whole or not at all; an earlier deployment in it is replaced. Default: <model>-<device>-firmware.
     optimize: `speed`, the fewest instructions that fit the device's RAM: layer by layer, or, where that does not fit,
     with as few layers streamed row by row as do; `ram`, the least RAM. input: whether an inference may `overwrite` the
-    input, has to `keep` it, or gets it row by row (`push`): then there is no memory for a whole input.
+    input, has to `keep` it, gets it row by row (`push`): then there is no memory for a whole input; or may `read` it
+    outside of the arena.
     ram: bytes of a fast and of a slow memory for two arenas: the device's RAM, and the one that it names as `slow`. The
-    plan is the one with the least traffic to the slow memory.
+    plan is the one with the least traffic to the slow memory. strips: of the width, in which the beginning of the
+    network is computed to save RAM, with `optimize="ram"`; overlapping columns are computed more than once.
     compiler: `zig` (clang from PyPI's ziglang) or `gcc` (arm-none-eabi-gcc). level: `-O2`, `-Os`, …
     emulator: `unicorn`, the default, or `qemu`, the default for cores that unicorn does not know; `none` builds only.
     For the device `host`, the same C runs on this computer.
@@ -94,7 +97,18 @@ def deploy(
         reduction = reduce(model)
         model = reduction.model
         notes += reduction.notes
-    planned = plan_for(model, device, optimize, input, flash_for_speed, ram)
+    planned: Plan | StreamPlan
+    if strips > 1:
+        if optimize != "ram" or ram is not None:
+            raise OptionError(
+                f"--strips {strips} is for the least RAM of one memory: add --optimize ram, leave out --ram"
+            )
+        split, planned = strip_plan(model, strips, input, target=_target(device, flash_for_speed))
+        assert isinstance(split, Model)
+        model = split
+        verify_stream(model, planned)
+    else:
+        planned = plan_for(model, device, optimize, input, flash_for_speed, ram)
     if device.kind != "host":
         check_before_compiling(model, planned, device)
 
@@ -150,13 +164,7 @@ def plan_for(
     """
     if optimize not in OBJECTIVES:
         raise OptionError(f"optimize is '{optimize}'; it must be one of {', '.join(OBJECTIVES)}")
-    target = target_of(device)
-    if flash_for_speed and target.instructions != "dsp":
-        raise OptionError(
-            f"device '{device.name}' has no kernels for int16 weights, only Cortex-M4, M7 and M33 have: leave out "
-            "--flash-for-speed"
-        )
-    target = replace(target, wide_weights=flash_for_speed)
+    target = _target(device, flash_for_speed)
     chosen: Plan | StreamPlan
     if ram is not None:
         if optimize != "speed":
@@ -205,6 +213,17 @@ def instructions_of(model: Model, planned: Plan | StreamPlan, device: Device) ->
     if not np.array_equal(measurement.outputs, expected):
         raise ToolError(f"the firmware of {planned.arena_bytes:,} bytes of RAM differs from the reference")
     return measurement.instructions[0]
+
+
+def _target(device: Device, flash_for_speed: bool) -> Target:
+    """What kernels are chosen for. Raises OptionError for `flash_for_speed` where there are none for it."""
+    target = target_of(device)
+    if flash_for_speed and target.instructions != "dsp":
+        raise OptionError(
+            f"device '{device.name}' has no kernels for int16 weights, only Cortex-M4, M7 and M33 have: leave out "
+            "--flash-for-speed"
+        )
+    return replace(target, wide_weights=flash_for_speed)
 
 
 def _emulator(device: Device, emulator: str | None) -> str:
@@ -256,7 +275,8 @@ def _run_firmware(
         return firmware, None
     run = emulate_qemu if emulator == "qemu" else emulate
     name = identifier(model.graph.name)
-    symbols, rows = layer_symbols(model), rows_pushed(model, planned)
+    joined = planned.joined if isinstance(planned, StreamPlan) else ()
+    symbols, rows = layer_symbols(model, joined), rows_pushed(model, planned)
     measurement = run(firmware, device, name, inputs, symbols, output_bytes, progress, rows)
     return firmware, measurement
 

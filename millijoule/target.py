@@ -7,11 +7,12 @@ from typing import Literal, get_args
 
 Instructions = Literal["scalar", "armv6m", "dsp", "mve", "host"]
 Objective = Literal["speed", "ram"]
-Contract = Literal["overwrite", "keep", "push"]
+Contract = Literal["overwrite", "keep", "push", "read"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 """`speed`: the fewest instructions that fit; `ram`: the least RAM."""
 CONTRACTS: tuple[Contract, ...] = get_args(Contract)
-"""The input lies in the arena and may be overwritten; stays as it was; or arrives row by row and is never whole."""
+"""The input lies in the arena and may be overwritten; stays as it was; arrives row by row and is never whole; or lies
+outside of the arena, where it is only read, as often as it takes."""
 
 
 @dataclass(frozen=True)

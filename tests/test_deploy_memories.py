@@ -48,7 +48,9 @@ def test_each_arena_takes_the_planned_bytes_of_its_memory(tmp_path, device, inpu
     assert memories.slow_bytes > 0
     assert found.measurement.arena_bytes == memories.fast_bytes
     assert found.measurement.slow_arena_bytes == memories.slow_bytes
-    assert found.build.ram_bytes == -(-memories.fast_bytes // 8) * 8
+    # An input outside of the arenas lies in main.c.
+    frame = 640 if input == "read" else 0
+    assert found.build.ram_bytes == -(-(memories.fast_bytes + frame) // 8) * 8
     assert found.build.slow_bytes == memories.slow_bytes
 
     # Kernels read a row of what they are given at least once; what they compute, they write once.

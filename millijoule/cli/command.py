@@ -75,6 +75,17 @@ def add_memories(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--ram", type=_memories, metavar="FAST+SLOW", help=f"two memories, as 64KB+4MB: {what}")
 
 
+def add_strips(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strips",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="compute the beginning of the network in N strips of its width, overlapping columns more than once; the "
+        "input is read N times (--input read or keep)",
+    )
+
+
 def _memories(text: str) -> tuple[int, int]:
     fast, plus, slow = text.partition("+")
     if not plus:

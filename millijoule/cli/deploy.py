@@ -6,7 +6,18 @@ import argparse
 from pathlib import Path
 
 import millijoule
-from millijoule.cli.command import Command, add_data, add_input, add_memories, fit_to, positive, real, show, whole
+from millijoule.cli.command import (
+    Command,
+    add_data,
+    add_input,
+    add_memories,
+    add_strips,
+    fit_to,
+    positive,
+    real,
+    show,
+    whole,
+)
 from millijoule.cli.trained import add_numbers, is_trained, load_trained
 from millijoule.errors import OptionError, ToolError
 from millijoule.target import CONTRACTS, OBJECTIVES
@@ -38,9 +49,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--input",
         choices=CONTRACTS,
         default="overwrite",
-        help="how the firmware is given its input: overwrite, an inference overwrites it (default); keep; or push, row "
-        "by row as from a camera, so that no frame is stored",
+        help="how the firmware is given its input: overwrite, an inference overwrites it (default); keep; push, row by "
+        "row as from a camera, so that no frame is stored; or read, from wherever it lies outside of the arena",
     )
+    add_strips(parser)
     add_memories(parser, "an arena in the device's RAM and one in its second memory, with the least traffic to that")
     parser.add_argument(
         "--compiler", choices=("zig", "gcc"), default="zig", help="zig: clang from pip; gcc: arm-none-eabi"
@@ -114,6 +126,7 @@ def _run(options: argparse.Namespace) -> None:
             optimize=options.optimize,
             input=options.input,
             ram=options.ram,
+            strips=options.strips,
             level=f"-O{options.level}",
             emulator=options.emulator,
             samples=options.samples,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millijoule.cli.command import NETWORK, Command, add_input, add_memories, network, show
+from millijoule.cli.command import NETWORK, Command, add_input, add_memories, add_strips, network, show
 from millijoule.errors import OptionError
 from millijoule.target import CONTRACTS, OBJECTIVES
 
@@ -40,17 +40,22 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--input",
         choices=CONTRACTS,
         help="how a streamed input is given: overwrite: it is overwritten once it is read (default); keep: it stays; "
-        "push: its rows arrive one at a time",
+        "push: its rows arrive one at a time; read: it lies outside of the arena",
     )
+    add_strips(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
     from millijoule.plan import plan
-    from millijoule.plan.streaming import stream_plan, two_memories, verify_stream
+    from millijoule.plan.streaming import stream_plan, strip_plan, two_memories, verify_stream
     from millijoule.report.plan import tables
 
     if options.input and options.optimize == "speed" and not (options.frontier or options.ram):
         raise OptionError(f"--input {options.input} is a way to stream: add --optimize ram, --frontier or --ram")
+    if options.strips > 1 and (options.ram or not (options.frontier or options.optimize == "ram")):
+        raise OptionError(
+            f"--strips {options.strips} is a way to stream in one memory: add --optimize ram or --frontier"
+        )
     if options.frontier and options.ram:
         raise OptionError("--frontier is of one memory: leave it or --ram out")
     if options.html and not options.frontier:
@@ -65,8 +70,12 @@ def _run(options: argparse.Namespace) -> None:
         return
     network = _network(options, options.model[0])
     if options.ram or options.optimize == "ram":
-        fast, slow = options.ram or (0, 0)
-        streamed = two_memories(network, fast, slow, contract) if options.ram else stream_plan(network, contract)
+        if options.strips > 1:
+            network, streamed = strip_plan(network, options.strips, contract)
+        elif options.ram:
+            streamed = two_memories(network, options.ram[0], options.ram[1], contract)
+        else:
+            streamed = stream_plan(network, contract)
         verify_stream(network, streamed)
         show(options, streamed.to_json(), tables.stream_plan(streamed))
     else:
@@ -99,21 +108,28 @@ def _frontier(options: argparse.Namespace, name: str, contract: str) -> Frontier
     from millijoule.cost.device import target_of
     from millijoule.deploy import instructions_of
     from millijoule.model import Model
-    from millijoule.plan.streaming import frontier, verify_stream
+    from millijoule.plan.streaming import frontier, strip_frontier, verify_stream
     from millijoule.report.plan.page import Frontier
     from millijoule.target import SCALAR
 
     device = millijoule.load_device(options.device) if options.device else None
     found = _network(options, name)
     graph = found.graph if isinstance(found, Model) else found
-    plans = frontier(found, contract, target=target_of(device) if device else SCALAR)
-    for each in plans:
-        verify_stream(found, each)
+    target = target_of(device) if device else SCALAR
+    pairs = [(found, each) for each in frontier(found, contract, target=target)]
+    if options.strips > 1:
+        least = pairs[0][1].arena_bytes
+        strips = strip_frontier(found, options.strips, contract, target=target)
+        pairs[:0] = [(split, each) for split, each in strips if each.arena_bytes < least]
+    plans = [each for _, each in pairs]
+    for split, each in pairs:
+        verify_stream(split, each)
     if device is None:
         return Frontier(graph, plans)
     if not isinstance(found, Model) or not found.is_int8:
         raise OptionError(f"--device counts instructions of firmware, which '{name}' has none of: it is no int8 model")
-    return Frontier(graph, plans, [instructions_of(found, each, device) for each in plans], device.name)
+    counts = [instructions_of(split, each, device) for split, each in pairs if isinstance(split, Model)]
+    return Frontier(graph, plans, counts, device.name)
 
 
 PLAN = Command("plan", "where every value of a network lies in memory, and when", _run, _options)

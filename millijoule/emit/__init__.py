@@ -16,6 +16,7 @@ from pathlib import Path
 from millijoule.cost.device import Device, machine_flags, slow_memory
 from millijoule.emit.project import Project, layer_symbols
 from millijoule.emit.pushed import PushedProject
+from millijoule.emit.read import ReadProject
 from millijoule.emit.stored import StoredProject
 from millijoule.emit.streamed import StreamedProject
 from millijoule.emit.text import comment_safe, identifier
@@ -64,7 +65,8 @@ def rows_pushed(model: Model, plan: Plan | StreamPlan) -> int:
 def _project(model: Model, plan: Plan | StreamPlan) -> Project:
     if isinstance(plan, Plan):
         return StoredProject(model, plan)
-    return (PushedProject if plan.input == "push" else StreamedProject)(model, plan)
+    kinds = {"push": PushedProject, "read": ReadProject}
+    return kinds.get(plan.input, StreamedProject)(model, plan)
 
 
 def _slow_memory(device: Device, slow_bytes: int) -> dict[str, str]:

@@ -105,9 +105,13 @@ class _Follower:
                 if action.fresh:
                     bits |= 1
                     self.fresh[name] = 0 if name in self.steps and self.steps[name].accumulator_bytes else row
-            if not (action.do == "fire" and self.firings[name].kind == "whole" and row > 0):
+            if not (action.do == "fire" and self._is_done(name, row)):
                 found.append(Code(action.do, name, bits))
         return found
+
+    def _is_done(self, name: str, row: int) -> bool:
+        """Whether a firing has nothing to do: its inputs lie where the result has them, or the first one did it all."""
+        return name in self.plan.joined or (self.firings[name].kind == "whole" and row > 0)
 
     def _writes(self, name: str, row: int) -> bool:
         step = self.steps.get(name)

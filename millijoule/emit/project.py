@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
@@ -16,14 +16,14 @@ from millijoule.model import Model, Quantization
 from millijoule.ops.base import Call
 
 
-def layer_symbols(model: Model) -> dict[str, str]:
-    """The C function of each executed node, in order: node → symbol."""
+def layer_symbols(model: Model, joined: Collection[str] = ()) -> dict[str, str]:
+    """The C function of each executed node, in order: node → symbol. joined: nodes with nothing to do in a plan."""
     name = identifier(model.graph.name)
     digits = max(2, len(str(len(model.graph.nodes) - 1)))
     return {
         node.name: f"{name}_layer_{index:0{digits}}_{in_identifier(node.name)}"
         for index, node in enumerate(model.graph.nodes)
-        if not node.op.alias
+        if not node.op.alias and node.name not in joined
     }
 
 
@@ -61,6 +61,7 @@ class Project(ABC):
             Layer(node, symbols[node.name], calls[node.name]) for node in graph.nodes if node.name in symbols
         ]
         self.quantization = model.quantization
+        self.array_names: dict[tuple[str, Shape, bytes], str] = {}
 
     @abstractmethod
     def calls(self, node: Node) -> tuple[Call, ...]:
@@ -338,16 +339,20 @@ MJ_SHARED void {layer.symbol}({parameters})
         return ("slow_arena", offset - self.arena_bytes) if is_slow else ("arena", offset)
 
     def _array(self, layer: Layer, index: int, name: str) -> str:
+        """The C name of an array; equal ones, as the weights of strips are, are there once, under the first one's."""
+        array = layer.calls[index].data[name]
         part = f"_{index}" if len(layer.calls) > 1 else ""
-        return f"{layer.symbol}{part}_{name}"
+        key = array.dtype.str, array.shape, array.tobytes()
+        return self.array_names.setdefault(key, f"{layer.symbol}{part}_{name}")
 
     def weights(self) -> str:
-        arrays = "\n".join(
-            c_array(self._array(layer, index, name), array)
+        named = {
+            self._array(layer, index, name): array
             for layer in self.layers
             for index, call in enumerate(layer.calls)
             for name, array in call.data.items()
-        )
+        }
+        arrays = "\n".join(c_array(name, array) for name, array in named.items())
         return f"""/* {self.title}: weights, biases and requantization factors. Made by millijoule. */
 #ifndef {self.upper}_WEIGHTS_H
 #define {self.upper}_WEIGHTS_H

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from millijoule.emit.actions import Actions, Code
-from millijoule.emit.project import Layer, Project
+from millijoule.emit.project import Layer, Project, layer_symbols
 from millijoule.emit.text import c_array, comment_safe
 from millijoule.errors import ModelError
 from millijoule.graph import Node
@@ -38,6 +38,9 @@ class StreamedProject(Project):
     Where the plan is by pixels, it computes pixel `row`, and nothing is ever fresh.
     """
 
+    state = ""
+    """Further members of the state."""
+
     def __init__(self, model: Model, plan: StreamPlan) -> None:
         self.plan = plan
         self.rows, self.pixels = rows(model.graph), rows(model.graph, "pixel")
@@ -48,6 +51,7 @@ class StreamedProject(Project):
             )
         self.firings: dict[str, Firing] = {}
         super().__init__(model, plan.fast_bytes, plan.slow_bytes)
+        self.layers = [layer for layer in self.layers if layer.node.name not in plan.joined]
         counts = counted(self.pixels if "pixel" in plan.grains else self.rows, plan.input)
         self.actions = Actions.of(plan, self.rows, counts, self.firings)
         if plan.input == "keep":
@@ -74,36 +78,48 @@ class StreamedProject(Project):
     @cached_property
     def rings(self) -> dict[str, str]:
         """Value → the C name of where its rows lie."""
-        symbols = {layer.node.name: layer.symbol for layer in self.layers}
+        symbols = layer_symbols(self.model)
         return {value: f"{symbols.get(value, f'{self.name}_input')}_ring" for value in self.rows.count}
 
     @cached_property
     def lined(self) -> set[str]:
         """The values whose lines arrive, or are read or written as such."""
         arriving = {self.input} if self.plan.input == "push" else set()
-        return arriving | self._touched(layer.node for layer in self.layers if not self._is_by_pixel(layer.node))
+        return arriving | self._touched(layer.node for layer in self.layers if not self.is_by_pixel(layer.node))
 
     @cached_property
     def seen(self) -> dict[str, str]:
         """Value → the C name of where its pixels lie, for the values that are read or written pixel by pixel."""
-        values = self._touched(layer.node for layer in self.layers if self._is_by_pixel(layer.node))
+        values = self._touched(layer.node for layer in self.layers if self.is_by_pixel(layer.node))
         return {value: ring.removesuffix("_ring") + "_pixels" for value, ring in self.rings.items() if value in values}
 
     def _touched(self, nodes: Iterable[Node]) -> set[str]:
         return {value for node in nodes for value in (node.name, *(self.rows.source[name] for name in node.inputs))}
 
-    def _is_by_pixel(self, node: Node) -> bool:
+    def is_by_pixel(self, node: Node) -> bool:
         return self.grain[node.name] == "pixel" and self.firings[node.name].kind != "whole"
 
     def functions(self) -> str:
         return "\n".join(
             [
                 *self._rings(),
-                *(self.layer(layer, "int32_t row, int32_t fresh", self._body(layer)) for layer in self.layers),
+                *(self.layer(layer, self.parameters(layer.node), self._body(layer)) for layer in self.layers),
                 self._table(),
                 self._act(),
             ]
         )
+
+    def parameters(self, node: Node) -> str:
+        """Of a layer's function."""
+        return "int32_t row, int32_t fresh"
+
+    def arguments(self, node: Node) -> str:
+        """Of a layer's function, behind those two."""
+        return ""
+
+    def preamble(self, node: Node) -> list[str]:
+        """Statements before those of a layer."""
+        return ["    (void)row;", "    (void)fresh;"]
 
     def statements(self) -> str:
         return f"""    struct {self.name}_state state = {{0}};
@@ -129,7 +145,7 @@ class StreamedProject(Project):
     .rows = {self.place(held.offset)},
     .fresh = {self.place((fresh or held).offset)},
     .slots = {slots // across},
-    .row_bytes = {held.row_bytes * across},
+    .row_bytes = {held.pitch or held.row_bytes * across},
 }};
 """
             if value in self.seen:
@@ -146,14 +162,14 @@ class StreamedProject(Project):
     def _body(self, layer: Layer) -> str:
         node, fires, places = layer.node, self.firings[layer.node.name], self.plan.places
         scratch, sums = places.get(("scratch", node.name)), places.get(("sums", node.name))
-        preparation, inputs, output, computed = (self._by_pixel if self._is_by_pixel(node) else self._by_row)(node)
+        preparation, inputs, output, computed = (self._by_pixel if self.is_by_pixel(node) else self._by_row)(node)
         outputs = [output]
         if fires.kind == "sums":
             assert sums is not None
             outputs = ["row", f"(int32_t *)(void *)({self.place(sums.offset)})", output]
         own = None if scratch is None else scratch.offset + fires.scratch_offset
         calls = self.body(layer, inputs, outputs, own, computed)
-        return "\n".join(["    (void)row;", "    (void)fresh;", *preparation, calls])
+        return "\n".join([*self.preamble(node), *preparation, calls])
 
     def _by_row(self, node: Node) -> Arguments:
         """One row, or one added to sums."""
@@ -223,7 +239,7 @@ class StreamedProject(Project):
 struct {name}_state {{
     struct mj_loops loops;
     {self.actions.counter_type} fired[{len(self.actions.counters)}];
-}};
+{self.state}}};
 """
 
     def _act(self) -> str:
@@ -248,7 +264,7 @@ MJ_INLINE void {name}_act(struct {name}_state *state)
         if code.do == "arrive":
             return f"fired[{counter}]++"
         if code.do == "fire":
-            symbol = next(layer.symbol for layer in self.layers if layer.node.name == code.name)
-            return f"{symbol}(fired[{counter}]++, {code.fresh})"
+            layer = next(layer for layer in self.layers if layer.node.name == code.name)
+            return f"{layer.symbol}(fired[{counter}]++, {code.fresh}{self.arguments(layer.node)})"
         newest = "0" if self.rows.count[code.name] == 1 else f"fired[{counter}] - 1"
         return f"mj_ring_rest({self.rings[code.name]}, {newest})"

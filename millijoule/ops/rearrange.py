@@ -117,6 +117,10 @@ class Slice(Rearrangement):
         offset = sum(begin * stride for begin, stride in zip(self.begin, strides, strict=True))
         return Walk(self.size, tuple(a * b for a, b in zip(strides, self._step, strict=True)), offset)
 
+    def takes_columns(self, x: Shape) -> bool:
+        """Whether it takes columns of a map that lie side by side, with all rows and channels."""
+        return len(x) == 3 and self._step == (1, 1, 1) and self.begin[::2] == (0, 0) and self.size[::2] == (x[0], x[2])
+
     @property
     def _step(self) -> Shape:
         return self.step or (1,) * len(self.size)

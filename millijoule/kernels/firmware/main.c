@@ -102,6 +102,11 @@ static int finish(file inputs, file outputs, int ok)
 
 #endif
 
+#ifdef @UPPER@_INPUT_OUTSIDE
+/* The input, which a product has where its camera or sensor leaves it. */
+static int8_t frame[@UPPER@_INPUT_BYTES];
+#endif
+
 /* Returns 1 after an inference, 0 where there is no other sample, -1 if it failed. */
 static int infer(file inputs)
 {
@@ -113,6 +118,10 @@ static int infer(file inputs)
         status = @NAME@_push_row(@NAME@_input_row());
     }
     return status;
+#elif defined(@UPPER@_INPUT_OUTSIDE)
+    if (!read_bytes(inputs, frame, sizeof frame))
+        return 0;
+    return @NAME@_run(frame, @NAME@_output()) == 0 ? 1 : -1;
 #else
     if (!read_bytes(inputs, @NAME@_input(), @UPPER@_INPUT_BYTES))
         return 0;

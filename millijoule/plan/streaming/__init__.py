@@ -7,6 +7,7 @@ from millijoule.plan.streaming.memories import two_memories
 from millijoule.plan.streaming.picture import stream_picture
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
 from millijoule.plan.streaming.planner import frontier, stream_plan
+from millijoule.plan.streaming.strips import strip_frontier, strip_plan
 from millijoule.plan.streaming.verify import verify_stream
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "frontier",
     "stream_picture",
     "stream_plan",
+    "strip_frontier",
+    "strip_plan",
     "two_memories",
     "verify_stream",
 ]

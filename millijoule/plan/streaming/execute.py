@@ -37,7 +37,7 @@ class _Execution(Replay):
         super().__init__(model, plan)
         self.model = model
         self.given = {i.name: x.reshape(-1) for i, x in zip(model.graph.inputs, inputs, strict=True)}
-        self.memory = np.zeros(plan.arena_bytes, np.int8)
+        self.memory = np.zeros(len(self.arena), np.int8)
         self.result = np.zeros(0, np.int8)
         self.whole: dict[str, np.ndarray] = {}
 
@@ -47,6 +47,11 @@ class _Execution(Replay):
             buffer = self.place("stored", self.source[name])
             found[name] = self.memory[buffer.offset : buffer.offset + buffer.bytes].reshape(self.graph.shapes[name])
         return found
+
+    def place_outside(self) -> None:
+        super().place_outside()
+        for name, data in self.given.items():
+            self.memory[self.address[name]] = data
 
     def write(self, value: str, at: int, size: int, fresh: bool) -> None:
         old = self.address[value][at * size : (at + 1) * size].copy()
@@ -109,6 +114,10 @@ class _Execution(Replay):
             if not x[0].size:
                 return np.full(channels * (1 if by_pixel else width), quantization.output.zero_point, np.int8)
             op = replace(op, padding=((0, 0), (0, 0) if by_pixel else op.padding[1]))
+        elif isinstance(op, ops.Slice) and op.takes_columns(shape):
+            if by_pixel:
+                return x[0]
+            op = replace(op, size=(1, *op.size[1:]))
         result = op.int8(*x, weights=self.model.node_weights(node), quantization=quantization)[0]
         if result.size == height * width * channels:
             result = result.reshape(height, -1)[row]

@@ -13,7 +13,16 @@ from millijoule.errors import ModelError
 from millijoule.graph import Node, Shape
 from millijoule.model import Model, OperatorQuantization
 from millijoule.ops.base import Call, Window
-from millijoule.plan.streaming.rows import ROW_BY_ROW, WINDOWS, WORD_BYTES, Grain, Rows, Step, columns_under
+from millijoule.plan.streaming.rows import (
+    ROW_BY_ROW,
+    WINDOWS,
+    WORD_BYTES,
+    Grain,
+    Rows,
+    Step,
+    columns_under,
+    window_of_slice,
+)
 from millijoule.plan.streaming.rows import rows as rows_of
 from millijoule.target import Target
 
@@ -76,6 +85,8 @@ def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) ->
     elif not step.whole and isinstance(op, ops.Pad):
         window = window_of_pad(op, x[0])
         op, x = replace(op, padding=((0, 0), op.padding[1])), ((1, *x[0][1:]),)
+    elif not step.whole and isinstance(op, ops.Slice):
+        op, x = replace(op, size=(1, *op.size[1:])), ((1, *x[0][1:]),)
     elif not step.whole and isinstance(op, ROW_BY_ROW):
         x = tuple((1, *shape[1:]) if len(shape) == 3 else shape for shape in x)
     calls = op.call(*x, weights=weights, quantization=quantization, target=target)
@@ -107,6 +118,9 @@ def _pixel(
     elif isinstance(op, ops.Pad):
         window, suffix = window_of_pad(op, x[0]), "_row"
         op, x = replace(op, padding=((0, 0), (0, 0))), ((1, 1, x[0][2]),)
+    elif isinstance(op, ops.Slice):
+        window, suffix = window_of_slice(op, x[0]), "_row"
+        op, x = ops.Pad(), ((1, 1, x[0][2]),)
     else:
         x = tuple((1, 1, shape[2]) if len(shape) == 3 else shape for shape in x)
     calls = op.call(*x, weights=weights, quantization=quantization, target=target)

@@ -135,5 +135,4 @@ class Traffic(Replay):
     def _count(self, value: str, addresses: np.ndarray) -> None:
         for kind in SPILLED:
             if (kind, value) in self.plan.places:
-                slow = int(np.count_nonzero(addresses >= self.slow_start))
-                self.moved[kind, value] = self.moved.get((kind, value), 0) + slow
+                self.moved[kind, value] = self.moved.get((kind, value), 0) + self.slow_bytes(addresses)

@@ -13,6 +13,7 @@ CONTRACTS = {
     "overwrite": "the input lies in the arena and is overwritten",
     "keep": "the input lies in the arena and is kept",
     "push": "the input arrives row by row",
+    "read": "the input lies outside of it and is only read",
 }
 
 

@@ -24,7 +24,8 @@ class RowBuffer:
     rows are pixels if its segment is streamed pixel by pixel: r counts them from left to right, line by line. `fresh`:
     the newest row, before it rests in the ring. `sums`: the int32 accumulators of the step that computes the value, in
     one row. `scratch`: working memory of the step that computes the value, while it fires. `state`: what is remembered
-    between the arrivals of two rows. pieces: which part of it is in use from when to when.
+    between the arrivals of two rows. pieces: which part of it is in use from when to when. pitch: from a stored row to
+    the next, where others lie between; else 0. within: the stored value of whose rows these are a part.
     """
 
     kind: Kind
@@ -35,6 +36,8 @@ class RowBuffer:
     last: int
     offset: int
     pieces: tuple[Piece, ...] = field(repr=False)
+    pitch: int = 0
+    within: str = ""
 
     @property
     def bytes(self) -> int:
@@ -42,7 +45,7 @@ class RowBuffer:
 
     @property
     def end(self) -> int:
-        return self.offset + self.bytes
+        return self.offset + (self.rows - 1) * (self.pitch or self.row_bytes) + self.row_bytes
 
     def to_json(self) -> dict[str, Any]:
         names = ("kind", "value", "rows", "row_bytes", "bytes", "first", "last", "offset")
@@ -75,7 +78,8 @@ class StreamPlan:
     floor_bytes: no order of execution, by rows or pixels and without computing anything twice, needs less.
     stored_bytes: the most that is live when the network is executed layer by layer.
     targets: step → what its kernel is chosen for. notes: what the reader must know of how the plan was chosen.
-    memories: where two of them were planned for; the arena is both.
+    memories: where two of them were planned for; the arena is both. strips: of the width, in which the beginning of the
+    network is computed; more_macs: what is computed more than once there.
     """
 
     model: str
@@ -91,6 +95,8 @@ class StreamPlan:
     targets: Mapping[str, Target] = field(repr=False)
     notes: tuple[str, ...] = ()
     memories: Memories | None = None
+    strips: int = 1
+    more_macs: int = 0
 
     @cached_property
     def places(self) -> dict[tuple[Kind, str], RowBuffer]:
@@ -126,6 +132,11 @@ class StreamPlan:
     def copied_bytes(self) -> int:
         """Bytes of fresh rows that are copied into rings, in one inference."""
         return sum(self.places["ring", action.name].row_bytes for action in self.actions if action.do == "rest")
+
+    @property
+    def joined(self) -> frozenset[str]:
+        """Steps that have nothing to do: what they put side by side was written where they have it."""
+        return frozenset(buffer.within for buffer in self.buffers if buffer.within)
 
     @property
     def is_optimal(self) -> bool:
@@ -168,6 +179,8 @@ class StreamPlan:
             **({f"memory_{key}": value for key, value in asdict(self.memories).items()} if self.memories else {}),
             "streamed_steps": self.streamed_steps,
             "pixel_steps": self.pixel_steps,
+            "strips": self.strips,
+            "more_macs": self.more_macs,
             "streamed_firings": self.streamed_firings,
             "copied_bytes": self.copied_bytes,
             "segments": [list(segment) for segment in self.segments],

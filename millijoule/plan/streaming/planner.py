@@ -45,14 +45,15 @@ def stream_plan(
     whose arena is smallest is taken.
 
     input: `overwrite`: the input lies in the arena and its rows may be overwritten once they are read; `keep`: it lies
-    there and stays; `push`: its rows arrive one at a time, and there is no frame buffer. target: what the kernels are
-    chosen for; of an int8 model, the working memory that they need is planned too: as little as there are kernels for,
-    and more where the arena has room. alignment: of every buffer.
+    there and stays; `push`: its rows arrive one at a time, and there is no frame buffer; `read`: it lies outside of the
+    arena, where it can be read. target: what the kernels are chosen for; of an int8 model, the working memory that they
+    need is planned too: as little as there are kernels for, and more where the arena has room. alignment: of every
+    buffer.
     grain: `row` leaves pixels out. Raises OptionError for any other `input`; ModelError if a node of an int8 model has
     no kernel.
     """
     network = network_of(model, input, target)
-    return with_faster_kernels(model, network.rows, _smallest(model, Needs(network), alignment, grain))
+    return with_faster_kernels(model, network.rows, smallest(model, Needs(network), alignment, grain))
 
 
 def frontier(
@@ -72,9 +73,9 @@ def frontier(
     network = network_of(model, input, target)
     needs = Needs(network)
     cutter = Cutter(needs, "moments")
-    found = [_smallest(model, needs, alignment, "row")]
+    found = [smallest(model, needs, alignment, "row")]
     if grain == "pixel":
-        finest = _smallest(model, needs, alignment, "pixel")
+        finest = smallest(model, needs, alignment, "pixel")
         if finest.arena_bytes < found[0].arena_bytes:
             found.insert(0, finest)
     least, most = cutter.least, max(segment.bytes for segment in cutter.stored)
@@ -86,7 +87,7 @@ def frontier(
     return tuple(with_faster_kernels(model, network.rows, each) for each in found)
 
 
-def _smallest(model: Model | Graph, needs: Needs, alignment: int, grain: Grain) -> StreamPlan:
+def smallest(model: Model | Graph, needs: Needs, alignment: int, grain: Grain) -> StreamPlan:
     """The best of some ways to cut: each suits the search for addresses where the others do not."""
     few, short, fine = Cutter(needs, "moments"), Cutter(needs, "kinds"), Cutter(needs, "pixels")
     cuts = [few.within(few.least, streamed_steps), short.within(short.least, segments_used)]
@@ -154,6 +155,9 @@ def network_of(model: Model | Graph, input: str, target: Target) -> Network:
         found, pixels = (
             with_kernels(model, each, {step.name: by_row for step in each.steps}, input) for each in (found, pixels)
         )
+    if input == "read":
+        # It takes nothing of the arena.
+        found, pixels = (replace(each, bytes=each.bytes | dict.fromkeys(each.inputs, 0)) for each in (found, pixels))
     for contract in CONTRACTS:
         if contract == input:
             return Network(found, contract, pixels)
@@ -190,7 +194,9 @@ def build(
         pieces = happens.pieces[key]
         first, last = min(piece.first for piece in pieces), max(piece.last for piece in pieces)
         count, size = happens.sizes[key]
-        buffers.append(RowBuffer(kind, value, count, size, first, last, offsets[happens.shared.get(key, key)], pieces))
+        begin, pitch, within = happens.inside.get(key, (0, 0, ""))
+        offset = begin + offsets[happens.shared.get(key, key)]
+        buffers.append(RowBuffer(kind, value, count, size, first, last, offset, pieces, pitch, within))
     names = network.rows
     return StreamPlan(
         model=graph.name,

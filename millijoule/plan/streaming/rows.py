@@ -57,8 +57,9 @@ class Step:
 
     A firing computes one row of `value`; where `accumulator_bytes` is not 0, it consumes one row of the input, and the
     last one writes the value. whole: every firing needs all rows of the inputs, so there is nothing to stream.
-    in_place: the values whose row the written row may replace. target, scratch_bytes: what its kernel is chosen for,
-    and the working memory of that while it fires.
+    joins: the lines of its inputs, put side by side, are the lines of its value: where all of them are stored, nothing
+    is moved. in_place: the values whose row the written row may replace. target, scratch_bytes: what its kernel is
+    chosen for, and the working memory of that while it fires.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Step:
     firings: int
     accumulator_bytes: int = 0
     whole: bool = False
+    joins: bool = False
     in_place: tuple[str, ...] = ()
     target: Target = SCALAR
     scratch_bytes: int = 0
@@ -101,10 +103,13 @@ def rows(graph: Graph, grain: Grain = "row") -> Rows:
     source = {input.name: input.name for input in graph.inputs}
     for node in graph.nodes:
         source[node.name] = source[node.inputs[0]] if node.op.alias else node.name
+    joined = {node.name for node in graph.nodes if _joins(graph, node, source)}
     count, size, across = {}, {}, {}
     for value in dict.fromkeys(source.values()):
         views = [graph.shapes[name] for name, base in source.items() if base == value]
         shape = next((shape for shape in views if len(shape) == 3), views[0])
+        if value in joined:
+            shape = max((view for view in views if len(view) == 3), key=lambda view: view[1])
         count[value] = _count(shape, grain)
         size[value] = prod(shape) // count[value]
         across[value] = count[value] // _count(shape, "row")
@@ -145,6 +150,8 @@ def _step(graph: Graph, node: Node, source: dict[str, str], count: dict[str, int
         one = (1, 1)
         window = op.window(x[0]) if isinstance(op, WINDOWS) else Window.over(x[0], one, one, one, op.padding)
         return Step(node.name, node.name, (_read(values[0], window, grain),), firings)
+    if isinstance(op, ops.Slice) and op.takes_columns(x[0]):
+        return Step(node.name, node.name, (_read(values[0], window_of_slice(op, x[0]), grain),), firings)
     if isinstance(op, ROW_BY_ROW):
         reads = tuple(
             _one_by_one(value, n) if n == firings else _all(value, n, firings)
@@ -152,8 +159,26 @@ def _step(graph: Graph, node: Node, source: dict[str, str], count: dict[str, int
         )
         # Once, where a value is added to itself.
         in_place = tuple(dict.fromkeys(values[index] for index in op.in_place))
-        return Step(node.name, node.name, reads, firings, in_place=in_place)
+        return Step(node.name, node.name, reads, firings, joins=_joins(graph, node, source), in_place=in_place)
     return whole
+
+
+def _joins(graph: Graph, node: Node, source: dict[str, str]) -> bool:
+    """Whether a node puts whole lines side by side: columns of several maps, each seen as one, become one map."""
+    shapes = graph.input_shapes(node)
+    if not isinstance(node.op, ops.Concat) or any(len(shape) != 3 or shape[1] != 1 for shape in shapes):
+        return False
+    values = [source[name] for name in node.inputs]
+    maps = [graph.shapes[value] for value in values]
+    lines = all(len(x) == 3 and x[0] == shape[0] for x, shape in zip(maps, shapes, strict=True))
+    return lines and len({*values}) == len(values) and any(x[1] > 1 for x in maps)
+
+
+def window_of_slice(op: ops.Slice, x: Shape) -> Window:
+    """A slice of columns as a window of one pixel whose padding leaves the other columns out."""
+    left, columns = op.begin[1], op.size[1]
+    outside = ((0, 0), (-left, left + columns - x[1]))
+    return Window((1, 1), (1, 1), (1, 1), outside, (x[0], x[1]), (x[0], columns))
 
 
 def _count(shape: Shape, grain: Grain) -> int:

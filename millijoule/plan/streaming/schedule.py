@@ -90,7 +90,7 @@ class Network:
         steps, found, first = self.rows.steps, [], 0
         for index, step in enumerate(steps):
             stop = index + 1
-            if step.whole or stop == len(steps) or steps[stop].whole:
+            if step.whole or step.joins or stop == len(steps) or steps[stop].whole or steps[stop].joins:
                 found += [(first, stop)] * (stop - first)
                 first = stop
         return found

@@ -35,7 +35,8 @@ class Timeline:
     """actions: in order; the time of an action is its index. items: memory with its lifetimes, by (kind, value).
 
     shared: (kind, value) → the item in whose place it lies. pieces: of each by itself. sizes: how many rows, or pixels,
-    of how many bytes each has.
+    of how many bytes each has. inside: (kind, value) → where in that place its first row lies, how far the next one is,
+    and the value that they are a part of.
     """
 
     actions: list[Action] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Timeline:
     shared: dict[Key, Key] = field(default_factory=dict)
     pieces: dict[Key, tuple[Piece, ...]] = field(default_factory=dict)
     sizes: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    inside: dict[Key, tuple[int, int, str]] = field(default_factory=dict)
 
 
 def timeline(network: Network, segments: Sequence[Segment], alignment: int) -> Timeline:
@@ -92,6 +94,7 @@ class _Recorder:
         self.stored: list[str] = []
         self.in_place: dict[str, list[set[str]]] = {}
         self.pixel_rings: dict[str, PixelRing] = {}
+        self.by_pixel: set[str] = set()
         self.state_bytes = self.rows.state_bytes
 
     @property
@@ -99,7 +102,7 @@ class _Recorder:
         return len(self.result.actions) - 1
 
     def record(self, segments: Sequence[Segment]) -> Timeline:
-        if self.network.contract != "push":
+        if self.network.contract in ("overwrite", "keep"):
             for value in self.rows.inputs:
                 self.stored.append(value)
                 self.born |= {(value, row): 0 for row in range(self.rows.count[value])}
@@ -133,6 +136,7 @@ class _Recorder:
         for value in life.given:
             life.arrived[value] = rows.count[value]
         self.stored += sorted(life.stored, key=list(rows.count).index)
+        self.by_pixel.update(life.stored)
         for value, slots in segment.resting.items():
             self.pixel_rings[value] = PixelRing(slots, rows.bytes[value], rows.across[value])
         for index, at in fired(self.network.pixels, segment):
@@ -261,6 +265,7 @@ class _Recorder:
             pieces = (Piece(0, max(end - 1, 0), 0, self.state_bytes),)
             self._add("state", rows.inputs[0], pieces, (1, self.state_bytes), WORD_BYTES)
         self._share_fresh()
+        self._join()
         self._share_stored()
 
     def _add(
@@ -277,6 +282,32 @@ class _Recorder:
                 if self.rows.bytes[other] == self.rows.bytes[value]:
                     self._share(("fresh", value), ("fresh", other))
                     break
+
+    def _join(self) -> None:
+        """Stored values whose lines side by side are those of another stored value lie in that one."""
+        rows, result = self.rows, self.result
+        for index, step in enumerate(rows.steps):
+            key: Key = ("stored", step.value)
+            parts: list[Key] = [("stored", read.value) for read in step.reads]
+            if not step.joins or any(each not in result.items for each in (key, *parts)):
+                continue
+            if any(self.network.readers[part] != [index] or part in self.by_pixel for _, part in parts):
+                continue
+            pitch, offset, end, pieces = rows.bytes[step.value], 0, len(result.actions), []
+            for part in parts:
+                size = rows.bytes[part[1]]
+                result.pieces[part] = tuple(
+                    Piece(self.born[part[1], row], self.died.get((part[1], row), end), row * pitch, size)
+                    for row in range(step.firings)
+                )
+                pieces += [
+                    piece._replace(last=self.died.get((step.value, row), end), offset=piece.offset + offset)
+                    for row, piece in enumerate(result.pieces[part])
+                ]
+                del result.items[part]
+                result.shared[part], result.inside[part] = key, (offset, pitch, step.value)
+                offset += size
+            result.items[key] = Item(tuple(pieces), self.alignment)
 
     def _share_stored(self) -> None:
         """A stored value each row of which is written when, or after, the same row of another dies with it."""

@@ -47,6 +47,8 @@ def _side_read(op: Operator, x: tuple[Shape, ...], index: int, axis: int, at: in
         begin = at * window.stride[axis] - window.padding[axis][0]
         reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1
         return range(max(begin, 0), max(min(begin + reach, size), max(begin, 0)))
+    if isinstance(op, ops.Slice) and op.takes_columns(x[0]):
+        return range(at + op.begin[axis], at + op.begin[axis] + 1)
     if isinstance(op, ops.Pad):
         place = at - op.padding[axis][0]
         return range(place, place + 1) if 0 <= place < size else range(0)
@@ -70,7 +72,8 @@ class Replay:
     def __init__(self, model: Model | Graph, plan: StreamPlan) -> None:
         self.graph, self.plan = model.graph if isinstance(model, Model) else model, plan
         graph = self.graph
-        self.arena = np.full(plan.arena_bytes, NOTHING, np.int64)
+        outside = sum(prod(input.shape) for input in graph.inputs) if plan.input == "read" else 0
+        self.arena = np.full(plan.arena_bytes + outside, NOTHING, np.int64)
         self.source = {input.name: input.name for input in graph.inputs}
         for node in graph.nodes:
             self.source[node.name] = self.source[node.inputs[0]] if node.op.alias else node.name
@@ -101,7 +104,9 @@ class Replay:
             self._place_state()
 
     def run(self) -> None:
-        if self.plan.input != "push":
+        if self.plan.input == "read":
+            self.place_outside()
+        elif self.plan.input != "push":
             for input in self.graph.inputs:
                 for row in range(self.map[input.name][0]):
                     self.write(input.name, row, self.bytes(input.name, "row"), fresh=False)
@@ -125,23 +130,37 @@ class Replay:
                 raise self.error(f"'{value}' does not lie where it is stored")
         self.check_memories()
 
+    def slow_bytes(self, addresses: np.ndarray) -> int:
+        """How many of these addresses lie in the slow memory."""
+        return int(np.count_nonzero((addresses >= self.slow_start) & (addresses < self.plan.arena_bytes)))
+
     def check_memories(self) -> None:
         """Each buffer lies in one of two memories, all that is not rows in the fast one, and the traffic is as said."""
         memories = self.plan.memories
         if memories is None:
             return
-        if memories.fast_bytes + memories.slow_bytes != len(self.arena):
-            raise self.error(f"{memories.fast_bytes} and {memories.slow_bytes} bytes are no arena of {len(self.arena)}")
+        if memories.fast_bytes + memories.slow_bytes != self.plan.arena_bytes:
+            parts = f"{memories.fast_bytes} and {memories.slow_bytes} bytes"
+            raise self.error(f"{parts} are no arena of {self.plan.arena_bytes}")
         for buffer in self.plan.buffers:
             if buffer.end > self.slow_start and (buffer.offset < self.slow_start or buffer.kind not in SPILLED):
                 raise self.error(f"'{buffer.value}' ({buffer.kind}) does not lie in the fast memory alone")
         if self.slow_traffic != memories.traffic_bytes:
             raise self.error(f"the slow memory's traffic is {self.slow_traffic} bytes, not {memories.traffic_bytes}")
 
+    def place_outside(self) -> None:
+        """Inputs that lie outside of the arena: at addresses behind it, where nothing may be written."""
+        at = self.plan.arena_bytes
+        for input in self.graph.inputs:
+            size, mark = prod(input.shape), self.first_mark[input.name]
+            self.arena[at : at + size] = np.arange(mark, mark + size)
+            self.address[input.name] = np.arange(at, at + size)
+            at += size
+
     def _place_state(self) -> None:
         place = self.place("state", self.graph.inputs[0].name)
         size = state_bytes(rows(self.graph, max(self.plan.grains, key=("row", "pixel").index)), "push")
-        if place.bytes != size or place.offset < 0 or place.end > len(self.arena):
+        if place.bytes != size or place.offset < 0 or place.end > self.plan.arena_bytes:
             raise self.error(f"has no {size} bytes of state in the arena")
         self.state = slice(place.offset, place.end)
         self.arena[self.state] = STATE
@@ -175,7 +194,7 @@ class Replay:
         size = self.bytes(node.name, self.grain[node.name])
         start = self.target(node.name, action.row, size, action.fresh)
         for index, addresses in enumerate(read):
-            in_place = index in node.op.in_place and np.array_equal(addresses, np.arange(start, start + size))
+            in_place = np.array_equal(addresses, self._replaced(node, index, start, size))
             if np.any((addresses >= start) & (addresses < start + size)) and not in_place:
                 raise self.error(
                     f"writes addresses {start} to {start + size - 1} over a row of '{node.inputs[index]}' while it "
@@ -186,12 +205,21 @@ class Replay:
         self.compute(node, action, read)
         self.write(node.name, action.row, size, action.fresh)
 
+    def _replaced(self, node: Node, index: int, start: int, size: int) -> np.ndarray:
+        """The addresses, of those from `start` on that are written, at which the bytes of this input may lie."""
+        shapes = self.graph.input_shapes(node)
+        if isinstance(node.op, ops.Concat) and all(map_of(shape)[1] == 1 for shape in shapes):
+            # Of maps of one column, each is one part of a line, and stays as it is.
+            begin = start + sum(map_of(shape)[2] for shape in shapes[:index])
+            return np.arange(begin, begin + map_of(shapes[index])[2])
+        return np.arange(start, start + size if index in node.op.in_place else start)
+
     def add(self, node: Node, action: Action) -> None:
         """A row of the input goes into the sums of `node`; the last one gives the result."""
         source = self.source[node.inputs[0]]
         sums = self.place("sums", node.name)
         whole = slice(sums.offset, sums.offset + sums.bytes)
-        if not may_be_summed(node.op) or sums.offset < 0 or sums.offset + sums.bytes > len(self.arena):
+        if not may_be_summed(node.op) or sums.offset < 0 or sums.offset + sums.bytes > self.plan.arena_bytes:
             raise self.error("its sums have no place in the arena")
         size, result = self.bytes(source, self.grain[node.name]), prod(self.map[node.name])
         if sums.bytes != WORD_BYTES * result:
@@ -215,7 +243,7 @@ class Replay:
     def use_scratch(self, node: Node, needed: np.ndarray) -> None:
         """The kernel writes its working memory while it needs what lies at these addresses."""
         place = self.place("scratch", node.name)
-        if place.row_bytes != self.scratch[node.name] or place.offset < 0 or place.end > len(self.arena):
+        if place.row_bytes != self.scratch[node.name] or place.offset < 0 or place.end > self.plan.arena_bytes:
             raise self.error(f"has no {self.scratch[node.name]} bytes of working memory in the arena")
         hit = needed[(needed >= place.offset) & (needed < place.end)]
         if hit.size:
@@ -256,7 +284,7 @@ class Replay:
             what = "is not there yet" if at == NOTHING else f"is overwritten at address {at}"
             raise self.error(f"reads byte {begin + wrong[0]} of '{value}', which {what}")
         if self.step != "the end":
-            self.slow_traffic += int(np.count_nonzero(addresses >= self.slow_start))
+            self.slow_traffic += self.slow_bytes(addresses)
         return addresses
 
     def target(self, value: str, at: int, size: int, fresh: bool) -> int:
@@ -265,9 +293,15 @@ class Replay:
         place = self.place(kind, value)
         if kind != "stored" and place.row_bytes != size:
             raise self.error(f"writes {size} bytes of '{value}' where {place.row_bytes} have their place")
-        address = place.offset + (0 if fresh else at % place.rows if kind == "ring" else at) * size
-        if address < 0 or address + size > len(self.arena):
-            raise self.error(f"uses address {address} for '{value}', outside the arena of {len(self.arena)} bytes")
+        if place.pitch and (kind != "stored" or place.row_bytes != size):
+            raise self.error(
+                f"writes {size} bytes of '{value}', whose rows of {place.row_bytes} do not lie side by side"
+            )
+        row = 0 if fresh else at % place.rows if kind == "ring" else at
+        address = place.offset + row * (place.pitch or size)
+        if address < 0 or address + size > self.plan.arena_bytes:
+            arena = f"the arena of {self.plan.arena_bytes} bytes"
+            raise self.error(f"uses address {address} for '{value}', outside {arena}")
         return address
 
     def write(self, value: str, at: int, size: int, fresh: bool) -> None:

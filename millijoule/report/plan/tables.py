@@ -29,6 +29,8 @@ FRONTIER_COLUMNS = (
     Column("runs\nstreamed"),
     Column("steps\nin them"),
     Column("by\npixels"),
+    Column("strips"),
+    Column("more\nMACs"),
     Column("firings"),
     Column("bytes\ncopied"),
 )
@@ -62,4 +64,5 @@ def frontier_cells(planned: StreamPlan) -> tuple[str, ...]:
     """A row of FRONTIER_COLUMNS."""
     runs = sum(len(names) > 1 for names in planned.segments)
     numbers = (planned.arena_bytes, planned.lower_bound_bytes, runs, planned.streamed_steps, planned.pixel_steps)
-    return tuple(map(fmt.count, (*numbers, planned.streamed_firings, planned.copied_bytes)))
+    twice = (planned.strips, planned.more_macs)
+    return tuple(map(fmt.count, (*numbers, *twice, planned.streamed_firings, planned.copied_bytes)))

@@ -294,6 +294,6 @@ def test_its_json_has_the_stable_keys():
     values = stream_plan(small_int8_model(), "push").to_json()
     assert values.keys() == {
         "model", "input", "arena_bytes", "lower_bound_bytes", "floor_bytes", "stored_bytes", "streamed_steps",
-        "pixel_steps", "streamed_firings", "copied_bytes", "segments", "grains", "buffers",
+        "pixel_steps", "strips", "more_macs", "streamed_firings", "copied_bytes", "segments", "grains", "buffers",
     }  # fmt: skip
     assert values["buffers"][0].keys() == {"kind", "value", "rows", "row_bytes", "bytes", "first", "last", "offset"}
