@@ -29,11 +29,11 @@ from millijoule.emit import emit, identifier, layer_symbols
 from millijoule.model import Model
 from millijoule.plan import Plan, plan
 from millijoule.plan.streaming import StreamPlan, verify_stream
-from millijoule.plan.streaming.kernels import with_kernels
-from millijoule.plan.streaming.needs import Needs
+from millijoule.plan.streaming.network.kernels import with_kernels
 from millijoule.plan.streaming.planner import assemble, network_of
-from millijoule.plan.streaming.schedule import Network
-from millijoule.plan.streaming.segments import Cutter, streamed_steps
+from millijoule.plan.streaming.search.needs import Needs
+from millijoule.plan.streaming.search.schedule import Network
+from millijoule.plan.streaming.search.segments import Cutter, streamed_steps
 from millijoule.run.emulator import emulate
 from millijoule.run.toolchain import build
 

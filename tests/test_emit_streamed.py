@@ -18,8 +18,8 @@ from millijoule.model import Model
 from millijoule.ops import Add, Conv2d, Dense, GlobalAveragePool
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import StreamPlan, stream_plan, verify_stream
-from millijoule.plan.streaming.kernels import LEVELS
-from millijoule.plan.streaming.rows import Grain
+from millijoule.plan.streaming.network.kernels import LEVELS
+from millijoule.plan.streaming.network.rows import Grain
 from millijoule.run.emulator import emulate
 from millijoule.run.host import HostLibrary, build_host, run_program
 from millijoule.run.toolchain import build

@@ -23,7 +23,7 @@ from millijoule.emit.text import comment_safe, identifier
 from millijoule.model import Model
 from millijoule.plan.plan import Plan
 from millijoule.plan.streaming import StreamPlan
-from millijoule.plan.streaming.rows import rows
+from millijoule.plan.streaming.network.rows import rows
 
 __all__ = ["emit", "identifier", "layer_symbols", "rows_pushed"]
 

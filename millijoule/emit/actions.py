@@ -8,9 +8,9 @@ from typing import Literal
 
 from millijoule.errors import ModelError
 from millijoule.plan.streaming import StreamPlan
-from millijoule.plan.streaming.kernels import LEVELS, Firing, count_bytes
 from millijoule.plan.streaming.loops import Loop, Program, loops, shallow
-from millijoule.plan.streaming.rows import Rows
+from millijoule.plan.streaming.network.kernels import LEVELS, Firing, count_bytes
+from millijoule.plan.streaming.network.rows import Rows
 from millijoule.plan.verify import PlanError
 
 

@@ -18,8 +18,8 @@ from millijoule.graph import Node
 from millijoule.model import Model
 from millijoule.ops.base import Call, Window
 from millijoule.plan.streaming import StreamPlan
-from millijoule.plan.streaming.kernels import Firing, counted, firing
-from millijoule.plan.streaming.rows import columns_under, rows
+from millijoule.plan.streaming.network.kernels import Firing, counted, firing
+from millijoule.plan.streaming.network.rows import columns_under, rows
 
 
 class Arguments(NamedTuple):

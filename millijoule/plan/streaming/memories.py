@@ -14,15 +14,15 @@ import numpy as np
 from millijoule.errors import OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.plan.streaming.faster import with_faster_kernels
-from millijoule.plan.streaming.layout import Item, lay_out
-from millijoule.plan.streaming.needs import Needs, Segment
+from millijoule.plan.streaming.check.verify import SPILLED, Replay
+from millijoule.plan.streaming.layout.addresses import Item, lay_out
+from millijoule.plan.streaming.layout.faster import with_faster_kernels
+from millijoule.plan.streaming.layout.timeline import Key, timeline
 from millijoule.plan.streaming.plan import StreamPlan
 from millijoule.plan.streaming.planner import build, network_of
-from millijoule.plan.streaming.schedule import Network
-from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
-from millijoule.plan.streaming.timeline import Key, timeline
-from millijoule.plan.streaming.verify import SPILLED, Replay
+from millijoule.plan.streaming.search.needs import Needs, Segment
+from millijoule.plan.streaming.search.schedule import Network
+from millijoule.plan.streaming.search.segments import Cutter, refined, segments_used, streamed_steps
 from millijoule.target import SCALAR, Target
 
 POINTS = 4

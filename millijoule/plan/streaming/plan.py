@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from millijoule.plan.streaming.layout import Piece
-from millijoule.plan.streaming.rows import Grain
-from millijoule.plan.streaming.timeline import Action, Kind
+from millijoule.plan.streaming.layout.addresses import Piece
+from millijoule.plan.streaming.layout.timeline import Action, Kind
+from millijoule.plan.streaming.network.rows import Grain
 from millijoule.target import Contract, Target
 
 

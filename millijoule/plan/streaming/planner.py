@@ -10,16 +10,16 @@ from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.plan.lifetimes import lifetimes
 from millijoule.plan.placement import most_live
-from millijoule.plan.streaming.bound import floor_bytes
-from millijoule.plan.streaming.faster import with_faster_kernels
-from millijoule.plan.streaming.kernels import with_kernels
-from millijoule.plan.streaming.layout import NO_LIMIT, TRIES, lay_out
-from millijoule.plan.streaming.needs import Needs, Segment
+from millijoule.plan.streaming.layout.addresses import NO_LIMIT, TRIES, lay_out
+from millijoule.plan.streaming.layout.faster import with_faster_kernels
+from millijoule.plan.streaming.layout.timeline import Key, Timeline, timeline
+from millijoule.plan.streaming.network.kernels import with_kernels
+from millijoule.plan.streaming.network.rows import Grain, rows
 from millijoule.plan.streaming.plan import Memories, RowBuffer, StreamPlan
-from millijoule.plan.streaming.rows import Grain, rows
-from millijoule.plan.streaming.schedule import Network
-from millijoule.plan.streaming.segments import Cutter, refined, segments_used, streamed_steps
-from millijoule.plan.streaming.timeline import Key, Timeline, timeline
+from millijoule.plan.streaming.search.bound import floor_bytes
+from millijoule.plan.streaming.search.needs import Needs, Segment
+from millijoule.plan.streaming.search.schedule import Network
+from millijoule.plan.streaming.search.segments import Cutter, refined, segments_used, streamed_steps
 from millijoule.target import CONTRACTS, SCALAR, Target
 
 MORE = (1, 1.03, 1.1, 1.25)

@@ -14,12 +14,12 @@ from millijoule.errors import OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.passes.strips import in_strips, strip_ends
-from millijoule.plan.streaming.faster import with_faster_kernels
-from millijoule.plan.streaming.layout import NO_LIMIT
-from millijoule.plan.streaming.needs import Measure, Needs, Segment, alone
+from millijoule.plan.streaming.layout.addresses import NO_LIMIT
+from millijoule.plan.streaming.layout.faster import with_faster_kernels
 from millijoule.plan.streaming.plan import StreamPlan
 from millijoule.plan.streaming.planner import network_of, smallest
-from millijoule.plan.streaming.schedule import Network
+from millijoule.plan.streaming.search.needs import Measure, Needs, Segment, alone
+from millijoule.plan.streaming.search.schedule import Network
 from millijoule.target import SCALAR, Target
 
 ENDS = 2

@@ -21,8 +21,8 @@ from millijoule.ops import (
     Transpose,
 )
 from millijoule.plan.streaming import StreamPlan
-from millijoule.plan.streaming.needs import alone
 from millijoule.plan.streaming.planner import assemble, network_of
+from millijoule.plan.streaming.search.needs import alone
 from millijoule.target import SCALAR, Target
 from tests.networks import random_int8
 

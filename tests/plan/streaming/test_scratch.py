@@ -9,7 +9,7 @@ from millijoule.graph import Builder
 from millijoule.ops import Conv2d
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, stream_plan, verify_stream
-from millijoule.plan.streaming.kernels import count_bytes
+from millijoule.plan.streaming.network.kernels import count_bytes
 from millijoule.target import Target
 from tests.networks import random_int8
 from tests.plan.streaming.networks import random_model

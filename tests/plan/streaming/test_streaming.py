@@ -12,7 +12,7 @@ from millijoule.ops import Add, Conv2d, Dense, Flatten, GlobalAveragePool, Resha
 from millijoule.passes import simplify
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, frontier, stream_picture, stream_plan, verify_stream
-from millijoule.plan.streaming.timeline import Action
+from millijoule.plan.streaming.layout.timeline import Action
 from millijoule.target import CONTRACTS
 from tests.networks import random_int8, small_int8_model
 from tests.plan.streaming.exhaustive import least_bytes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from millijoule.plan.streaming.layout import NO_LIMIT
-from millijoule.plan.streaming.needs import Measure, Needs, Segment
+from millijoule.plan.streaming.layout.addresses import NO_LIMIT
+from millijoule.plan.streaming.search.needs import Measure, Needs, Segment
 
 Cost = Callable[[int], tuple[int, int]]
 """What a segment of so many steps costs; what is first weighs most."""

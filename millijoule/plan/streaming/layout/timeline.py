@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from millijoule.plan.streaming.layout import Item, Piece
-from millijoule.plan.streaming.needs import Segment, fired
-from millijoule.plan.streaming.rows import WORD_BYTES, Step
-from millijoule.plan.streaming.schedule import Life, Network
+from millijoule.plan.streaming.layout.addresses import Item, Piece
+from millijoule.plan.streaming.network.rows import WORD_BYTES, Step
+from millijoule.plan.streaming.search.needs import Segment, fired
+from millijoule.plan.streaming.search.schedule import Life, Network
 
 Kind = Literal["stored", "ring", "fresh", "sums", "scratch", "state"]
 Key = tuple[Kind, str]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from millijoule.plan.streaming.rows import Read, Rows
+from millijoule.plan.streaming.network.rows import Read, Rows
 from millijoule.target import Contract
 
 

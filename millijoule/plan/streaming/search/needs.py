@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from millijoule.plan.streaming.rows import Grain
-from millijoule.plan.streaming.schedule import Event, Network, Policy
+from millijoule.plan.streaming.network.rows import Grain
+from millijoule.plan.streaming.search.schedule import Event, Network, Policy
 
 Measure = Literal["moments", "kinds", "pixels"]
 """How the bytes of a segment are counted. moments: the most in use at one time. kinds: the most of each ring, of fresh

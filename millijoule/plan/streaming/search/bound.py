@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from millijoule.plan.streaming.rows import Step
-from millijoule.plan.streaming.schedule import Network
+from millijoule.plan.streaming.network.rows import Step
+from millijoule.plan.streaming.search.schedule import Network
 
 
 def floor_bytes(network: Network) -> int:

@@ -9,11 +9,11 @@ import numpy as np
 
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.plan.streaming.kernels import firing
-from millijoule.plan.streaming.layout import Piece
+from millijoule.plan.streaming.layout.addresses import Piece
+from millijoule.plan.streaming.layout.timeline import Key
+from millijoule.plan.streaming.network.kernels import firing
+from millijoule.plan.streaming.network.rows import WORD_BYTES, Rows
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
-from millijoule.plan.streaming.rows import WORD_BYTES, Rows
-from millijoule.plan.streaming.timeline import Key
 
 
 def with_faster_kernels(model: Model | Graph, rows: Rows, plan: StreamPlan) -> StreamPlan:

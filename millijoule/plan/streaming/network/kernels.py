@@ -13,7 +13,7 @@ from millijoule.errors import ModelError
 from millijoule.graph import Node, Shape
 from millijoule.model import Model, OperatorQuantization
 from millijoule.ops.base import Call, Window
-from millijoule.plan.streaming.rows import (
+from millijoule.plan.streaming.network.rows import (
     ROW_BY_ROW,
     WINDOWS,
     WORD_BYTES,
@@ -23,7 +23,7 @@ from millijoule.plan.streaming.rows import (
     columns_under,
     window_of_slice,
 )
-from millijoule.plan.streaming.rows import rows as rows_of
+from millijoule.plan.streaming.network.rows import rows as rows_of
 from millijoule.target import Target
 
 LEVELS = 4

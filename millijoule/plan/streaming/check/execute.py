@@ -11,9 +11,9 @@ from millijoule.errors import ModelError
 from millijoule.graph import Node
 from millijoule.model import Model
 from millijoule.ops.base import Window
+from millijoule.plan.streaming.check.verify import NOTHING, Replay
+from millijoule.plan.streaming.layout.timeline import Action
 from millijoule.plan.streaming.plan import StreamPlan
-from millijoule.plan.streaming.timeline import Action
-from millijoule.plan.streaming.verify import NOTHING, Replay
 
 RUBBISH = 0x55
 """What kernels leave in their working memory."""

@@ -14,10 +14,10 @@ import numpy as np
 from millijoule import ops
 from millijoule.graph import Graph, Node, Operator, Shape
 from millijoule.model import Model
-from millijoule.plan.streaming.kernels import scratch_bytes, state_bytes
+from millijoule.plan.streaming.layout.timeline import Action, Kind
+from millijoule.plan.streaming.network.kernels import scratch_bytes, state_bytes
+from millijoule.plan.streaming.network.rows import WORD_BYTES, Grain, rows
 from millijoule.plan.streaming.plan import RowBuffer, StreamPlan
-from millijoule.plan.streaming.rows import WORD_BYTES, Grain, rows
-from millijoule.plan.streaming.timeline import Action, Kind
 from millijoule.plan.verify import PlanError
 
 NOTHING, STATE = -1, -2

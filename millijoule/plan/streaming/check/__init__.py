@@ -1,0 +1,1 @@
+"""Proof of plans by replay, on marks and on numbers."""

@@ -1,0 +1,1 @@
+"""What happens when, and where in the arena everything lies meanwhile."""
