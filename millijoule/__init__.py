@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from millijoule.export import export
     from millijoule.graph import Builder, Graph, Node
     from millijoule.load import load
-    from millijoule.measure.session import measure
+    from millijoule.measure.runs import measure
     from millijoule.model import Model, Quantization
     from millijoule.passes.integer import reduce
     from millijoule.plan import plan
@@ -62,7 +62,7 @@ _MODULE_OF = {
     "load": "millijoule.load",
     "load_data": "millijoule.train",
     "load_device": "millijoule.cost.device",
-    "measure": "millijoule.measure.session",
+    "measure": "millijoule.measure.runs",
     "plan": "millijoule.plan",
     "predict_energy": "millijoule.energy.predict",
     "prune": "millijoule.shrink",

@@ -69,7 +69,7 @@ def _network(name: str, trust: bool) -> Graph | Model:
 
 def _run(options: argparse.Namespace) -> None:
     from millijoule.measure.analysis import CANZIANI, fits, speed_ups
-    from millijoule.measure.session import Measured, join_log, measure, meter
+    from millijoule.measure.runs import Measured, join_log, measure, meter
     from millijoule.report.measure.tables import measured as tables
 
     chosen = meter(options.meter)

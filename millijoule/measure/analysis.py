@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from millijoule.measure.session import Measured, Run
+from millijoule.measure.runs import Measured, Run
 
 LEAST_NETWORKS = 4
 

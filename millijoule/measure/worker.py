@@ -40,20 +40,20 @@ def main() -> None:
 def _work(task: dict[str, Any], say: Any) -> None:
     import numpy as np
 
-    from millijoule.measure.engines import load_session
+    from millijoule.measure.engines import load
     from millijoule.measure.timing import repeat
 
     x = np.load(task["input"])
     before = resident("VmRSS")
-    session = load_session(task["engine"], Path(task["path"]), x, task["threads"], task["device"])
-    outputs = np.asarray(session.run())
+    loaded = load(task["engine"], Path(task["path"]), x, task["threads"], task["device"])
+    outputs = np.asarray(loaded.run())
     for _ in range(WARM_UP - 1):
-        session.run()
+        loaded.run()
     np.save(task["output"], outputs)
-    say(event="ready", version=session.version, settings=session.settings)
+    say(event="ready", version=loaded.version, settings=loaded.settings)
     sys.stdin.readline()
     begin = time.time()
-    seconds = repeat(session.run, task["least_seconds"], task["most_seconds"], task["wanted"])
+    seconds = repeat(loaded.run, task["least_seconds"], task["most_seconds"], task["wanted"])
     end = time.time()
     say(event="done", seconds=seconds, begin=begin, end=end, resident_before=before, resident_peak=resident("VmHWM"))
 

@@ -4,7 +4,7 @@ import pytest
 
 from millijoule.errors import DataError
 from millijoule.measure.meters.log import LogMeter, read_log
-from millijoule.measure.session import Measured, Run, join_log
+from millijoule.measure.runs import Measured, Run, join_log
 
 
 def log(tmp_path, header, rows):

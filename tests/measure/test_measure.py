@@ -13,7 +13,7 @@ from millijoule.graph import Builder
 from millijoule.measure.analysis import fits, speed_ups
 from millijoule.measure.engines import ENGINES, Engine
 from millijoule.measure.meters import Meter, Reading, meter
-from millijoule.measure.session import Measured, Run, measure
+from millijoule.measure.runs import Measured, Run, measure
 from millijoule.ops import Conv2d, Dense, GlobalAveragePool, Softmax
 
 PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert", "torch": "torch"}
@@ -90,7 +90,7 @@ class Counter(Meter):
 
 
 def test_idle_power_is_subtracted_and_a_meter_that_fails_leaves_a_reason(monkeypatch):
-    monkeypatch.setattr(sys.modules["millijoule.measure.session"], "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(sys.modules["millijoule.measure.runs"], "IDLE_SECONDS", 0.01)
     found = measure([small()], INSTALLED[:1], [1, 2], seconds=0.1, meter=Counter())
     first, second = found.runs
     assert found.idle_watts == pytest.approx(3.0)
@@ -172,7 +172,7 @@ def test_bad_input_is_one_line(capsys, monkeypatch, tmp_path, arguments, words):
 
 
 def test_random_inputs_are_the_same_for_every_engine():
-    from millijoule.measure.session import _inputs, _with_numbers
+    from millijoule.measure.runs import _inputs, _with_numbers
 
     model = _with_numbers(small(), int8=False)
     last, first = (_inputs(model, 2, ENGINES[name]) for name in ("litert", "torch"))

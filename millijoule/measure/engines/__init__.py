@@ -1,6 +1,6 @@
 """What runs a network on this computer. Each engine reads a file, in a process of its own, and imports only itself.
 
-`prepare` writes what an engine reads, in the process of the command; `load_session` is called in the worker.
+`prepare` writes what an engine reads, in the process of the command; `load` is called in the worker.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Session:
+class Loaded:
     """A network that is ready to run.
 
     version: of the engine. settings: what it was told, in a few words. run: computes the outputs of one batch, float32
@@ -64,11 +64,11 @@ def engine(name: str) -> Engine:
     return ENGINES[name]
 
 
-def load_session(name: str, path: Path, x: np.ndarray, threads: int, device: str = "cpu") -> Session:
+def load(name: str, path: Path, x: np.ndarray, threads: int, device: str = "cpu") -> Loaded:
     """In the worker: the engine with the network of `path` and the batch `x`.
 
     Raises what the engine raises: ImportError where it is not installed, its own errors for operators it lacks.
     """
     module = import_module(f"millijoule.measure.engines.with_{ENGINES[name].module}")
-    session: Session = module.load(path, x, threads, device, compiled=name.endswith("-compiled"))
-    return session
+    loaded: Loaded = module.load(path, x, threads, device, compiled=name.endswith("-compiled"))
+    return loaded

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from millijoule.measure.engines import Session
+from millijoule.measure.engines import Loaded
 
 
-def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Session:
+def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Loaded:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
@@ -23,4 +23,4 @@ def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -
         interpreter.invoke()
         return np.asarray(interpreter.get_tensor(result))
 
-    return Session(version("ai-edge-litert"), "XNNPACK", run)
+    return Loaded(version("ai-edge-litert"), "XNNPACK", run)

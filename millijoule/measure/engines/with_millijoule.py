@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 import millijoule
-from millijoule.measure.engines import Session
+from millijoule.measure.engines import Loaded
 from millijoule.run.host import HostLibrary
 
 
-def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Session:
+def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Loaded:
     about = json.loads(path.with_suffix(".json").read_text())
     library = HostLibrary(path, about["name"], x[0].size, about["output_bytes"])
-    return Session(millijoule.__version__, "int8, one thread", lambda: library.run(x))
+    return Loaded(millijoule.__version__, "int8, one thread", lambda: library.run(x))

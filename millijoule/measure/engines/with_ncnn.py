@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from millijoule.errors import ModelError
-from millijoule.measure.engines import Session
+from millijoule.measure.engines import Loaded
 
 
-def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Session:
+def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Loaded:
     import ncnn
 
     if len(x) != 1:
@@ -32,4 +32,4 @@ def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -
             raise ModelError(f"ncnn failed with code {code}")
         return np.array(output)[None]
 
-    return Session(ncnn.__version__, "float32, no Vulkan", run)
+    return Loaded(ncnn.__version__, "float32, no Vulkan", run)

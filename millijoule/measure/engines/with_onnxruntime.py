@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from millijoule.measure.engines import Session
+from millijoule.measure.engines import Loaded
 
 
-def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Session:
+def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Loaded:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -20,4 +20,4 @@ def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -
     def run() -> np.ndarray:
         return session.run(None, inputs)[0]
 
-    return Session(onnxruntime.__version__, "CPUExecutionProvider, all graph optimisations", run)
+    return Loaded(onnxruntime.__version__, "CPUExecutionProvider, all graph optimisations", run)

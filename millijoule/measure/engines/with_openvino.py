@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from millijoule.measure.engines import Session
+from millijoule.measure.engines import Loaded
 
 
-def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Session:
+def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Loaded:
     import openvino
 
     core = openvino.Core()
@@ -23,4 +23,4 @@ def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -
         request.infer([tensor])
         return np.array(request.get_output_tensor(0).data)
 
-    return Session(openvino.__version__, "CPU, one stream, f32", run)
+    return Loaded(openvino.__version__, "CPU, one stream, f32", run)

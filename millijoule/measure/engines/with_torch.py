@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from millijoule.measure.engines import Session
+from millijoule.measure.engines import Loaded
 
 
-def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Session:
+def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -> Loaded:
     import torch
 
     torch.set_num_threads(threads)
@@ -25,4 +25,4 @@ def load(path: Path, x: np.ndarray, threads: int, device: str, compiled: bool) -
             outputs: np.ndarray = network(inputs).cpu().numpy()
             return outputs
 
-    return Session(torch.__version__, f"{'torch.compile' if compiled else 'eager'}, {device}", run)
+    return Loaded(torch.__version__, f"{'torch.compile' if compiled else 'eager'}, {device}", run)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from millijoule.measure.analysis import Fit
-    from millijoule.measure.session import Measured, Run
+    from millijoule.measure.runs import Measured, Run
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW)
 LOGARITHMIC = {"type": "log", "tickformat": "~g"}

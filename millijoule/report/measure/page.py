@@ -17,7 +17,7 @@ from millijoule.survey.compare import published
 
 if TYPE_CHECKING:
     from millijoule.measure.analysis import Fit
-    from millijoule.measure.session import Measured
+    from millijoule.measure.runs import Measured
 
 
 def write_measured_page(measured: Measured, fits: Sequence[Fit], path: Path) -> None:

@@ -13,7 +13,7 @@ from millijoule.report.layout import Column, make_table
 
 if TYPE_CHECKING:
     from millijoule.measure.analysis import Fit, SpeedUp
-    from millijoule.measure.session import Measured, Run
+    from millijoule.measure.runs import Measured, Run
 
 COLUMNS = (
     Column("network", text=True),
