@@ -41,7 +41,7 @@ from millijoule.run.emulator import emulate
 from millijoule.run.measurement import Build
 from millijoule.run.qemu import emulate_qemu, machine_device, run_machine
 from millijoule.run.toolchain import build
-from millijoule.target import CONTRACTS, Instructions, Target
+from millijoule.target import Instructions, Target
 from tests.ops.batch import Batch
 from tests.plan.streaming.networks import random_model as streaming_model
 from tests.random_models import random_model
@@ -76,7 +76,10 @@ class Place:
 ON_HOST = (
     *(Place(kind) for kind in get_args(Instructions)),
     Place("dsp", wide=True),
-    *(Place(kind, contract=contract) for kind, contract in zip(("scalar", "armv6m", "dsp"), CONTRACTS, strict=True)),
+    Place("scalar", contract="overwrite"),
+    Place("armv6m", contract="keep"),
+    Place("dsp", contract="push"),
+    Place("host", contract="read"),
     Place("scalar", contract="push", grain="pixel"),
     Place("armv6m", contract="overwrite", grain="pixel"),
     Place("dsp", contract="keep", grain="pixel"),
