@@ -63,6 +63,7 @@ def load_trained(options: argparse.Namespace, data: Dataset | None = None) -> Mo
     from millijoule.train.run_folder import load_run
 
     if options.weights is None and not is_trained(options):
+        millijoule.zoo.get(options.model)  # Tells the nearest name of one that is not known.
         raise OptionError(f"'{options.model}' is a network of the zoo, without numbers: give --weights, or train it")
     if options.weights is None:
         if _is_folder(options.model):

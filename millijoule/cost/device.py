@@ -179,7 +179,7 @@ def load_device(name: str) -> Device:
     if name not in known:
         near = get_close_matches(name, known, n=2, cutoff=0.7)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise DeviceError(f"device '{name}' is not known; {hint}There are: {', '.join(known)}")
+        raise DeviceError(f"device '{name}' is not known; {hint}known are {', '.join(known)}")
     return parse_device(name, (_folder() / f"{name}.toml").read_text())
 
 

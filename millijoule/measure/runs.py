@@ -341,4 +341,4 @@ def _machine() -> str:
         processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         processor = platform.processor() or platform.machine()
-    return f"{processor}, {os.cpu_count()} processors, {platform.system()} {platform.release()}"
+    return f"{processor}, {os.cpu_count()} processors, {platform.system()}"

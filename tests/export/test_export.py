@@ -73,6 +73,7 @@ def test_the_wrong_kind_of_model(capsys, tmp_path, int8_file, float_file):
     assert "is int8; 'pt' holds float numbers" in refused(capsys, int8_file, "--to", "pt", "--out", tmp_path / "a.pt")
     assert "run `millijoule quantize`" in refused(capsys, float_file, "--to", "c", "--out", tmp_path / "c")
     assert "without numbers" in refused(capsys, "lenet5", "--to", "tflite")
+    assert "there is no network 'lenett' in the zoo; did you mean lenet5" in refused(capsys, "lenett", "--to", "tflite")
 
 
 def test_a_refused_operator_leaves_nothing(monkeypatch, tmp_path):
