@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from reference import TASKS, as_int8, int8_files
 from rich.console import Console
 from rich.table import Table
 from tflite_micro.python.tflite_micro import runtime
 
 import millijoule as mj
-from benchmarks.reference import TASKS, as_int8
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.train.initial import initial_weights
@@ -53,14 +53,8 @@ def main() -> None:
         table = Table(
             "model", "TFLM\nbytes equal", "loaded\nagain", "ONNX Runtime\nbytes equal", "same\nclass", "loaded\nagain"
         )
-        for path in sorted((options.data / "models").glob("*/*.tflite")):
-            try:
-                model = mj.load(path)
-            except mj.MillijouleError:
-                continue
-            if model.is_int8:
-                print(f"{path.stem} …", file=sys.stderr)
-                table.add_row(f"{path.parent.name}/{path.stem}", *file_row(path, model, options))
+        for path, model in int8_files(options.data):
+            table.add_row(f"{path.parent.name}/{path.stem}", *file_row(path, model, options))
         Console(width=140).print(table)
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from reference import BATCH, cifar10, keyword_spotting, visual_wake_words
 from rich.console import Console
 from rich.table import Table
 
 import millijoule as mj
-from benchmarks.reference import BATCH, cifar10, keyword_spotting, visual_wake_words
 from millijoule.model import Model
 from millijoule.ops import ChannelShuffle, Transpose
 from millijoule.train.network import network_of

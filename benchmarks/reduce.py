@@ -10,11 +10,10 @@ images of DIR where there are any; with these, the accuracy of the reduced model
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
-from reference import BATCH, TASKS, as_int8
+from reference import BATCH, TASKS, as_int8, int8_files
 from rich.console import Console
 from rich.table import Table
 
@@ -29,14 +28,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=None)
     options = parser.parse_args()
     table = Table("model", "channels\nremoved", "MACs", "left", "weights", "left", "output bytes equal", "accuracy")
-    for path in sorted((options.data / "models").glob("*/*.tflite")):
-        try:
-            model = mj.load(path)
-        except mj.MillijouleError:
-            continue
-        if model.is_int8:
-            print(f"{path.stem} …", file=sys.stderr)
-            table.add_row(*row(path, model, options))
+    for path, model in int8_files(options.data):
+        table.add_row(*row(path, model, options))
     Console(width=140).print(table)
 
 

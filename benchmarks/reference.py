@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -117,6 +117,18 @@ TASKS = {
     "vww_96_float": Task(visual_wake_words, "mlperf_tiny/vww_96_int8"),
     "vww_96_int8": Task(visual_wake_words, "mlperf_tiny/vww_96_int8", 0.856),
 }
+
+
+def int8_files(folder: Path) -> Iterator[tuple[Path, Model]]:
+    """The int8 TFLite files of the data folder's models that load, each told on stderr."""
+    for path in sorted((folder / "models").glob("*/*.tflite")):
+        try:
+            model = mj.load(path)
+        except mj.MillijouleError:
+            continue
+        if model.is_int8:
+            print(f"{path.stem} …", file=sys.stderr)
+            yield path, model
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from reference import cifar10
 from rich.console import Console
 from rich.table import Table
 
 import millijoule as mj
-from benchmarks.reference import cifar10
 from millijoule.cost.device import target_of
 from millijoule.model import Model
 from millijoule.run.host import HostLibrary, build_host

@@ -69,7 +69,8 @@ def _network(name: str, trust: bool) -> Graph | Model:
 
 def _run(options: argparse.Namespace) -> None:
     from millijoule.measure.analysis import CANZIANI, fits, speed_ups
-    from millijoule.measure.runs import Measured, join_log, measure, meter
+    from millijoule.measure.meters import meter
+    from millijoule.measure.runs import Measured, join_log, measure
     from millijoule.report.measure.tables import measured as tables
 
     chosen = meter(options.meter)
@@ -96,11 +97,12 @@ def _run(options: argparse.Namespace) -> None:
             gpus=options.gpu,
             progress=lambda text: print(f"measuring {text}", file=sys.stderr),
         )
+    lines = fits(found)
     if options.html:
         from millijoule.report.measure.page import write_measured_page
 
-        write_measured_page(found, fits(found), options.html)
-    show(options, found.to_json(), tables(found, fits(found), speed_ups(found) if options.gpu else None))
+        write_measured_page(found, lines, options.html)
+    show(options, found.to_json(), tables(found, lines, speed_ups(found) if options.gpu else None))
 
 
 MEASURE = Command("measure", "latency, memory and energy on this computer, engine by engine", _run, _options)

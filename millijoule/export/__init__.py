@@ -89,10 +89,11 @@ def export(model: Model, to: str, out: Path | str | None = None, *, device: str 
         raise ModelError(f"model '{name}' is int8; '{to}' holds float numbers: choose {', '.join(choices)}")
     check_known(model.graph)
     target = Path(out) if out is not None else Path(f"{name}{format.suffix}" if format.suffix else f"{name}-c")
-    if format.encode is None:
+    encode = format.encode
+    if encode is None:
         write_project(model, device, target, force=force)
     else:
-        write_file(target, lambda: format.encode(model), force=force)  # type: ignore[misc]
+        write_file(target, lambda: encode(model), force=force)
     return target
 
 

@@ -17,13 +17,11 @@ import numpy as np
 from millijoule.cost import cost
 from millijoule.errors import MillijouleError, ModelError, OptionError, ToolError
 from millijoule.graph import Graph
-from millijoule.measure.engines import ENGINES, Engine, engine
-from millijoule.measure.meters import Meter, Reading, meter
+from millijoule.measure.engines import Engine, engine
+from millijoule.measure.meters import Meter, Reading
 from millijoule.measure.prepare import prepare
 from millijoule.measure.timing import median_interval
 from millijoule.model import Model
-
-__all__ = ["ENGINES", "Measured", "Run", "join_log", "measure", "meter"]
 
 SEED = 0
 IDLE_SECONDS = 3.0

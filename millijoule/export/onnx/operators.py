@@ -14,6 +14,7 @@ from millijoule import ops
 from millijoule.export.onnx.network import OnnxNetwork
 from millijoule.graph import Operator, Shape
 from millijoule.model import Quantization
+from millijoule.ops.base import pair
 
 
 def _per_channel(add: OnnxNetwork, key: str, shape: Shape) -> str:
@@ -167,7 +168,7 @@ def _pool(kind: str) -> Callable[..., str]:
 
 
 def _subsample(add: OnnxNetwork, op: ops.Subsample2d, shapes: Sequence[Shape], x: str) -> str:
-    height, width = op.kernel  # type: ignore[misc]
+    height, width = pair(op.kernel)
     weight = add.array("weight", lambda array: np.tile(array.reshape(-1, 1, 1, 1), (1, 1, height, width)))
     return add("Conv", x, weight, add.array("bias"), strides=[height, width], group=shapes[0][2])
 
