@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from millijoule.boxes import BoxCoding
 from millijoule.errors import ModelError
 from millijoule.graph import Graph, Node, Param
 
@@ -70,6 +71,7 @@ class Model:
     labels: class names in the order of the output, if known.
     preprocess: how an image becomes the input: {"mean": […], "std": […]} per channel, of pixels in 0…1.
     notes: what the reader must know of how the model was made.
+    boxes: how the outputs become boxes, of a detector.
     """
 
     graph: Graph
@@ -78,6 +80,7 @@ class Model:
     labels: tuple[str, ...] = ()
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    boxes: BoxCoding | None = None
 
     def __post_init__(self) -> None:
         params = self.graph.params()
@@ -91,6 +94,11 @@ class Model:
                 raise ModelError(f"array '{name}' belongs to no node of graph '{self.graph.name}'")
         if self.quantization is not None:
             self._check_quantization(self.quantization, params)
+        if self.boxes is not None:
+            try:
+                self.boxes.check({name: self.graph.shapes[name] for name in self.graph.outputs})
+            except ValueError as error:
+                raise ModelError(f"model '{self.graph.name}': {error}") from None
 
     def _check_quantization(self, quantization: Mapping[str, Quantization], params: Mapping[str, Param]) -> None:
         needed = {f"value '{value}'": (value, 1) for value in self.graph.shapes}
