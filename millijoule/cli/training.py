@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -112,6 +113,8 @@ def train_in_folder(
     from millijoule.train.run_folder import RunFolder, read_metrics
 
     RunFolder(folder, config).check()
+    for note in data.notes:
+        print(f"note: {note}", file=sys.stderr)
     job = Job(folder, config, start, getattr(options, "tensorboard", False))
     notes = run_shared(options, train_job, job, data)
     if notes is None:

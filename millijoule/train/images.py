@@ -53,7 +53,7 @@ def load_folder(folder: Path, skip_bad: bool, size: tuple[int, int] | None, seed
 
     y = np.array([label for _, label, _ in files], np.int64)
     order, test = split_of(y, sum(split == "train" for split, _, _ in files), seed)
-    x, kept = gather(lambda: (path for _, _, path in files), order, size)
+    x, kept, notes = gather(lambda: (path for _, _, path in files), order, size)
     bad = [str(files[index][2].relative_to(folder)) for index in range(len(files)) if index not in kept]
     if bad and not skip_bad:
         raise DataError(
@@ -64,7 +64,8 @@ def load_folder(folder: Path, skip_bad: bool, size: tuple[int, int] | None, seed
         for label, name in enumerate(classes):
             if not any(files[index][:2] == (split, label) for index in kept):
                 raise DataError(f"no file in class folder '{_root(splits, split) / name}' can be read as an image")
-    notes = (f"{len(bad)} unreadable files skipped: {', '.join(bad)}",) if bad else ()
+    if bad:
+        notes = (f"{len(bad)} unreadable files skipped: {', '.join(bad)}", *notes)
     y = y[sorted(kept, key=lambda index: order[index])]
     first = int(sum(order[index] < len(files) - test for index in kept))
     return Dataset(folder.name, x[:first], y[:first], x[first:], y[first:], classes, notes)
@@ -103,12 +104,12 @@ def load_named(name: str, size: tuple[int, int] | None, seed: int) -> Dataset:
     if y[len(train) :].min(initial=0) < 0:
         parts, y = [train], y[: len(train)]
     order, count = split_of(y, len(train), seed)
-    x, kept = gather(lambda: (image for part in parts for image in part[image_column]), order, size)
+    x, kept, notes = gather(lambda: (image for part in parts for image in part[image_column]), order, size)
     if len(kept) < len(y):
         raise DataError(f"data set '{name}': {len(y) - len(kept)} of {len(y)} images cannot be read")
     y = y[np.argsort(order)]
     first = len(y) - count
-    return Dataset(name, x[:first], y[:first], x[first:], y[first:], classes)
+    return Dataset(name, x[:first], y[:first], x[first:], y[first:], classes, notes)
 
 
 def split_of(labels: np.ndarray, for_training: int, seed: int) -> tuple[np.ndarray, int]:
@@ -126,34 +127,45 @@ def split_of(labels: np.ndarray, for_training: int, seed: int) -> tuple[np.ndarr
 
 def gather(
     pictures: Callable[[], Iterator[Path | Image]], order: np.ndarray, size: tuple[int, int] | None
-) -> tuple[np.ndarray, set[int]]:
-    """(uint8 (n, height, width, 1 or 3) of images of any size, the positions of those that could be read).
+) -> tuple[np.ndarray, set[int], tuple[str, ...]]:
+    """(uint8 (n, height, width, 1 or 3) of images of any size, the positions of those that could be read, notes).
 
     pictures: begins with the first one each time it is called. order: where each belongs; those that cannot be read
     leave no gap. size: default: the most common. Grey if every image is. More than `MOST_IN_MEMORY` bytes lie in a
-    temporary file, which is mapped and goes with the process.
+    temporary file, which is mapped and goes with the process. The notes tell where sizes or colours are mixed.
     """
-    asked = size
+    asked, notes = size, []
     if size is None:
         sizes = Counter(filter(None, map(_size, pictures())))
         if not sizes:
-            return np.zeros((0, 1, 1, 1), np.uint8), set()
+            return np.zeros((0, 1, 1, 1), np.uint8), set(), ()
         size = sizes.most_common(1)[0][0]
+        if len(sizes) > 1:
+            notes.append(
+                f"images of {len(sizes)} sizes, {_times(min(sizes))} to {_times(max(sizes))}: all were brought to the most "
+                f"common, {_times(size)} (height × width)"
+            )
     images = _room((len(order), *size, 3))
-    grey, kept = True, set()
+    coloured, kept = 0, set()
     for index, picture in enumerate(pictures()):
         try:
             image = resize(read_image(picture, asked)[None], size)[0]
         except DataError:
             continue
         images[order[index]] = image  # a grey image broadcasts to three channels
-        grey = grey and bool(np.all(image == image[..., :1]))
+        coloured += not np.all(image == image[..., :1])
         kept.add(index)
+    if 0 < coloured < len(kept):
+        notes.append(f"{len(kept) - coloured} of {len(kept)} images are grey: they got three equal channels")
     if len(kept) < len(order):
         for new, old in enumerate(sorted(order[list(kept)])):
             images[new] = images[old]
-    images = images[: len(kept), :, :, : 1 if grey else 3]
-    return images if isinstance(images, np.memmap) else np.ascontiguousarray(images), kept
+    images = images[: len(kept), :, :, : 3 if coloured else 1]
+    return images if isinstance(images, np.memmap) else np.ascontiguousarray(images), kept, tuple(notes)
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[0]}×{size[1]}"
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:

@@ -55,13 +55,13 @@ def load_parquet(path: Path, size: tuple[int, int] | None, seed: int) -> Dataset
 
     y = np.concatenate([labels["train"], labels["test"]])
     order, test = split_of(y, len(labels["train"]), seed)
-    x, kept = gather(pictures, order, size)
+    x, kept, notes = gather(pictures, order, size)
     if len(kept) < len(y):
         raise DataError(f"'{path}': {len(y) - len(kept)} of {len(y)} images in column '{image_column}' cannot be read")
     y = y[np.argsort(order)]
     classes = classes or tuple(str(label) for label in range(int(y.max(initial=-1)) + 1))
     first = len(y) - test
-    return Dataset(path.stem, x[:first], y[:first], x[first:], y[first:], classes)
+    return Dataset(path.stem, x[:first], y[:first], x[first:], y[first:], classes, notes)
 
 
 def _words(file: Path) -> set[str]:

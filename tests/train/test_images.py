@@ -46,6 +46,10 @@ def test_sizes_and_colours_are_made_uniform(folder):
     draw(folder / "dog" / "red.jpg", colour=(200, 0, 0))
     assert load_data(str(folder)).x_train.shape[1:] == (6, 8, 3)
     assert load_data(str(folder), size=(12, 10)).x_train.shape[1:] == (12, 10, 3)
+    assert load_data(str(folder)).notes == (
+        "images of 2 sizes, 6×8 to 40×40: all were brought to the most common, 6×8 (height × width)",
+        "11 of 12 images are grey: they got three equal channels",
+    )
 
 
 def test_photographs_are_reduced(tmp_path):

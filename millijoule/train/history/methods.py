@@ -97,7 +97,7 @@ def _attempts(
     yield "three layers, 64 images a step", descent(multilayer, 64, 0.2)
     yield "support vector machine, RBF kernel", lambda name: _baseline(1995, name, _support_vectors, dataset, seed)
     if len(dataset.classes) == 10:  # the codes of its output are digits
-        # Distances to codes have steeper gradients than a softmax's scores: at 0.01 and above it hardly learns.
+        # Distances to codes have steeper gradients than a softmax's scores, so steps are smaller.
         yield "LeNet-5 as published", trained(1998, zoo.lenet5_1998(), learning_rate=0.003)
     yield "random forest, 100 trees", lambda name: _baseline(2001, name, _forest, dataset, seed)
     start = partial(_pretrained, belief, dataset, epochs, seed)
