@@ -142,8 +142,8 @@ def gather(
         size = sizes.most_common(1)[0][0]
         if len(sizes) > 1:
             notes.append(
-                f"images of {len(sizes)} sizes, {_times(min(sizes))} to {_times(max(sizes))}: all were brought to the most "
-                f"common, {_times(size)} (height × width)"
+                f"images of {len(sizes)} sizes, {_times(min(sizes))} to {_times(max(sizes))}: all were brought to the "
+                f"most common, {_times(size)} (height × width)"
             )
     images = _room((len(order), *size, 3))
     coloured, kept = 0, set()
