@@ -17,6 +17,7 @@ ORDER = [
     {"ops"},
     {"zoo", "load", "passes"},
     {"cost", "energy", "train", "quantize"},
+    {"detect"},
     {"plan"},
     {"emit"},
     {"run"},

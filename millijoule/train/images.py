@@ -183,22 +183,29 @@ def _room(shape: tuple[int, ...]) -> np.ndarray:
         return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
-def _size(picture: Path | Image) -> tuple[int, int] | None:
-    """(height, width) that `read_image` would give, from the header alone; None if it is no image."""
+def image_header(picture: Path | Image) -> tuple[int, int, int] | None:
+    """(height, width, EXIF's orientation) of an image as it is seen, from the header alone; None if it is no image."""
     from PIL import Image
 
     try:
         with Image.open(picture, formats=FORMATS) if isinstance(picture, Path) else nullcontext(picture) as image:
             width, height = image.size
-            turned = image.getexif().get(ORIENTATION, 1) >= 5
+            orientation = int(image.getexif().get(ORIENTATION, 1))
     except Exception:
         # As many kinds of error as in read_image.
         return None
     if not width * height:
         return None
-    scale = min(1.0, LONGEST_SIDE / max(width, height))
-    height, width = (max(1, round(side * scale)) for side in ((width, height) if turned else (height, width)))
-    return height, width
+    return (width, height, orientation) if orientation >= 5 else (height, width, orientation)
+
+
+def _size(picture: Path | Image) -> tuple[int, int] | None:
+    """(height, width) that `read_image` would give, from the header alone; None if it is no image."""
+    header = image_header(picture)
+    if header is None:
+        return None
+    scale = min(1.0, LONGEST_SIDE / max(header[:2]))
+    return max(1, round(header[0] * scale)), max(1, round(header[1] * scale))
 
 
 def read_image(source: Path | Image, size: tuple[int, int] | None) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Object detection: annotated images, networks that find boxes, and how good what they find is."""

@@ -1,0 +1,211 @@
+"""PASCAL VOC's layout: one XML file of annotations for each image.
+
+Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge"; its development kit, section "annotations".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+
+from millijoule.detect.data.drawn import Drawn, DrawnBox, Flaws, Listing
+from millijoule.errors import DataError
+
+ANNOTATIONS = ("Annotations", "annotations")
+IMAGES = ("JPEGImages", "images", "Images")
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read_voc(folder: Path, flaws: Flaws) -> Listing:
+    """A VOCdevkit, one of its VOC20xx folders, or any folder with Annotations/ and JPEGImages/ (or images/).
+
+    ImageSets/Main/{trainval,train,val,test}.txt split it: test images are those of `test`, training images those of
+    `trainval` (or `train` and `val`). Without `test`, `val` is the test set. Of several years, those without `test` are
+    training images whole, if another year has it.
+    """
+    roots = [folder] if _is_voc(folder) else []
+    for parent in (folder, folder / "VOCdevkit"):
+        if not roots and parent.is_dir():
+            roots = sorted(path for path in parent.iterdir() if path.is_dir() and _is_voc(path))
+    if not roots:
+        raise DataError(
+            f"'{folder}' holds no PASCAL VOC data set: a folder {ANNOTATIONS[0]} and a folder {IMAGES[0]} (or images) "
+            "side by side are needed, in it or in its sub-folders"
+        )
+    sets = [_image_sets(root) for root in roots]
+    tested = any("test" in names for names in sets)
+    train, test = list[Drawn](), list[Drawn]()
+    for root, names in zip(roots, sets, strict=True):
+        parts = _split(names, tested)
+        if parts is None:
+            if len(roots) > 1:
+                raise DataError(f"'{root}' has no ImageSets/Main, which data sets of several folders need")
+            stems = sorted(path.stem for path in _one_of(root, ANNOTATIONS).glob("*.xml"))
+            return Listing(_read(folder, root, [(stem, stem) for stem in stems], flaws), None)
+        train += _read(folder, root, parts[0], flaws)
+        test += _read(folder, root, parts[1], flaws)
+    return Listing(train, test)
+
+
+def _is_voc(folder: Path) -> bool:
+    return all(any((folder / name).is_dir() for name in names) for names in (ANNOTATIONS, IMAGES))
+
+
+def _one_of(root: Path, names: Sequence[str]) -> Path:
+    return next(root / name for name in names if (root / name).is_dir())
+
+
+def _image_sets(root: Path) -> dict[str, list[tuple[str, str]]]:
+    """Name of a set → (identifier, file and line that name it) of its images."""
+    sets = {}
+    for name in ("train", "val", "trainval", "test"):
+        path = root / "ImageSets" / "Main" / f"{name}.txt"
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            place = path.relative_to(root)
+            sets[name] = [
+                (line.split()[0], f"{place}, line {number}") for number, line in enumerate(lines, 1) if line.strip()
+            ]
+    return sets
+
+
+def _split(
+    sets: dict[str, list[tuple[str, str]]], tested: bool
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]] | None:
+    """(training, test) images of one year; None if nothing splits it. tested: some year has a set `test`."""
+    train, val = sets.get("train", []), sets.get("val", [])
+    if tested:
+        return sets.get("trainval") or train + val, sets.get("test", [])
+    if val:
+        in_val = {name for name, _ in val}
+        return train or [each for each in sets.get("trainval", []) if each[0] not in in_val], val
+    return None
+
+
+def _read(folder: Path, root: Path, named: Iterable[tuple[str, str]], flaws: Flaws) -> list[Drawn]:
+    """What is drawn on the images `named` (identifier, who names it)."""
+    annotations, images = _one_of(root, ANNOTATIONS), _one_of(root, IMAGES)
+    files: dict[str, list[Path]] = {}
+    for path in sorted(images.iterdir()):
+        if not path.name.startswith("."):
+            files.setdefault(path.stem, []).append(path)
+    drawn = []
+    for name, by in named:
+        path = annotations / f"{name}.xml"
+        place = str(path.relative_to(folder))
+        if not path.is_file():
+            flaws.unusable.append(f"{by}: there is no {place}")
+            continue
+        try:
+            drawn.append(_annotation(path, place, files, images))
+        except _Wrong as wrong:
+            flaws.unusable.append(f"{place}, line {wrong.line}: {wrong}")
+    return drawn
+
+
+class _Wrong(Exception):
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass
+class _Element:
+    tag: str
+    line: int
+    text: str = ""
+    children: list[_Element] = field(default_factory=list)
+
+    def all(self, tag: str) -> list[_Element]:
+        return [child for child in self.children if child.tag == tag]
+
+    def get(self, tag: str) -> str:
+        """The text of the first child of that name; empty if there is none."""
+        return next((child.text.strip() for child in self.all(tag)), "")
+
+    def need(self, tag: str) -> _Element:
+        for child in self.all(tag):
+            return child
+        raise _Wrong(self.line, f"<{self.tag}> has no <{tag}>")
+
+    def number(self, tag: str) -> float:
+        child = self.need(tag)
+        try:
+            value = float(child.text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise _Wrong(child.line, f"<{tag}> is '{child.text.strip()}', not a number")
+        return value
+
+
+def _annotation(path: Path, place: str, files: dict[str, list[Path]], images: Path) -> Drawn:
+    root = _parse(path)
+    if root.tag != "annotation":
+        raise _Wrong(root.line, f"the root is <{root.tag}>; <annotation> is needed")
+    boxes = []
+    for thing in root.all("object"):
+        label = thing.get("name")
+        if not label:
+            raise _Wrong(thing.line, "<object> has no <name>")
+        box = thing.need("bndbox")
+        xmin, ymin, xmax, ymax = (box.number(corner) for corner in CORNERS)
+        # From 1, both ends included: xmin = xmax would be a column of pixels, but is a click without a drag.
+        right, bottom = xmax if xmax > xmin else xmin - 1, ymax if ymax > ymin else ymin - 1
+        boxes.append(
+            DrawnBox(
+                label,
+                (xmin - 1, ymin - 1, right, bottom),
+                f"{xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}",
+                f"{place}, line {box.line}",
+                difficult=thing.get("difficult") in ("1", "true", "True"),
+                truncated=thing.get("truncated") in ("1", "true", "True"),
+            )
+        )
+    size = None
+    for element in root.all("size"):
+        height, width = element.number("height"), element.number("width")
+        size = (int(height), int(width)) if height > 0 and width > 0 else None
+    return Drawn(_image(path, root, place, files, images), boxes, place, size)
+
+
+def _image(path: Path, root: _Element, place: str, files: dict[str, list[Path]], images: Path) -> Path:
+    """The image of an annotation: the one called like it; else the one that it names, whatever its extension."""
+    named = root.get("filename")
+    for stem in (path.stem, Path(named).stem):
+        found = files.get(stem, [])
+        if found:
+            return next((file for file in found if file.name == named), found[0])
+    line = next((child.line for child in root.all("filename")), root.line)
+    other = f" and no '{named}'" if named and Path(named).stem != path.stem else ""
+    raise _Wrong(line, f"{images.name} has no image called '{path.stem}'{other}")
+
+
+def _parse(path: Path) -> _Element:
+    """The XML file as elements that know their line."""
+    top = _Element("", 0)
+    stack = [top]
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+
+    def start(tag: str, _: object) -> None:
+        element = _Element(tag, parser.CurrentLineNumber)
+        stack[-1].children.append(element)
+        stack.append(element)
+
+    def text(data: str) -> None:
+        stack[-1].text += data
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _: stack.pop()
+    parser.CharacterDataHandler = text
+    try:
+        parser.Parse(path.read_bytes(), True)
+    except expat.ExpatError as error:
+        raise _Wrong(error.lineno, f"broken XML: {expat.errors.messages[error.code]}") from None
+    except OSError as error:
+        raise _Wrong(1, f"cannot be read: {error.strerror or error}") from None
+    return top.children[0]
