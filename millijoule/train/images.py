@@ -213,8 +213,8 @@ def read_image(source: Path | Image, size: tuple[int, int] | None) -> np.ndarray
     from PIL import Image, ImageOps
 
     try:
-        image = Image.open(source, formats=FORMATS) if isinstance(source, Path) else source
-        image = ImageOps.exif_transpose(image)
+        with Image.open(source, formats=FORMATS) if isinstance(source, Path) else nullcontext(source) as stored:
+            image = ImageOps.exif_transpose(stored)
         if image.mode.startswith("I"):  # 16-bit grey
             image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
         if "A" in image.getbands() or "transparency" in image.info:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from millijoule.detect.data.drawn import Drawn, DrawnBox, Flaws
+from millijoule.detect.data.drawn import Corners, Drawn, DrawnBox, Flaws
 from millijoule.errors import DataError
 from millijoule.train.images import image_header, read_image
 
@@ -36,6 +36,8 @@ def check(drawn: Drawn, flaws: Flaws, decode: bool) -> Drawn | None:
     *size, orientation = header
     height, width = size
     boxes = list(drawn.boxes)
+    if drawn.fractions:
+        boxes = [replace(box, corners=_scaled(box.corners, width, height)) for box in boxes]
     if drawn.size and drawn.size != (height, width):
         stated = f"{drawn.size[1]}×{drawn.size[0]}"
         if orientation >= 5 and drawn.size == (width, height):
@@ -47,9 +49,12 @@ def check(drawn: Drawn, flaws: Flaws, decode: bool) -> Drawn | None:
     return replace(drawn, size=(height, width), boxes=inside)
 
 
-def _turned(
-    corners: tuple[float, float, float, float], orientation: int, size: tuple[int, int]
-) -> tuple[float, float, float, float]:
+def _scaled(corners: Corners, width: int, height: int) -> Corners:
+    left, top, right, bottom = corners
+    return left * width, top * height, right * width, bottom * height
+
+
+def _turned(corners: Corners, orientation: int, size: tuple[int, int]) -> Corners:
     """Where a box of an image stored with `size` is once its orientation mark, 5 to 8, is obeyed (EXIF 2.32, 4.6.4)."""
     (left, top, right, bottom), (height, width) = corners, size
     if orientation in (6, 7):  # the stored bottom is seen on the left

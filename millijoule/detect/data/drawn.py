@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 LISTED = 10
+Corners = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class DrawnBox:
     """corners: left, top, right, bottom in pixels, as in `Boxes`. written: as the file has it. place: file and line."""
 
     label: str
-    corners: tuple[float, float, float, float]
+    corners: Corners
     written: str
     place: str
     difficult: bool = False
@@ -24,12 +25,16 @@ class DrawnBox:
 
 @dataclass(frozen=True)
 class Drawn:
-    """path: the image. size: (height, width) that the annotation states, if it does. place: of the annotation."""
+    """path: the image. place: of its annotation. size: (height, width) that the annotation states, if it does.
+
+    fractions: the boxes' corners are fractions of the image's width and height.
+    """
 
     path: Path
     boxes: Sequence[DrawnBox]
     place: str
     size: tuple[int, int] | None = None
+    fractions: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,19 @@ class Listing:
     train: Sequence[Drawn]
     test: Sequence[Drawn] | None
     classes: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Sequence[Drawn]], classes: tuple[str, ...] | None = None) -> Listing:
+        """parts: the images of `train`, `val` and `test`, of which some may be missing.
+
+        Test images are those of `test`, then `val` is for training too; else those of `val`.
+        """
+        train, val, test = (list(parts.get(name, ())) for name in ("train", "val", "test"))
+        if test and (train or val):
+            return cls(train + val, test, classes)
+        if train and val:
+            return cls(train, val, classes)
+        return cls(train + val + test, None, classes)
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,13 @@ class Flaws:
         return (*self.unusable, *(f"{line}: {kind}" for kind, lines in self.mended.items() for line in lines))
 
     def notes(self) -> tuple[str, ...]:
-        skipped = [f"{len(self.unusable)} images left out: {listing(self.unusable)}"] if self.unusable else []
+        skipped = [f"{len(self.unusable)} × image left out: {listing(self.unusable)}"] if self.unusable else []
         return (*skipped, *(f"{len(lines)} × {kind}: {listing(lines)}" for kind, lines in self.mended.items()))
+
+
+def part_of(name: str) -> str | None:
+    """`train`, `val` or `test`, as the name of a file or a folder says; None if it says none of them."""
+    return next((part for part in ("train", "val", "test") if part in name.lower()), None)
 
 
 def listing(lines: Sequence[str]) -> str:

@@ -10,14 +10,16 @@ import numpy as np
 
 from millijoule.boxes import Boxes
 from millijoule.detect.data.checks import check
+from millijoule.detect.data.coco import read_coco
 from millijoule.detect.data.detection_set import AnnotatedImage, DetectionSet
 from millijoule.detect.data.drawn import Drawn, Flaws, Listing, listing
 from millijoule.detect.data.voc import read_voc
+from millijoule.detect.data.yolo import read_yolo
 from millijoule.errors import DataError
 from millijoule.train.data import TEST_FRACTION
 
-SOURCES = "voc:FOLDER"
-READERS = {"voc": read_voc}
+SOURCES = "voc:FOLDER, coco:FOLDER or coco:FILE.json, yolo:FOLDER or yolo:data.yaml"
+READERS = {"voc": read_voc, "coco": read_coco, "yolo": read_yolo}
 NOT_ASKED = "box of another class left out"
 
 
@@ -29,6 +31,9 @@ def load_detection(
     source:
         voc:FOLDER: a VOCdevkit, one of its VOC20xx folders, or any folder with Annotations/ and JPEGImages/ (or
         images/); ImageSets/Main splits it, if there.
+        coco:FILE.json, coco:FOLDER: COCO's annotations of object instances, whole boxes and crowds; train, val or test
+        in the names of files or folders split them.
+        yolo:data.yaml, yolo:FOLDER: one text file for each image.
     classes: the names to use, in this order; boxes of others are left out. Default: those that have training boxes.
     skip_bad: leave out images that cannot be read or whose annotation is broken; they are listed in the notes.
     seed: of the split of a data set without one: 20 % of the images become test images.
@@ -43,10 +48,13 @@ def load_detection(
     if kind not in READERS or not rest:
         raise DataError(f"'{source}' is no source of images with boxes: give {SOURCES}")
     path = Path(rest).expanduser()
-    if not path.exists():
-        raise DataError(f"'{path}' does not exist: give {SOURCES}")
+    if not path.is_dir() and (kind == "voc" or not path.is_file()):
+        raise DataError(f"'{path}' is not there, or not of this kind: give {SOURCES}")
     flaws = Flaws()
-    drawn = READERS[kind](path, flaws)
+    try:
+        drawn = READERS[kind](path, flaws)
+    except OSError as error:
+        raise DataError(f"'{error.filename or path}' cannot be read: {error.strerror or error}") from None
     name = path.resolve().stem if path.is_file() else path.resolve().name
     return _detection_set(name, drawn, flaws, classes, skip_bad, seed)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
-from millijoule.detect.data.drawn import Drawn, DrawnBox, Flaws, Listing
+from millijoule.detect.data.drawn import Drawn, DrawnBox, Flaws, Listing, part_of
 from millijoule.errors import DataError
 
 ANNOTATIONS = ("Annotations", "annotations")
@@ -24,30 +24,32 @@ def read_voc(folder: Path, flaws: Flaws) -> Listing:
 
     ImageSets/Main/{trainval,train,val,test}.txt split it: test images are those of `test`, training images those of
     `trainval` (or `train` and `val`). Without `test`, `val` is the test set. Of several years, those without `test` are
-    training images whole, if another year has it.
+    training images whole, if another year has it. Also read: folders train/, valid/, test/ that hold images and
+    annotations side by side.
     """
     roots = [folder] if _is_voc(folder) else []
     for parent in (folder, folder / "VOCdevkit"):
         if not roots and parent.is_dir():
             roots = sorted(path for path in parent.iterdir() if path.is_dir() and _is_voc(path))
+    parts: dict[str, list[Drawn]] = {"train": [], "val": [], "test": []}
+    for root in roots:
+        places = _one_of(root, ANNOTATIONS), _one_of(root, IMAGES)
+        sets = _image_sets(root)
+        if not sets and len(roots) == 1:
+            sets = {"train": _stems(places[0])}
+        if not sets:
+            raise DataError(f"'{root}' has no ImageSets/Main, which data sets of several folders need")
+        for part, names in sets.items():
+            parts[part] += _read(folder, *places, names, flaws)
     if not roots:
+        for path in sorted(path for path in folder.iterdir() if path.is_dir() and part_of(path.name)):
+            parts[part_of(path.name) or ""] += _read(folder, path, path, _stems(path), flaws)
+    if not roots and not any(parts.values()) and not flaws.unusable:
         raise DataError(
             f"'{folder}' holds no PASCAL VOC data set: a folder {ANNOTATIONS[0]} and a folder {IMAGES[0]} (or images) "
             "side by side are needed, in it or in its sub-folders"
         )
-    sets = [_image_sets(root) for root in roots]
-    tested = any("test" in names for names in sets)
-    train, test = list[Drawn](), list[Drawn]()
-    for root, names in zip(roots, sets, strict=True):
-        parts = _split(names, tested)
-        if parts is None:
-            if len(roots) > 1:
-                raise DataError(f"'{root}' has no ImageSets/Main, which data sets of several folders need")
-            stems = sorted(path.stem for path in _one_of(root, ANNOTATIONS).glob("*.xml"))
-            return Listing(_read(folder, root, [(stem, stem) for stem in stems], flaws), None)
-        train += _read(folder, root, parts[0], flaws)
-        test += _read(folder, root, parts[1], flaws)
-    return Listing(train, test)
+    return Listing.of(parts)
 
 
 def _is_voc(folder: Path) -> bool:
@@ -58,8 +60,12 @@ def _one_of(root: Path, names: Sequence[str]) -> Path:
     return next(root / name for name in names if (root / name).is_dir())
 
 
+def _stems(annotations: Path) -> list[tuple[str, str]]:
+    return [(path.stem, path.name) for path in sorted(annotations.glob("*.xml"))]
+
+
 def _image_sets(root: Path) -> dict[str, list[tuple[str, str]]]:
-    """Name of a set → (identifier, file and line that name it) of its images."""
+    """`train`, `val`, `test` → (identifier, file and line that name it) of their images, as far as there are any."""
     sets = {}
     for name in ("train", "val", "trainval", "test"):
         path = root / "ImageSets" / "Main" / f"{name}.txt"
@@ -69,28 +75,18 @@ def _image_sets(root: Path) -> dict[str, list[tuple[str, str]]]:
             sets[name] = [
                 (line.split()[0], f"{place}, line {number}") for number, line in enumerate(lines, 1) if line.strip()
             ]
+    both = sets.pop("trainval", [])
+    if "train" not in sets and both:
+        held = {name for name, _ in sets.get("val", [])}
+        sets["train"] = [each for each in both if each[0] not in held]
     return sets
 
 
-def _split(
-    sets: dict[str, list[tuple[str, str]]], tested: bool
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]] | None:
-    """(training, test) images of one year; None if nothing splits it. tested: some year has a set `test`."""
-    train, val = sets.get("train", []), sets.get("val", [])
-    if tested:
-        return sets.get("trainval") or train + val, sets.get("test", [])
-    if val:
-        in_val = {name for name, _ in val}
-        return train or [each for each in sets.get("trainval", []) if each[0] not in in_val], val
-    return None
-
-
-def _read(folder: Path, root: Path, named: Iterable[tuple[str, str]], flaws: Flaws) -> list[Drawn]:
+def _read(folder: Path, annotations: Path, images: Path, named: Iterable[tuple[str, str]], flaws: Flaws) -> list[Drawn]:
     """What is drawn on the images `named` (identifier, who names it)."""
-    annotations, images = _one_of(root, ANNOTATIONS), _one_of(root, IMAGES)
     files: dict[str, list[Path]] = {}
     for path in sorted(images.iterdir()):
-        if not path.name.startswith("."):
+        if not path.name.startswith(".") and path.suffix != ".xml":
             files.setdefault(path.stem, []).append(path)
     drawn = []
     for name, by in named:

@@ -96,7 +96,7 @@ def test_broken_xml_stops_unless_skipped(pets):
         load_detection(f"voc:{pets}")
     found = load_detection(f"voc:{pets}", skip_bad=True)
     assert len(found.train) == 1
-    assert found.notes[0].startswith("1 images left out: Annotations/b.xml, line 6: broken XML: mismatched tag")
+    assert found.notes[0].startswith("1 × image left out: Annotations/b.xml, line 6: broken XML: mismatched tag")
 
 
 def test_classes_are_those_asked_for_in_their_order(pets):
