@@ -2,12 +2,12 @@
 
     python benchmarks/energy.py [--json]
 
-The measurements are the tables of millijoule/energy/data: MLPerf Tiny v0.5 to v1.3 (Cortex-M) and MLPerf Inference v1.0
-and v2.0 (Linux boards). Each prediction is made again without what it should predict: whole submissions, whole (stack,
-board) pairs, whole boards or whole networks, never single rows. Errors are |predicted / true - 1|. `held`: how often
-the 90 % interval, made from the errors of all other groups, held the measured value; `groups`: how many were left out
-in turn. Constants of the predictions were chosen on the same rows, so that small differences mean nothing; rows that
-are forward in time use nothing that was published later.
+The measurements are the tables of millijoule/energy/data: MLPerf Tiny v0.5 to v1.3 (Cortex-M), MLPerf Inference v1.0
+and v2.0 (Linux boards), and Eyeriss's layers (JSSC 2017). Each prediction is made again without what it should predict:
+whole submissions, whole (stack, board) pairs, whole boards or whole networks, never single rows. Errors are |predicted
+/ true - 1|. `held`: how often the 90 % interval, made from the errors of all other groups, held the measured value;
+`groups`: how many were left out in turn. Constants of the predictions were chosen on the same rows, so that small
+differences mean nothing; rows that are forward in time use nothing that was published later.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from rich.table import Table
 
 from millijoule.energy.fitted.intervals import Summary, summarise
 from millijoule.energy.fitted.questions import QUESTIONS, Question
+from millijoule.energy.hierarchy import array
 
 
 def main() -> None:
@@ -39,6 +40,23 @@ def main() -> None:
             *(coverage, *target(question, found)),
         )
     Console(width=170).print(table)
+    Console(width=170).print(eyeriss())
+
+
+def eyeriss() -> Table:
+    """Each layer that was measured on Eyeriss beside what is predicted of it, the other network known."""
+    figures = ("energy, mJ", "buffer, MB", "DRAM, MB")
+    columns = ("layer", *(f"{figure}{what}" for figure in figures for what in ("", " predicted", " off by, %")))
+    table = Table(*columns, title="Eyeriss, layer by layer, a batch")
+    for row, found in zip(array.measured(), array.predicted(), strict=True):
+        pairs = (
+            (row.run.energy_mj, found.energy_mj),
+            (row.run.buffer_mb, found.buffer_bytes / 1e6),
+            (row.run.dram_mb, found.dram_bytes / 1e6),
+        )
+        cells = [(f"{true:.1f}", f"{value:.1f}", f"{100 * (value / true - 1):+.1f}") for true, value in pairs]
+        table.add_row(f"{row.run.network} {row.run.layer}", *(cell for three in cells for cell in three))
+    return table
 
 
 def target(question: Question, found: Summary) -> tuple[str, str]:

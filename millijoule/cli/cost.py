@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import millijoule
 from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model
 from millijoule.errors import OptionError
+from millijoule.target import OBJECTIVES
 
 if TYPE_CHECKING:
+    from millijoule.energy.prediction import Prediction
     from millijoule.graph import Graph
     from millijoule.model import Model
     from millijoule.plan import Plan
@@ -41,6 +43,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="predict a stack of MLPerf Tiny on a microcontroller, as 'X-CUBE-AI 9.0', in place of our own firmware",
     )
     parser.add_argument(
+        "--optimize",
+        choices=OBJECTIVES,
+        default="speed",
+        help="what an accelerator's accesses are counted of: the plan layer by layer (speed, default), or the one that "
+        "streams and needs least RAM",
+    )
+    parser.add_argument(
         "--define",
         nargs="?",
         const="",
@@ -59,7 +68,9 @@ def _run(options: argparse.Namespace) -> None:
     costs = millijoule.cost(network)
     if options.stack and not options.device:
         raise OptionError("--stack goes with --device")
-    predicted = millijoule.predict_energy(network, options.device, stack=options.stack) if options.device else None
+    if options.optimize != "speed" and not options.device:
+        raise OptionError(f"--optimize {options.optimize} goes with --device")
+    predicted = _predicted(network, options) if options.device else None
     arena = _arena(network) if options.arena else None
     if options.html:
         from millijoule.report.cost.page import write_cost_page
@@ -78,15 +89,39 @@ def _run(options: argparse.Namespace) -> None:
     print_tables([*tables, *(prediction(predicted) if predicted else [])])
 
 
+def _predicted(network: Graph | Model, options: argparse.Namespace) -> Prediction:
+    """On the device; an accelerator's by a plan that streams if it is asked for."""
+    from millijoule.cost.device import load_device
+
+    device = load_device(options.device)
+    if options.optimize == "speed":
+        return millijoule.predict_energy(network, device, stack=options.stack)
+    if device.kind != "hierarchy":
+        raise OptionError(
+            f"--optimize {options.optimize} changes the accesses of an accelerator; '{device.name}' is none: `deploy` "
+            "and `check` take it for microcontrollers"
+        )
+    from millijoule.plan.streaming import stream_plan
+
+    graph = _deployed(network)
+    return millijoule.predict_energy(network, device, stack=options.stack, planned=stream_plan(graph))
+
+
+def _deployed(network: Graph | Model) -> Graph:
+    from millijoule.model import Model
+    from millijoule.passes import simplify
+
+    if isinstance(network, Model):
+        return network.graph if network.is_int8 else simplify(network.graph)
+    return simplify(network)
+
+
 def _arena(network: Graph | Model) -> Plan:
     """The planned arena of the network as it is deployed."""
     from millijoule.model import Model
-    from millijoule.passes import simplify
     from millijoule.plan import plan
 
-    if isinstance(network, Model):
-        return plan(network if network.is_int8 else simplify(network.graph))
-    return plan(simplify(network))
+    return plan(network if isinstance(network, Model) and network.is_int8 else _deployed(network))
 
 
 def _define(options: argparse.Namespace) -> None:

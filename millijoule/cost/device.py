@@ -51,7 +51,8 @@ FIGURES = {
     "hierarchy": (
         *("fp32_mac_pj", "fp16_mac_pj", "int8_mac_pj"),
         *("sram_8kb_pj_per_byte", "sram_32kb_pj_per_byte", "sram_1mb_pj_per_byte"),
-        *("dram_low_pj_per_byte", "dram_high_pj_per_byte", "mac_low_pj", "mac_high_pj"),
+        *("dram_low_pj_per_byte", "dram_high_pj_per_byte"),
+        *("pe_rows", "pe_columns", "filter_words", "input_words", "psum_words", "input_buffer_bytes"),
     ),
 }
 """Kind of device → what its figures may be, with their units."""

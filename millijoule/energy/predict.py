@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from millijoule.cost import Cost, cost
 from millijoule.cost.device import Device, load_device
-from millijoule.energy import hierarchy, mcu, roofline
+from millijoule.energy import mcu, roofline
 from millijoule.energy.fitted.instructions import estimate_instructions
+from millijoule.energy.hierarchy import array, row_stationary, table
 from millijoule.energy.prediction import Prediction
 from millijoule.errors import DeviceError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.passes import simplify
+from millijoule.plan import Plan, plan
+from millijoule.plan.streaming import StreamPlan
 
 
 def predict_energy(
@@ -21,17 +24,19 @@ def predict_energy(
     core_cycles: int | None = None,
     precision: str | None = None,
     stack: str | None = None,
+    planned: Plan | StreamPlan | None = None,
 ) -> Prediction:
     """What an inference of a network takes on a device, with the range that 90 % of such predictions held.
 
     instructions: of our firmware on a microcontroller, as `deploy` counts them in an emulator; without them they are
     estimated from shapes in a few milliseconds, and the range is wider. core_cycles: of the same inference, by kinds of
-    instructions (millijoule.cost.core_cycles). precision: `int8` or `fp32`. Default: int8 for
-    an int8 model and on microcontrollers, else fp32. stack: in place of our firmware on a microcontroller, one that was
-    submitted to MLPerf Tiny, as `X-CUBE-AI 9.0`.
+    instructions (millijoule.cost.core_cycles). precision: `int8` or `fp32`. Default: int8 for an int8 model and on
+    microcontrollers, else fp32. stack: in place of our firmware on a microcontroller, one that was submitted to MLPerf
+    Tiny, as `X-CUBE-AI 9.0`. planned: where values lie, and so what a table of energies moves at each level of memory;
+    None: layer by layer. It must be of the network as it is deployed: `plan(simplify(graph))`.
 
     The prediction says what it refuses. Raises DeviceError if the device is not known, or is this computer, OptionError
-    if the stack is not known, the device is no microcontroller, or the precision is none of these.
+    if the stack is not known, the device is no microcontroller, the precision is none of these, or a plan is of no use.
     """
     device = load_device(device) if isinstance(device, str) else device
     if device.kind == "host":
@@ -45,8 +50,15 @@ def predict_energy(
         return _on_mcu(graph if is_int8 else simplify(graph), device, instructions, core_cycles, stack)
     if stack:
         raise OptionError(f"device '{device.name}' is no microcontroller: leave the stack '{stack}' out")
-    counted = cost(network, 1 if precision == "int8" else 4)
-    return (roofline if device.kind == "roofline" else hierarchy).predict(counted, device, precision)
+    if device.kind == "roofline":
+        return roofline.predict(cost(network, table.NUMBERS[precision]), device, precision)
+    graph = network.graph if isinstance(network, Model) else network
+    graph = graph if is_int8 else simplify(graph)
+    if row_stationary.FIGURES[0] in device.figures:
+        if planned:
+            raise OptionError(f"device '{device.name}' runs layer by layer, as it was measured: leave the plan out")
+        return array.predict(graph, cost(graph), device)
+    return table.predict(graph, planned or plan(graph), cost(graph, table.NUMBERS[precision]), device, precision)
 
 
 def _on_mcu(

@@ -31,13 +31,27 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Accesses:
+    """Bytes that one inference reads from and writes to a level of memory.
+
+    energy_mj: what that takes; None where it is not known.
+    """
+
+    level: str
+    what: str
+    reads_bytes: int
+    writes_bytes: int
+    energy_mj: Estimate | None = None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """Latency and energy of one inference of a network on a device.
 
     Either is None if it is refused; `refused` then says why and what would help. instructions: of a microcontroller's
     firmware, counted or estimated. rests_on: what was measured, and how far off predictions from it were. assumptions:
     what no measurement has shown. tested: whether the range held 90 % of the predictions whose truth is published; if
-    not, it is what was seen, or a bound.
+    not, it is what was seen, or a bound. accesses: of an accelerator, what is moved at each level of memory.
     """
 
     network: str
@@ -49,6 +63,7 @@ class Prediction:
     assumptions: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     tested: bool = True
+    accesses: tuple[Accesses, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by name; `refused` is {quantity: reason}."""
@@ -56,6 +71,7 @@ class Prediction:
             "rests_on": list(self.rests_on),
             "assumptions": list(self.assumptions),
             "refused": dict(self.refused),
+            "accesses": [asdict(each) for each in self.accesses],
         }
 
 

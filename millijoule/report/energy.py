@@ -6,9 +6,18 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from millijoule.energy.money import Bill
-from millijoule.energy.prediction import Estimate, Prediction
+from millijoule.energy.prediction import Accesses, Estimate, Prediction
 from millijoule.report import format as fmt
 from millijoule.report.layout import Column, make_table
+
+ACCESSES = (
+    Column("memory", text=True),
+    Column("of", text=True),
+    Column("read, bytes"),
+    Column("written, bytes"),
+    Column("energy, mJ"),
+    Column("range"),
+)
 
 
 def prediction(predicted: Prediction) -> list[RenderableType]:
@@ -18,8 +27,14 @@ def prediction(predicted: Prediction) -> list[RenderableType]:
     return [
         Text(f"{predicted.network} on {predicted.device}", style="bold"),
         make_table(columns, rows(predicted)),
+        *([make_table(ACCESSES, [_accesses(each) for each in predicted.accesses])] if predicted.accesses else []),
         *(Text(f"Note: {note}") for note in notes(predicted)),
     ]
+
+
+def _accesses(each: Accesses) -> tuple[str, ...]:
+    energy = cells(each.energy_mj)[:2] if each.energy_mj else (fmt.NONE, "")
+    return (each.level, each.what, f"{each.reads_bytes:,}", f"{each.writes_bytes:,}", *energy)
 
 
 def rows(predicted: Prediction) -> list[tuple[str, str, str, str]]:

@@ -27,6 +27,7 @@ from millijoule.energy.fitted.similar import (
     system,
 )
 from millijoule.energy.fitted.tables import CONVOLUTIONAL, Submission, counted, submissions
+from millijoule.energy.hierarchy import array
 
 CMSIS_NN_CORES = ("cortex-m4", "cortex-m33")
 ROUNDS = ("v0.5", "v0.7", "v1.0", "v1.1", "v1.2", "v1.3")
@@ -257,4 +258,7 @@ QUESTIONS = (
     Question("Linux board, two networks read: energy", "board", linux_new_board, (None, 0.05, 0.15)),
     Question("  the same, two other networks read", "board", lambda: linux_new_board(read=V1)),
     Question("  the same, latency", "board", lambda: linux_new_board("latency_ms")),
+    Question("Eyeriss: energy of a layer", "network", array.errors),
+    Question("  bytes to and from its buffer", "nothing: its mapping is chosen here", array.buffer_errors),
+    Question("  bytes to and from DRAM, zeros known", "nothing: its mapping is chosen here", array.dram_errors),
 )

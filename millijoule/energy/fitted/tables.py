@@ -63,6 +63,25 @@ class BoardRun:
 
 
 @dataclass(frozen=True)
+class ChipRun:
+    """A convolution of a batch of images on Eyeriss. zeros_percent: of its input. buffer_mb, dram_mb: read and written,
+    in units of 1,000,000 bytes."""
+
+    network: str
+    layer: str
+    batch: float
+    latency_ms: float
+    power_mw: float
+    zeros_percent: float
+    buffer_mb: float
+    dram_mb: float
+
+    @property
+    def energy_mj(self) -> float:
+        return self.latency_ms * self.power_mw / 1000
+
+
+@dataclass(frozen=True)
 class Counted:
     """Instructions of CMSIS-NN for one benchmark, and weights that dense layers read."""
 
@@ -81,6 +100,12 @@ def submissions() -> tuple[Submission, ...]:
 def board_runs() -> tuple[BoardRun, ...]:
     """Of MLPerf Inference v1.0 and v2.0, edge, with power."""
     return _rows("linux_boards.csv", BoardRun)
+
+
+@lru_cache
+def chip_runs() -> tuple[ChipRun, ...]:
+    """Of AlexNet and VGG-16 on Eyeriss."""
+    return _rows("eyeriss.csv", ChipRun)
 
 
 @lru_cache

@@ -73,7 +73,7 @@ def _fitted(model: Model | Graph, network: Network, segments: Sequence[Segment],
     counted = Traffic(model, build(model, network, segments, happens, movable))
     counted.run()
     traffic = dict.fromkeys(happens.items, 0)
-    for key, size in counted.moved.items():
+    for key, size in counted.by_place.items():
         traffic[happens.shared.get(key, key)] += size
     spilled = _spilled(happens.items, traffic, fast_bytes)
     if spilled is None:
@@ -116,23 +116,12 @@ class Traffic(Replay):
 
     def __init__(self, model: Model | Graph, plan: StreamPlan) -> None:
         super().__init__(model, plan)
-        self.moved: dict[Key, int] = {}
+        self.by_place: dict[Key, int] = {}
 
-    def find(self, value: str, begin: int, end: int) -> np.ndarray:
-        addresses = super().find(value, begin, end)
-        if self.step != "the end":
-            self._count(value, addresses)
-        return addresses
-
-    def write(self, value: str, at: int, size: int, fresh: bool) -> None:
-        super().write(value, at, size, fresh)
-        if self.step != "the start":
-            self._count(value, self.address[value][at * size : (at + 1) * size])
+    def moved(self, value: str, addresses: np.ndarray, is_written: bool) -> None:
+        for kind in SPILLED:
+            if (kind, value) in self.plan.places:
+                self.by_place[kind, value] = self.by_place.get((kind, value), 0) + self.slow_bytes(addresses)
 
     def check_memories(self) -> None:
         """There is no traffic to compare with yet."""
-
-    def _count(self, value: str, addresses: np.ndarray) -> None:
-        for kind in SPILLED:
-            if (kind, value) in self.plan.places:
-                self.moved[kind, value] = self.moved.get((kind, value), 0) + self.slow_bytes(addresses)

@@ -96,7 +96,7 @@ class Replay:
         if isinstance(model, Model) and model.is_int8:
             self.scratch = scratch_bytes(model, plan.targets, self.grain)
         self.done = dict.fromkeys(self.first_mark, 0)
-        self.step = "the start"
+        self.step, self.acting = "the start", ""
         self.state = slice(0)
         # Of two memories, the slow one begins at this address, and so many bytes were read and written there.
         self.slow_start, self.slow_traffic = plan.fast_bytes, 0
@@ -113,7 +113,7 @@ class Replay:
         for action in self.plan.actions:
             if np.any(self.arena[self.state] != STATE):
                 raise self.error(f"overwrites the state at {self.state.start} to {self.state.stop - 1}")
-            self.step = f"'{action.name}' ({action.do} {action.row})"
+            self.step, self.acting = f"'{action.name}' ({action.do} {action.row})", action.name
             {"arrive": self.arrive, "rest": self.rest, "fire": self.fire}[action.do](action)
         self.step = "the end"
         for node in self.graph.nodes:
@@ -284,7 +284,7 @@ class Replay:
             what = "is not there yet" if at == NOTHING else f"is overwritten at address {at}"
             raise self.error(f"reads byte {begin + wrong[0]} of '{value}', which {what}")
         if self.step != "the end":
-            self.slow_traffic += self.slow_bytes(addresses)
+            self.moved(value, addresses, is_written=False)
         return addresses
 
     def target(self, value: str, at: int, size: int, fresh: bool) -> int:
@@ -306,10 +306,15 @@ class Replay:
 
     def write(self, value: str, at: int, size: int, fresh: bool) -> None:
         address, begin = self.target(value, at, size, fresh), at * size
-        if self.step != "the start" and address >= self.slow_start:
-            self.slow_traffic += size
+        addresses = np.arange(address, address + size)
+        if self.step != "the start":
+            self.moved(value, addresses, is_written=True)
         self.arena[address : address + size] = np.arange(begin, begin + size) + self.first_mark[value]
-        self.address[value][begin : begin + size] = np.arange(address, address + size)
+        self.address[value][begin : begin + size] = addresses
+
+    def moved(self, value: str, addresses: np.ndarray, is_written: bool) -> None:
+        """An action reads or writes bytes of a value at these addresses."""
+        self.slow_traffic += self.slow_bytes(addresses)
 
     def bytes(self, value: str, grain: Grain) -> int:
         """Bytes of a row, or a pixel, of a value."""
