@@ -85,6 +85,16 @@ def eleven_point(curve: Curve) -> float:
     return float(np.mean(best))
 
 
+def mean_area_under(found: Sequence[Boxes], truth: Sequence[Boxes], classes: int) -> float:
+    """The mean of `area_under` over the classes that have annotated boxes; NaN if none has."""
+    values = []
+    for label in range(classes):
+        some, drawn = ([boxes.take(boxes.labels == label) for boxes in images] for images in (found, truth))
+        if any(np.any(~boxes.difficult) for boxes in drawn):
+            values.append(area_under(precision_recall(some, drawn)))
+    return float(np.mean(values)) if values else float("nan")
+
+
 def area_under(curve: Curve) -> float:
     """The area under the curve, each precision raised to the best at a larger recall: VOC 2010 and later."""
     recall = np.concatenate([[0.0], curve.recall, [1.0]])
