@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from math import isnan
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from millijoule.detect.data.summary import SetSummary
-from millijoule.detect.evaluation import DetectionEvaluation
+from millijoule.detect.evaluation import KINDS, BoxError, DetectionEvaluation
 from millijoule.report import format as fmt
 from millijoule.report.layout import Column, make_table
 
@@ -32,6 +33,12 @@ CLASS_COLUMNS = (
     Column("best F1\nat score", rank=1),
     Column("precision", rank=1),
     Column("recall", rank=1),
+)
+ERROR_COLUMNS = (
+    Column("error", text=True),
+    Column("boxes"),
+    Column("mAP@0.5\nif mended"),
+    Column("what it is", text=True, rank=1),
 )
 COCO_COLUMNS = (Column("COCO", text=True), Column("AP"), Column("recall"))
 
@@ -119,6 +126,15 @@ def coco_rows(evaluated: DetectionEvaluation) -> list[tuple[str, str, str]]:
         return percent(evaluated.coco[name]) if name in evaluated.coco else ""
 
     return [(text, shown(f"ap_{name}"), shown(f"ar_{name}")) for name, text in names.items()]
+
+
+def error_rows(errors: Sequence[BoxError], cost: Mapping[str, float]) -> list[tuple[str, str, str, str]]:
+    """Of each kind of error: how many there are, and the mean average precision that mending them would add."""
+    counts = Counter(error.kind for error in errors)
+    return [
+        (kind, fmt.count(counts[kind]), "" if isnan(cost[kind]) else f"+{100 * cost[kind]:.1f}", meaning)
+        for kind, meaning in KINDS.items()
+    ]
 
 
 def percent(value: float, digits: int = 2) -> str:

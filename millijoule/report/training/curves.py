@@ -22,13 +22,25 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
 
-def chart(title: str, axis: str, curves: Sequence[Curve], show: Callable[[float], str] = "{:g}".format) -> str:
-    """Curves with axes; every point has a title that a pointer shows. show: a number of the vertical axis as text."""
+def chart(
+    title: str,
+    axis: str,
+    curves: Sequence[Curve],
+    show: Callable[[float], str] = "{:g}".format,
+    within: tuple[float, float] | None = None,
+) -> str:
+    """Curves with axes; every point has a title that a pointer shows.
+
+    show: a number of the vertical axis as text. within: least and largest number of both axes; default: what the
+    points need.
+    """
     points = [point for curve in curves for point in curve.points]
-    x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
-    ticks = nice_ticks(min(y for _, y in points), max(y for _, y in points))
+    corners = [*points, *([(end, end) for end in within] if within else [])]
+    x_low, x_high = min(x for x, _ in corners), max(x for x, _ in corners)
+    ticks = nice_ticks(min(y for _, y in corners), max(y for _, y in corners))
     plot = _Plot(x_low, max(x_high, x_low + 1e-9), ticks[0], ticks[-1])
-    label = f"{title}: {'; '.join(f'{each.name} ends at {show(each.points[-1][1])}' for each in curves)}"
+    ends = [f"{each.name} ends at {show(each.points[-1][1])}" for each in curves if each.points]
+    label = f"{title}: {'; '.join(ends) or 'no point'}"
     return draw(WIDTH, HEIGHT, label, _parts(title, axis, curves, show, plot, ticks), "curves")
 
 
