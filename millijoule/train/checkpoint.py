@@ -25,7 +25,7 @@ GROUPS = ("weights", "optimizer", "average", "best")
 
 @dataclass(frozen=True)
 class Best:
-    """The best weights so far and how they did on the validation images."""
+    """The best weights so far and how they did on the validation images; accuracy is the task's score."""
 
     epoch: int
     accuracy: float
