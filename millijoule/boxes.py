@@ -188,7 +188,8 @@ class BoxCoding:
         if self.logits:
             with np.errstate(over="ignore"):
                 real = 1 / (1 + np.exp(-real))
-        return (np.sqrt(np.maximum(real, 0)) if level.objectness else real).astype(np.float32)
+        real = np.clip(real, 0, 1)
+        return (np.sqrt(real) if level.objectness else real).astype(np.float32)
 
     def offset(self, real: np.ndarray) -> np.ndarray:
         """float32: dx or dy in units of the anchor."""

@@ -36,7 +36,7 @@ def emit(model: Model, plan: Plan | StreamPlan, device: Device, folder: Path) ->
     The kernels are those of the plan's target. They compute the same on every core: portable C stands in where a core
     lacks an instruction. A plan that streams is executed action by action, as it says.
 
-    Raises ModelError for a float model or one with several inputs or outputs; DeviceError for a plan with a slow memory
+    Raises ModelError for a float model or one with several inputs; DeviceError for a plan with a slow memory
     if a microcontroller has none.
     """
     project = _project(model, plan)
@@ -96,7 +96,16 @@ def _kernel_headers(used: Iterable[str]) -> dict[str, str]:
 
 def _firmware(project: Project, device: Device) -> dict[str, str]:
     """main.c, start-up code, linker script and Makefile; for the host, only main.c."""
-    values = {"NAME": project.name, "UPPER": project.upper, "TITLE": comment_safe(device.title)}
+    outputs = project.outputs
+    writes = [f"write_bytes(outputs, {end.pointer}, {end.bytes})" for end in outputs.ends]
+    values = {
+        "NAME": project.name,
+        "UPPER": project.upper,
+        "TITLE": comment_safe(device.title),
+        "OUTPUT": outputs.argument(),
+        "ACTS": ", ".join(end.pointer for end in outputs.ends),
+        "WRITES": "\n        && ".join(writes),
+    }
     names = ["main.c"]
     if device.flash is not None and device.ram is not None:
         names += ["startup.c", "linker.ld", "Makefile"]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from types import MappingProxyType
 
-from millijoule.emit.text import c_array, c_float, comment_safe, identifier, in_identifier, times
+from millijoule.emit.boxes import Detector
+from millijoule.emit.ends import End, Outputs
+from millijoule.emit.text import c_array, comment_safe, identifier, in_identifier, times
 from millijoule.errors import ModelError
 from millijoule.graph import Node, Shape
-from millijoule.model import Model, Quantization
+from millijoule.model import Model
 from millijoule.ops.base import Call
 
 
@@ -25,6 +28,16 @@ def layer_symbols(model: Model, joined: Collection[str] = ()) -> dict[str, str]:
         for index, node in enumerate(model.graph.nodes)
         if not node.op.alias and node.name not in joined
     }
+
+
+def free_place(held: Sequence[tuple[int, int]], bytes: int, end: int) -> int | None:
+    """The first offset, a multiple of 4, of `bytes` before `end` that lie in none of `held`, (offset, bytes)."""
+    free = 0
+    for start, length in sorted(held):
+        if start - free >= bytes:
+            break
+        free = max(free, -(-(start + length) // 4) * 4)
+    return free if free + bytes <= end else None
 
 
 @dataclass(frozen=True)
@@ -42,17 +55,16 @@ class Project(ABC):
 
     def __init__(self, model: Model, arena_bytes: int, slow_bytes: int = 0) -> None:
         graph = model.graph
-        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        if len(graph.inputs) != 1:
             raise ModelError(
-                f"model '{graph.name}' has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
-                "firmware is made of models with one of each"
+                f"model '{graph.name}' has {len(graph.inputs)} inputs; firmware is made of models with one"
             )
         if model.quantization is None:
             raise ModelError(f"model '{graph.name}' is float; firmware needs int8: quantize it (give --data)")
         self.model, self.graph, self.arena_bytes, self.slow_bytes = model, graph, arena_bytes, slow_bytes
         self.name = identifier(graph.name)
         self.upper = self.name.upper()
-        self.input, self.output = graph.inputs[0].name, graph.outputs[0]
+        self.input = graph.inputs[0].name
         self.title = comment_safe(graph.name)
         symbols = layer_symbols(model)
         # Those that execute nothing are asked too: they refuse what they cannot pass on.
@@ -61,6 +73,10 @@ class Project(ABC):
             Layer(node, symbols[node.name], calls[node.name]) for node in graph.nodes if node.name in symbols
         ]
         self.quantization = model.quantization
+        self.entry = self._end("input", self.input)
+        one = len(graph.outputs) == 1
+        names = ["output"] if one else [f"output_{index}" for index in range(len(graph.outputs))]
+        self.outputs = Outputs([self._end(*each) for each in zip(names, graph.outputs, strict=True)])
         self.array_names: dict[tuple[str, Shape, bytes], str] = {}
 
     @abstractmethod
@@ -79,28 +95,39 @@ class Project(ABC):
     def statements(self) -> str:
         """What `run` does between taking the input and giving the output."""
 
+    @abstractmethod
+    def held(self) -> list[tuple[int, int]]:
+        """(offset, bytes) of what an inference leaves in the arena for the next one."""
+
     after_run = "The input's memory is overwritten by an inference."
 
     def headers(self) -> set[str]:
         """The kernel headers that model.c includes."""
-        return {"memory.h", *(call.header for layer in self.layers for call in layer.calls)}
+        of_boxes = {"detect.h"} if self.detector else set()
+        return {"memory.h", *of_boxes, *(call.header for layer in self.layers for call in layer.calls)}
+
+    @cached_property
+    def detector(self) -> Detector | None:
+        """Of a model whose outputs are boxes. It works where an inference leaves nothing, if there is room."""
+        if self.model.boxes is None:
+            return None
+        held = self.held() + [(self.offset(end.value), prod(end.shape)) for end in self.outputs.ends]
+        places = {end.value: self.place(self.offset(end.value)) for end in self.outputs.ends}
+        free = free_place(held, Detector.working_bytes(self.model.boxes), self.arena_bytes)
+        return Detector(self.model, self.name, places, None if free is None else self.place(free))
 
     def header(self) -> str:
         upper, name = self.upper, self.name
-        ends = [
-            line
-            for side, value in (("INPUT", self.input), ("OUTPUT", self.output))
-            for line in self._end_constants(side, self.graph.shapes[value], self.quantization[value])
-        ]
+        ends = [*self.entry.constants(), *self.outputs.constants()]
         if self.model.labels:
             labels = comment_safe(", ".join(self.model.labels))
-            ends.append(f"/* Classes, in the order of the output: {labels}. */")
+            ends.append(f"/* Classes, {'from 0' if self.detector else 'in the order of the output'}: {labels}. */")
         return f"""/* {self.title}: int8 network, made by millijoule. One inference: {name}_run. */
 #ifndef {upper}_H
 #define {upper}_H
 
 #include <stdint.h>
-
+{self.detector.include if self.detector else ""}
 #ifdef __cplusplus
 extern "C" {{
 #endif
@@ -110,7 +137,7 @@ extern "C" {{
 
 {self._arena_declarations()}
 {self.interface()}
-#ifdef __cplusplus
+{self.detector.declarations() if self.detector else ""}#ifdef __cplusplus
 }}
 #endif
 
@@ -155,21 +182,12 @@ SECTION(".bss.slow_arena") _Alignas(16) int8_t {name}_slow_arena[{upper}_SLOW_AR
 #endif
 """
 
-    def _end_constants(self, side: str, shape: Shape, quantization: Quantization) -> Iterator[str]:
-        prefix = f"{self.upper}_{side}"
-        names = ("HEIGHT", "WIDTH", "CHANNELS") if len(shape) == 3 else ("FEATURES",) if len(shape) == 1 else ()
-        for name, size in zip(names, shape, strict=False):
-            yield f"#define {prefix}_{name} {size}"
-        yield f"#define {prefix}_BYTES {prod(shape)}"
-        yield f"#define {prefix}_SCALE {c_float(quantization.scale)}"
-        yield f"#define {prefix}_ZERO_POINT ({quantization.zero_point})"
-
     def interface(self) -> str:
         """The declarations of model.h."""
         upper, name = self.upper, self.name
         return f"""{self.places()}
-/* One inference. input: {upper}_INPUT_BYTES, (height, width, channels); output: {upper}_OUTPUT_BYTES.
- * Returns 0, or -1 if a pointer is null. Not reentrant: one arena, one inference at a time. */
+/* One inference. input: {upper}_INPUT_BYTES, (height, width, channels); {self.outputs.is_given()}
+ * Not reentrant: one arena, one inference at a time. */
 int {name}_run(const int8_t *input, int8_t *output);
 
 /* The same on real numbers: quantizes the input, runs, dequantizes the output. */
@@ -181,9 +199,7 @@ int {name}_run_float(const float *input, float *output);
         name = self.name
         return f"""/* Where the input is read and the output left in the arena. Writing the input there, and passing the
  * pointer to {name}_run, saves a copy. {self.after_run} */
-int8_t *{name}_input(void);
-int8_t *{name}_output(void);
-"""
+{self.entry.declaration()}{self.outputs.declarations()}"""
 
     def source(self) -> str:
         return f"""/* {self.title}: the layers, in the order in which they run. Made by millijoule. */
@@ -195,7 +211,7 @@ int8_t *{name}_output(void);
 #include "weights.h"
 
 {self._arena_definitions()}
-{self.definitions()}"""
+{self.definitions()}{self.detector.definitions() if self.detector else ""}"""
 
     def definitions(self) -> str:
         """What model.c defines behind the arena."""
@@ -205,9 +221,9 @@ int8_t *{name}_output(void);
 {self.statements()}"""
         real = f"""    for (int32_t i = 0; i < {upper}_INPUT_BYTES; i++)
         {name}_input()[i] = {name}_quantize(input[i]);
-    {name}_run({name}_input(), {name}_output());"""
-        return f"""{self._end_definition("input", self.offset(self.input))}
-{self.output_definition()}
+    {name}_run({name}_input(), {self.outputs.argument()});"""
+        return f"""{self._definition(self.entry)}
+{self.output_definitions()}
 
 {self.functions()}
 {self.runs(whole, real)}"""
@@ -215,14 +231,12 @@ int8_t *{name}_output(void);
     def runs(self, whole: str, real: str) -> str:
         """The functions that take a whole input. whole, real: statements that leave the output of `input` in the arena,
         of int8 and of real numbers."""
-        upper, name = self.upper, self.name
+        name = self.name
         return f"""int {name}_run(const int8_t *input, int8_t *output)
 {{
-    if (input == NULL || output == NULL)
-        return -1;
+{self.outputs.refusal()}
 {whole}
-    if (output != {name}_output())
-        memcpy(output, {name}_output(), {upper}_OUTPUT_BYTES);
+{self.outputs.copy()}
     return 0;
 }}
 
@@ -232,26 +246,19 @@ int {name}_run_float(const float *input, float *output)
     if (input == NULL || output == NULL)
         return -1;
 {real}
-{self.dequantize()}
+{self.outputs.dequantize()}
     return 0;
 }}
 """
 
-    def output_definition(self) -> str:
-        return self._end_definition("output", self.offset(self.output))
+    def output_definitions(self) -> str:
+        return "\n".join(map(self._definition, self.outputs.ends))
 
-    def _end_definition(self, end: str, offset: int) -> str:
-        """Where the input or the output lies."""
-        which, at = self._arena_of(offset)
-        side = end.upper()
-        return f"""#define {side}_OFFSET {at}
-_Static_assert({side}_OFFSET + {self.upper}_{side}_BYTES <= {self.upper}_{which.upper()}_BYTES, "the {end} lies in it");
+    def _definition(self, end: End) -> str:
+        return end.definition(*self._arena_of(self.offset(end.value)))
 
-int8_t *{self.name}_{end}(void)
-{{
-    return {self.name}_{which} + {side}_OFFSET;
-}}
-"""
+    def _end(self, name: str, value: str) -> End:
+        return End(self.name, name, value, self.graph.shapes[value], self.quantization[value])
 
     def quantize(self) -> str:
         upper, name = self.upper, self.name
@@ -264,12 +271,6 @@ int8_t *{self.name}_{end}(void)
     return (int8_t)(rounded < -128 ? -128 : rounded > 127 ? 127 : rounded);
 }}
 """
-
-    def dequantize(self) -> str:
-        """Statements: the output in the arena to `output`, of real numbers."""
-        upper, name = self.upper, self.name
-        return f"""    for (int32_t i = 0; i < {upper}_OUTPUT_BYTES; i++)
-        output[i] = (float)({name}_output()[i] - {upper}_OUTPUT_ZERO_POINT) * {upper}_OUTPUT_SCALE;"""
 
     def layer(self, layer: Layer, parameters: str, body: str) -> str:
         """A function of C: what it computes in a comment, `body` inside."""

@@ -16,7 +16,7 @@ class PushedProject(StreamedProject):
  *     for (;;) {{
  *         camera_read_row({name}_input_row());
  *         if ({name}_push_row({name}_input_row()) == 1)
- *             act_on({name}_output());
+ *             act_on({self.outputs.ends[0].pointer});
  *     }}
  */
 #define {upper}_INPUT_ROWS {rows}
@@ -35,8 +35,7 @@ int {name}_push_row(const int8_t *row);
 void {name}_reset(void);
 
 /* Where the output is left. The whole input that {name}_run takes lies outside of the arena. */
-int8_t *{name}_output(void);
-"""
+{self.outputs.declarations()}"""
 
     def definitions(self) -> str:
         upper, name = self.upper, self.name
@@ -53,7 +52,7 @@ int8_t *{name}_output(void);
             row[i] = {name}_quantize(*input++);
     }} while ({name}_push_row({name}_input_row()) == 0);"""
         is_fresh = f"{name}_actions[STATE->loops.next] == {fresh[0]}" if fresh else "0"
-        return f"""{self.output_definition()}
+        return f"""{self.output_definitions()}
 {self.functions()}
 /* What is kept between two rows: the next action is an arrival. */
 _Static_assert(sizeof(struct {name}_state) == {state.bytes}, "the state");

@@ -19,27 +19,24 @@ class ReadProject(StreamedProject):
 #define {upper}_INPUT_OUTSIDE 1
 
 /* Where the output is left in the arena. */
-int8_t *{name}_output(void);
-
+{self.outputs.declarations()}
 /* One inference. input: {upper}_INPUT_BYTES, (height, width, channels), which may be read several times and must not
- * change before the return; output: {upper}_OUTPUT_BYTES. Returns 0, or -1 if a pointer is null. Not reentrant: one
- * arena, one inference at a time. */
+ * change before the return; {self.outputs.is_given()}
+ * Not reentrant: one arena, one inference at a time. */
 int {name}_run(const int8_t *input, int8_t *output);
 """
 
     def definitions(self) -> str:
-        upper, name = self.upper, self.name
-        return f"""{self.output_definition()}
+        name = self.name
+        return f"""{self.output_definitions()}
 {self.functions()}
 int {name}_run(const int8_t *input, int8_t *output)
 {{
-    if (input == NULL || output == NULL)
-        return -1;
+{self.outputs.refusal()}
     struct {name}_state state = {{.input = input}};
     while (state.loops.next < ACTIONS)
         {name}_act(&state);
-    if (output != {name}_output())
-        memcpy(output, {name}_output(), {upper}_OUTPUT_BYTES);
+{self.outputs.copy()}
     return 0;
 }}
 """

@@ -29,6 +29,9 @@ class StoredProject(Project):
     def offset(self, value: str) -> int:
         return self.plan.offsets[value]
 
+    def held(self) -> list[tuple[int, int]]:
+        return []
+
     def functions(self) -> str:
         return "\n".join(self.layer(layer, "void", self._body(layer)) for layer in self.layers)
 

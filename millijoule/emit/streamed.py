@@ -75,6 +75,10 @@ class StreamedProject(Project):
     def offset(self, value: str) -> int:
         return self.plan.places["stored", self.rows.source[value]].offset
 
+    def held(self) -> list[tuple[int, int]]:
+        kept = {("state", self.input), *([("stored", self.input)] if self.plan.input == "keep" else [])}
+        return [(place.offset, place.bytes) for key, place in self.plan.places.items() if key in kept]
+
     @cached_property
     def rings(self) -> dict[str, str]:
         """Value → the C name of where its rows lie."""

@@ -20,8 +20,8 @@ INPUT, OUTPUT = "input.bin", "output.bin"
 class Semihosting:
     """Answers a firmware's calls: it reads samples from `input.bin` and writes results to `output.bin`.
 
-    input_bytes: what it reads at a time, a sample or a row of one. touched: called with (address, bytes) of memory that
-    a call reads or writes.
+    input_bytes: what it reads at a time, a sample or a row of one. output_bytes: of a result, which is written in one
+    part or several. touched: called with (address, bytes) of memory that a call reads or writes.
     progress: called with the number of results written.
     """
 
@@ -63,9 +63,9 @@ class Semihosting:
 
     def _transfer(self, operation: int, name: str, address: int, size: int) -> int:
         """The number of bytes that were not transferred."""
-        expected = self.input_bytes if name == INPUT else self.output_bytes
-        if size != expected:
-            raise ToolError(f"it transfers {size:,} bytes of {name} at a time; {expected:,} are expected")
+        left = self.input_bytes if name == INPUT else self.output_bytes - len(self.outputs) % self.output_bytes
+        if size > left or (name == INPUT and size != left):
+            raise ToolError(f"it transfers {size:,} bytes of {name} at a time; {left:,} are expected")
         if operation == SYS_READ:
             data = self.inputs[self.position : self.position + size]
             self.uc.mem_write(address, data)
@@ -75,5 +75,5 @@ class Semihosting:
         self.outputs += self.uc.mem_read(address, size)
         self.touched(address, size)
         if self.progress:
-            self.progress(len(self.outputs) // size)
+            self.progress(len(self.outputs) // self.output_bytes)
         return 0

@@ -20,7 +20,7 @@ from millijoule.run.fit import check_memories
 from millijoule.run.measurement import Build
 
 SOURCES = ("main.c", "model.c", "startup.c")
-WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
+WARNINGS = ("-std=c11", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
 ROOMY_BYTES = 256 * 1024 * 1024
 """Memory that any model fits, to learn the size of one that does not fit the device."""
 

@@ -6,13 +6,14 @@
  *
  *     for (;;) {
  *         camera_read(@NAME@_input());
- *         @NAME@_run(@NAME@_input(), @NAME@_output());
- *         act_on(@NAME@_output());
+ *         @NAME@_run(@NAME@_input(), @OUTPUT@);
+ *         act_on(@ACTS@);
  *     }
  *
  * or, where the input arrives row by row, as model.h says. Fill the input before each inference, which overwrites it
  * unless model.h says otherwise.
  */
+#include <stddef.h>
 #include <stdint.h>
 
 #include "model.h"
@@ -121,12 +122,41 @@ static int infer(file inputs)
 #elif defined(@UPPER@_INPUT_OUTSIDE)
     if (!read_bytes(inputs, frame, sizeof frame))
         return 0;
-    return @NAME@_run(frame, @NAME@_output()) == 0 ? 1 : -1;
+    return @NAME@_run(frame, @OUTPUT@) == 0 ? 1 : -1;
 #else
     if (!read_bytes(inputs, @NAME@_input(), @UPPER@_INPUT_BYTES))
         return 0;
-    return @NAME@_run(@NAME@_input(), @NAME@_output()) == 0 ? 1 : -1;
+    return @NAME@_run(@NAME@_input(), @OUTPUT@) == 0 ? 1 : -1;
 #endif
+}
+
+#ifdef @UPPER@_MOST_BOXES
+/* Boxes that a product does not act on are written too, so that precision and recall can be computed. */
+#define LEAST_SCORE 0.05f
+
+/* What was found: how many boxes, then as many as there is room for. */
+static struct {
+    int32_t count;
+    struct mj_box boxes[@UPPER@_MOST_BOXES];
+} found;
+
+static int write_boxes(file outputs)
+{
+    static const struct mj_box none;
+    found.count = @NAME@_detect(found.boxes, @UPPER@_MOST_BOXES, LEAST_SCORE);
+    for (int32_t at = found.count; at < @UPPER@_MOST_BOXES; at++)
+        found.boxes[at] = none;
+    return write_bytes(outputs, (const int8_t *)&found, sizeof found);
+}
+#endif
+
+static int write_outputs(file outputs)
+{
+    int ok = @WRITES@;
+#ifdef @UPPER@_MOST_BOXES
+    ok = ok && write_boxes(outputs);
+#endif
+    return ok;
 }
 
 int main(void)
@@ -135,6 +165,6 @@ int main(void)
     int ok = open_files(&inputs, &outputs);
     int status = 0;
     while (ok && (status = infer(inputs)) > 0)
-        ok = write_bytes(outputs, @NAME@_output(), @UPPER@_OUTPUT_BYTES);
+        ok = write_outputs(outputs);
     return finish(inputs, outputs, ok && status == 0);
 }
