@@ -163,8 +163,8 @@ class BoxCoding:
         """How many numbers an output has for each anchor."""
         return {level.scores: self.columns, level.boxes: 4}.get(name, 1)
 
-    def part(self, level: Level, name: str, output: np.ndarray) -> np.ndarray:
-        """(batch, anchors of cells, numbers): what an output (batch, …) says of a level; also of a torch tensor."""
+    def part(self, level: Level, name: str, output: Any) -> Any:
+        """(batch, anchors of cells, numbers): what an output (batch, …), of numpy or of torch, says of a level."""
         flat = output.reshape(len(output), -1, self._width(level, name))
         return flat[:, level.first : level.first + level.count]
 

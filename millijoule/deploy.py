@@ -13,8 +13,10 @@ import numpy as np
 
 from millijoule.cost import cost
 from millijoule.cost.device import Device, compiled_for, load_device, target_of
-from millijoule.emit import emit, identifier, layer_symbols, rows_pushed
-from millijoule.errors import DataError, DoesNotFit, OptionError, ToolError
+from millijoule.detect.find import LEAST_SCORE
+from millijoule.emit import detector_bytes, emit, identifier, layer_symbols, rows_pushed, written_bytes
+from millijoule.emit.boxes import found_bytes
+from millijoule.errors import DoesNotFit, OptionError, ToolError
 from millijoule.model import Model
 from millijoule.ops.opaque import check_known
 from millijoule.passes.integer import reduce
@@ -22,24 +24,25 @@ from millijoule.plan import Plan, plan
 from millijoule.plan.streaming import StreamPlan, frontier, stream_plan, strip_plan, two_memories, verify_stream
 from millijoule.plan.verify import verify
 from millijoule.report.deployment import Deployment, write_reports
+from millijoule.report.detection.findings import ShippedDetector
 from millijoule.run.fit import check_before_compiling, check_two_memories, explained, fits_ram
 from millijoule.target import OBJECTIVES, Target
+from millijoule.trial import Answers, Trial, calibration_images, equal_boxes, trial
 
 if TYPE_CHECKING:
+    from millijoule.detect.data import DetectionSet
     from millijoule.run.measurement import Build, Measurement
     from millijoule.train import Dataset
 
 MARKERS = ("report.json", "model.c", "weights.h")
 """Files by which a folder is known as an earlier deployment."""
-REFERENCE_BATCH = 64
-RANDOM_INPUTS = 16
 
 
 def deploy(
     model: Model,
     device: Device | str,
     *,
-    data: Dataset | None = None,
+    data: Dataset | DetectionSet | None = None,
     folder: Path | str | None = None,
     optimize: str = "speed",
     input: str = "overwrite",
@@ -56,7 +59,8 @@ def deploy(
     """Turn a model into a firmware project in `folder`, build it, run it and report.
 
     model: int8, or float together with `data`, on whose training images it is quantized.
-    data: its test images are run through the firmware (the first `samples` of them); without data, random inputs are.
+    data: labelled images, or annotated ones for a model that finds boxes. The test images are run through the firmware
+    (the first `samples` of them); without data, random inputs are.
     folder: made whole or not at all; an earlier deployment in it is replaced. Default: <model>-<device>-firmware.
     optimize: `speed`, the fewest instructions that fit the device's RAM: layer by layer, or, where that does not fit,
     with as few layers streamed row by row as do; `ram`, the least RAM. input: whether an inference may `overwrite` the
@@ -90,9 +94,10 @@ def deploy(
             raise OptionError(f"model '{model.graph.name}' is float: give --data, on which it is quantized to int8")
         from millijoule.quantize import quantize
 
-        model = quantize(float_model, data.x_train)
-    inputs, labels, notes = _inputs(model, data, samples)
-    references = _references(model, inputs)
+        model = quantize(float_model, calibration_images(model, data))
+    tried = trial(model, data, samples)
+    inputs, notes = tried.inputs, tried.notes
+    reference = Answers.of_reference(model, inputs)
     if not keep_dead_channels:
         reduction = reduce(model)
         model = reduction.model
@@ -114,17 +119,18 @@ def deploy(
 
     build: Build | None = None
     measurement: Measurement | None = None
-    outputs: np.ndarray | None = None
+    results: np.ndarray | None = None
     with replacing_folder(target) as work:
         emit(model, planned, device, work)
         if device.kind == "host":
-            outputs = _run_on_host(work, model, inputs, references.shape[1])
+            results = _run_on_host(work, model, inputs)
         else:
             build, measurement = _run_firmware(
-                work, model, planned, device, compiler, level, emulator, inputs, references.shape[1], progress
+                work, model, planned, device, compiler, level, emulator, inputs, progress
             )
             build = replace(build, elf=str(target / Path(build.elf).name))
-            outputs = measurement.outputs if measurement else None
+            results = measurement.outputs if measurement else None
+        firmware = None if results is None else Answers.written(model, results)
         deployment = Deployment(
             model=model,
             plan=planned,
@@ -132,21 +138,51 @@ def deploy(
             device=device,
             build=build,
             measurement=measurement,
-            accuracy=_accuracies(float_model, data, labels, references, outputs),
-            outputs_compared=0 if outputs is None else outputs.size,
-            outputs_equal=0 if outputs is None else int(np.sum(outputs == references)),
+            accuracy=_scores(tried, "accuracy", float_model, reference, firmware),
+            outputs_compared=firmware.outputs.size if firmware else 0,
+            outputs_equal=int(np.sum(firmware.outputs == reference.outputs)) if firmware else 0,
             folder=target,
             notes=(*model.notes, *(data.notes if data else ()), *notes),
+            detector=_shipped(model, planned, tried, float_model, reference, firmware) if model.boxes else None,
         )
         write_reports(deployment, work)
     return deployment
 
 
-def _references(model: Model, inputs: np.ndarray) -> np.ndarray:
-    """int8 (n, outputs): what the integer reference answers, in batches, as it keeps every value of a batch."""
-    output = model.graph.outputs[0]
-    batches = [inputs[start : start + REFERENCE_BATCH] for start in range(0, len(inputs), REFERENCE_BATCH)]
-    return np.concatenate([model.run(batch)[output].reshape(len(batch), -1) for batch in batches])
+def _scores(
+    tried: Trial, measure: str, float_model: Model | None, reference: Answers, firmware: Answers | None
+) -> dict[str, float | None]:
+    """How good the float model, the reference and the C are by `measure`, as far as that can be told."""
+    scores: dict[str, float | None] = {"float": None, "int8_host": None, "int8_device": None}
+    if tried.measure != measure or tried.score is None or tried.score_of is None:
+        return scores
+    scores["int8_host"] = tried.score(reference)
+    if firmware:
+        scores["int8_device"] = tried.score(firmware)
+    if float_model:
+        scores["float"] = tried.score_of(float_model)
+    return scores
+
+
+def _shipped(
+    model: Model,
+    planned: Plan | StreamPlan,
+    tried: Trial,
+    float_model: Model | None,
+    reference: Answers,
+    firmware: Answers | None,
+) -> ShippedDetector:
+    assert model.boxes is not None
+    assert reference.boxes is not None
+    found = firmware.boxes if firmware and firmware.boxes is not None else []
+    return ShippedDetector(
+        map_50=_scores(tried, "mAP@0.5", float_model, reference, firmware),
+        boxes_compared=sum(map(len, reference.boxes)) if firmware else 0,
+        boxes_equal=sum(map(equal_boxes, found, reference.boxes)),
+        working_bytes=detector_bytes(model, planned),
+        found_bytes=found_bytes(model.boxes),
+        findings=tried.findings(firmware or reference) if tried.findings else None,
+    )
 
 
 def plan_for(
@@ -201,16 +237,14 @@ def instructions_of(model: Model, planned: Plan | StreamPlan, device: Device) ->
     emulator = _emulator(device, None)
     if emulator == "none":
         raise OptionError(f"instructions are counted of microcontrollers: --device {device.name} is none")
-    inputs, _, _ = _inputs(model, None, 1)
-    expected = _references(model, inputs)
+    inputs = trial(model, None, 1).inputs
+    expected = Answers.of_reference(model, inputs).outputs
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         emit(model, planned, device, work)
-        _, measurement = _run_firmware(
-            work, model, planned, device, "zig", "-O2", emulator, inputs, expected.shape[1], None
-        )
+        _, measurement = _run_firmware(work, model, planned, device, "zig", "-O2", emulator, inputs, None)
     assert measurement is not None
-    if not np.array_equal(measurement.outputs, expected):
+    if not np.array_equal(Answers.written(model, measurement.outputs).outputs, expected):
         raise ToolError(f"the firmware of {planned.arena_bytes:,} bytes of RAM differs from the reference")
     return measurement.instructions[0]
 
@@ -244,11 +278,13 @@ def _emulator(device: Device, emulator: str | None) -> str:
     return emulator
 
 
-def _run_on_host(work: Path, model: Model, inputs: np.ndarray, output_bytes: int) -> np.ndarray:
+def _run_on_host(work: Path, model: Model, inputs: np.ndarray) -> np.ndarray:
     from millijoule.run.host import HostLibrary, build_host
 
-    name = identifier(model.graph.name)
-    return HostLibrary(build_host(work, name), name, inputs[0].size, output_bytes).run(inputs)
+    name, coding = identifier(model.graph.name), model.boxes
+    output_bytes = written_bytes(model) - (found_bytes(coding) if coding else 0)
+    most = coding.most if coding else 0
+    return HostLibrary(build_host(work, name), name, inputs[0].size, output_bytes, most, LEAST_SCORE).run(inputs)
 
 
 def _run_firmware(
@@ -260,7 +296,6 @@ def _run_firmware(
     level: str,
     emulator: str,
     inputs: np.ndarray,
-    output_bytes: int,
     progress: Callable[[int], None] | None,
 ) -> tuple[Build, Measurement | None]:
     from millijoule.run.emulator import emulate
@@ -277,46 +312,8 @@ def _run_firmware(
     name = identifier(model.graph.name)
     joined = planned.joined if isinstance(planned, StreamPlan) else ()
     symbols, rows = layer_symbols(model, joined), rows_pushed(model, planned)
-    measurement = run(firmware, device, name, inputs, symbols, output_bytes, progress, rows)
+    measurement = run(firmware, device, name, inputs, symbols, written_bytes(model), progress, rows)
     return firmware, measurement
-
-
-def _inputs(
-    model: Model, data: Dataset | None, samples: int | None
-) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """int8 inputs (n, …), their labels if known, and what the reader must know of them."""
-    entry = model.graph.inputs[0]
-    if data is None:
-        count = samples or RANDOM_INPUTS
-        inputs = np.random.default_rng(0).integers(-128, 128, (count, *entry.shape), dtype=np.int8)
-        return inputs, None, (f"no --data: the firmware ran on {count} random inputs, so there is no accuracy",)
-    from millijoule.train import quantized_inputs
-
-    images, labels = data.x_test[:samples], data.y_test[:samples]
-    classes = int(np.prod(model.graph.shapes[model.graph.outputs[0]]))
-    if len(data.classes) > classes:
-        raise DataError(f"'{data.name}' has {len(data.classes)} classes; the model tells {classes} apart")
-    return quantized_inputs(model, images), labels, ()
-
-
-def _accuracies(
-    float_model: Model | None,
-    data: Dataset | None,
-    labels: np.ndarray | None,
-    references: np.ndarray,
-    outputs: np.ndarray | None,
-) -> dict[str, float | None]:
-    accuracies: dict[str, float | None] = {"float": None, "int8_host": None, "int8_device": None}
-    if data is None or labels is None:
-        return accuracies
-    accuracies["int8_host"] = float(np.mean(references.argmax(axis=1) == labels))
-    if outputs is not None:
-        accuracies["int8_device"] = float(np.mean(outputs.argmax(axis=1) == labels))
-    if float_model is not None:
-        from millijoule.train import accuracy
-
-        accuracies["float"] = accuracy(float_model, data.x_test[: len(labels)], labels)
-    return accuracies
 
 
 def check_replaceable(target: Path, markers: Sequence[str] = MARKERS) -> None:

@@ -25,7 +25,7 @@ ORDER = [
     {"shrink", "diagnose"},
     {"survey"},
     {"report"},
-    {"deploy", "check", "export"},
+    {"trial", "deploy", "check", "export"},
     {"measure"},
     {"cli"},
 ]

@@ -143,6 +143,13 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="use the rest where some images cannot be read")
 
 
+def is_annotated(source: str | None) -> bool:
+    """Whether --data names images with annotated boxes, as voc:FOLDER does, and not labelled ones."""
+    from millijoule.detect.data.load import READERS
+
+    return bool(source) and str(source).partition(":")[0] in READERS
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """The option --trust."""
     parser.add_argument(

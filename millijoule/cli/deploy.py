@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import millijoule
 from millijoule.cli.command import (
@@ -13,6 +14,7 @@ from millijoule.cli.command import (
     add_memories,
     add_strips,
     fit_to,
+    is_annotated,
     positive,
     real,
     show,
@@ -21,6 +23,11 @@ from millijoule.cli.command import (
 from millijoule.cli.trained import add_numbers, is_trained, load_trained
 from millijoule.errors import OptionError, ToolError
 from millijoule.target import CONTRACTS, OBJECTIVES
+
+if TYPE_CHECKING:
+    from millijoule.detect.data import DetectionSet
+    from millijoule.model import Model
+    from millijoule.train import Dataset
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +97,34 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | DetectionSet | None]:
+    """The model that the options name, trained if it has no numbers, and the images that it is tried on."""
+    if is_annotated(options.data):
+        from millijoule.detect.data import load_detection
+
+        detector = load_trained(options)
+        return detector, load_detection(options.data, detector.labels or None, options.skip_bad, options.seed)
+    data = None
+    if options.data:
+        data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
+    if is_trained(options):
+        return load_trained(options, data), data
+    if options.mean or options.std:
+        raise OptionError("--mean and --std are for networks trained elsewhere; leave them out")
+    if data is None:
+        raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
+    graph = millijoule.zoo.get(options.model, **fit_to(options.model, data))
+    model = millijoule.train(
+        graph,
+        data,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        checkpoint=options.checkpoint,
+    )
+    return model, data
+
+
 def _run(options: argparse.Namespace) -> None:
     from millijoule.deploy import check_replaceable
     from millijoule.report.deployment import tables
@@ -98,24 +133,7 @@ def _run(options: argparse.Namespace) -> None:
     device = millijoule.load_device(options.device)
     if options.out:
         check_replaceable(options.out)  # told before time is spent on training
-    data = None
-    if options.data:
-        data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
-    if is_trained(options):
-        model = load_trained(options, data)
-    elif options.mean or options.std:
-        raise OptionError("--mean and --std are for networks trained elsewhere; leave them out")
-    elif data is None:
-        raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
-    else:
-        model = millijoule.train(
-            millijoule.zoo.get(options.model, **fit_to(options.model, data)),
-            data,
-            epochs=options.epochs,
-            learning_rate=options.learning_rate,
-            seed=options.seed,
-            checkpoint=options.checkpoint,
-        )
+    model, data = _model_and_data(options)
     with counting("running the firmware") as progress:
         deployment = millijoule.deploy(
             model,

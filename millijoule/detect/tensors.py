@@ -63,11 +63,11 @@ def _read(
     """Of a level: scores (batch, anchors of cells, classes), offsets and growths (batch, anchors of cells, 2)."""
     import torch
 
-    raw = {name: coding.part(level, name, outputs[name]) for name in level.outputs}
+    raw: dict[str, torch.Tensor] = {name: coding.part(level, name, outputs[name]) for name in level.outputs}
     if quantization is None:
         scores = _score(coding, level, raw[level.scores])
         objectness = _score(coding, level, raw[level.objectness]) if level.objectness else None
-        offsets = raw[level.boxes][..., :2] * coding.variances[0]
+        offsets: torch.Tensor = raw[level.boxes][..., :2] * coding.variances[0]
         growths = (raw[level.boxes][..., 2:] * coding.variances[1]).clamp(max=LARGEST_GROWTH).exp()
     else:
         tables = Tables.of(coding, level, quantization)

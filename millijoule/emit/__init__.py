@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from importlib.resources import files
+from math import prod
 from os.path import normpath
 from pathlib import Path
 
 from millijoule.cost.device import Device, machine_flags, slow_memory
+from millijoule.emit.boxes import found_bytes
 from millijoule.emit.project import Project, layer_symbols
 from millijoule.emit.pushed import PushedProject
 from millijoule.emit.read import ReadProject
@@ -25,7 +27,7 @@ from millijoule.plan.plan import Plan
 from millijoule.plan.streaming import StreamPlan
 from millijoule.plan.streaming.network.rows import rows
 
-__all__ = ["emit", "identifier", "layer_symbols", "rows_pushed"]
+__all__ = ["detector_bytes", "emit", "identifier", "layer_symbols", "rows_pushed", "written_bytes"]
 
 KERNELS = files("millijoule") / "kernels"
 
@@ -51,6 +53,18 @@ def emit(model: Model, plan: Plan | StreamPlan, device: Device, folder: Path) ->
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return tuple(folder / name for name in texts)
+
+
+def written_bytes(model: Model) -> int:
+    """What the sample firmware writes of each input: the outputs, and behind them the boxes of a detector."""
+    outputs = sum(prod(model.graph.shapes[name]) for name in model.graph.outputs)
+    return outputs + (found_bytes(model.boxes) if model.boxes else 0)
+
+
+def detector_bytes(model: Model, plan: Plan | StreamPlan) -> int:
+    """Static memory in which the firmware of a detector looks for boxes; 0 where it is the arena's."""
+    detector = _project(model, plan).detector
+    return detector.own_bytes if detector else 0
 
 
 def rows_pushed(model: Model, plan: Plan | StreamPlan) -> int:

@@ -7,13 +7,31 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from millijoule.boxes import BoxCoding, Level, Tables
+from millijoule.boxes import BoxCoding, Boxes, Level, Tables
 from millijoule.emit.text import c_float, wrapped
 from millijoule.errors import ModelError
 from millijoule.model import Model
 
 CANDIDATE_BYTES = 8
 """Of a `struct mj_candidate`."""
+BOX = np.dtype([("corners", "<f4", 4), ("score", "<f4"), ("label", "<i4")])
+"""A `struct mj_box`."""
+COUNT_BYTES = 4
+
+
+def found_bytes(coding: BoxCoding) -> int:
+    """What the sample firmware writes of each input behind the outputs: how many boxes, and room for `coding.most`."""
+    return COUNT_BYTES + coding.most * BOX.itemsize
+
+
+def read_found(records: np.ndarray) -> list[Boxes]:
+    """The boxes of int8 (n, found_bytes)."""
+    found = []
+    for record in np.ascontiguousarray(records):
+        count = int(record[:COUNT_BYTES].view("<i4")[0])
+        boxes = record[COUNT_BYTES:].view(BOX)[:count]
+        found.append(Boxes.of(boxes["corners"], boxes["label"], boxes["score"]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,11 @@ class Detector:
         return CANDIDATE_BYTES * coding.candidates
 
     @property
+    def own_bytes(self) -> int:
+        """Static memory that it takes beside the arena."""
+        return 0 if self.free else self.working_bytes(self.coding)
+
+    @property
     def coding(self) -> BoxCoding:
         if self.model.boxes is None:
             raise ModelError(f"model '{self.model.graph.name}' has no box coding")
@@ -60,7 +83,7 @@ int {name}_detect(struct mj_box *found, int most, float threshold);
     def _where(self) -> str:
         if self.free:
             return " Works in the arena."
-        return f" Works in {self.working_bytes(self.coding):,} bytes beside the arena."
+        return f" Works in {self.own_bytes:,} bytes beside the arena."
 
     def definitions(self) -> str:
         name, coding = self.name, self.coding

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from millijoule.emit.boxes import BOX, COUNT_BYTES
 from millijoule.errors import ToolError
 from millijoule.run.toolchain import WARNINGS, run_compiler, zig
 
@@ -62,28 +63,48 @@ def run_program(
 
 
 class HostLibrary:
-    """`<name>_run` of a library that `build_host` made. Raises ToolError if it cannot be loaded."""
+    """`<name>_run` of a library that `build_host` made, and `<name>_detect` of a detector's.
 
-    def __init__(self, path: Path, name: str, input_bytes: int, output_bytes: int) -> None:
+    output_bytes: of all outputs. most_boxes: for how many boxes there is room; 0: it finds none. least_score: of the
+    boxes. Raises ToolError if it cannot be loaded.
+    """
+
+    def __init__(
+        self, path: Path, name: str, input_bytes: int, output_bytes: int, most_boxes: int = 0, least_score: float = 0.0
+    ) -> None:
         self.input_bytes, self.output_bytes = input_bytes, output_bytes
+        self.most_boxes, self.least_score = most_boxes, least_score
         # Loaded from a copy: the loader would take a second library of the same path for the first.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
             copy = shutil.copy(path, temporary)
             try:
-                self._run = getattr(ctypes.CDLL(copy), f"{name}_run")
+                library = ctypes.CDLL(copy)
+                self._run = getattr(library, f"{name}_run")
+                self._detect = getattr(library, f"{name}_detect") if most_boxes else None
             except (OSError, AttributeError) as error:
                 raise ToolError(f"{path}: not a library with {name}_run: {error}") from None
         self._run.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
         self._run.restype = ctypes.c_int
+        if self._detect:
+            self._detect.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_float)
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
-        """int8 (n, output bytes) of int8 inputs (n, …). Raises ToolError if the library reports a failure."""
+        """int8 (n, bytes) of int8 inputs (n, …): what the sample firmware writes, outputs and boxes.
+
+        Raises ToolError if the library reports a failure.
+        """
         flat = np.ascontiguousarray(inputs, np.int8).reshape(len(inputs), self.input_bytes)
-        outputs = np.empty((len(flat), self.output_bytes), np.int8)
+        found = COUNT_BYTES + self.most_boxes * BOX.itemsize if self._detect else 0
+        outputs = np.zeros((len(flat), self.output_bytes + found), np.int8)
         for source, target in zip(flat, outputs, strict=True):
             status = self._run(source.ctypes.data, target.ctypes.data)
             if status != 0:
                 raise ToolError(f"the host library returned {status}")
+            if self._detect:
+                boxes = np.zeros(self.most_boxes, BOX)
+                count = self._detect(boxes.ctypes.data, self.most_boxes, self.least_score)
+                found_here = np.int32(count).tobytes() + boxes.tobytes()
+                target[self.output_bytes :] = np.frombuffer(found_here, np.int8)
         return outputs
 
 

@@ -16,14 +16,20 @@ def cards(deployment: Deployment) -> list[str]:
     """A card for each number that is known, computed or measured."""
     values, device = deployment.to_json(), deployment.device
     build, measurement = deployment.build, deployment.measurement
-    plan, accuracy = deployment.plan, values["accuracy"]
+    plan, detector = deployment.plan, deployment.detector
+    title, accuracy = ("mAP@0.5", detector.map_50) if detector else ("Accuracy", values["accuracy"])
     found = []
     ran = accuracy["int8_device"] is not None
     known = accuracy["int8_device"] if ran else accuracy["int8_host"]
     if known is not None:
         where = runs_on(deployment) if ran else "reference"
         float_line = f"float model: {fmt.percent(accuracy['float'])}" if accuracy["float"] is not None else ""
-        found.append(_card("Accuracy", "measured", fmt.percent(known), "", f"int8, {where}", float_line))
+        found.append(_card(title, "measured", fmt.percent(known), "", f"int8, {where}", float_line))
+    if detector and deployment.outputs_compared:
+        equal, expected = detector.boxes_equal, detector.boxes_compared
+        part = fmt.percent(equal / expected, 1) if expected else fmt.NONE
+        lines = (f"{fmt.count(equal)} of {fmt.count(expected)}", "equal to the reference's, to the last bit")
+        found.append(_card("Boxes", "measured", part, "", *lines))
     size = fmt.count(deployment.cost.size_bytes)
     found.append(_card("MACs", "computed", fmt.count(values["macs"]), "", "counted, per inference"))
     found.append(

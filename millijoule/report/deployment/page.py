@@ -240,9 +240,11 @@ def _accuracy_text(deployment: Deployment) -> str:
 
 
 def _accuracy_table(deployment: Deployment) -> str:
-    accuracy = deployment.accuracy
+    detector = deployment.detector
+    measure, accuracy = ("mAP@0.5", detector.map_50) if detector else ("accuracy (top 1)", deployment.accuracy)
     if all(value is None for value in accuracy.values()):
-        return '<p class="dim">No labelled data were given, so accuracy is not known.</p>'
+        given, what = ("annotated images", "mAP") if detector else ("labelled data", "accuracy")
+        return f'<p class="dim">No {given} were given, so {what} is not known.</p>'
     rows = [
         _row(["float model", "float32, this computer", fmt.percent(accuracy.get("float"))], text=(1,)),
         _row(["int8 reference", "int8, this computer", fmt.percent(accuracy.get("int8_host"))], text=(1,)),
@@ -251,7 +253,7 @@ def _accuracy_table(deployment: Deployment) -> str:
             text=(1,),
         ),
     ]
-    head = '<tr><th class="text">what</th><th class="text">arithmetic and place</th><th>accuracy (top 1)</th></tr>'
+    head = f'<tr><th class="text">what</th><th class="text">arithmetic and place</th><th>{measure}</th></tr>'
     return _table(head, rows)
 
 

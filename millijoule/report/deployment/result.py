@@ -18,6 +18,7 @@ from millijoule.energy.prediction import Prediction
 from millijoule.model import Model
 from millijoule.plan import Plan
 from millijoule.plan.streaming import StreamPlan
+from millijoule.report.detection.findings import ShippedDetector
 from millijoule.report.files import write_text
 from millijoule.run.fit import fast_bytes
 from millijoule.run.measurement import Build, Measurement
@@ -33,7 +34,7 @@ class Deployment:
     model: int8. plan, cost: computed from it. build: None for the host. measurement: None for the host, or if nothing
     was run. accuracy: `float`, `int8_host` (the integer reference), `int8_device` (the C that was built), each a
     fraction of 1 or None if unknown. outputs_compared: output bytes of the C beside the reference's; outputs_equal: how
-    many of them agree. folder: the C project. notes: what the reader must know.
+    many of them agree. folder: the C project. notes: what the reader must know. detector: of a model that finds boxes.
     """
 
     model: Model
@@ -47,6 +48,7 @@ class Deployment:
     outputs_equal: int
     folder: Path
     notes: tuple[str, ...] = ()
+    detector: ShippedDetector | None = None
 
     @property
     def bit_exact(self) -> bool | None:
@@ -135,7 +137,8 @@ class Deployment:
         one inference. instruction_mix: by kind, of the first sample (millijoule.run.thumb). core_cycles_estimate,
         cycles_estimate: made of them, without and with what boards add (millijoule.cost.core_cycles and cycles).
         prediction: latency and energy, with ranges and what they rest on (millijoule.energy.prediction). ram_bytes: all
-        static data, the arena included, the stack not. accesses: of the first sample, by memory.
+        static data, the arena included, the stack not. accesses: of the first sample, by memory. detector: of a model
+        that finds boxes (millijoule.report.detection.findings).
         """
         build, measurement, estimate = self.build, self.measurement, self.cycles_estimate
         core = self.core_cycles
@@ -143,6 +146,7 @@ class Deployment:
             "model": self.model.graph.name,
             "device": self.device.name,
             "accuracy": {key: self.accuracy.get(key) for key in ("float", "int8_host", "int8_device")},
+            "detector": self.detector.to_json() if self.detector else None,
             "bit_exact": self.bit_exact,
             "outputs_compared": self.outputs_compared,
             "flash_bytes": build.flash_bytes if build else None,

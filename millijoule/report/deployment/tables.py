@@ -39,17 +39,17 @@ def _notes(notes: Sequence[str]) -> list[RenderableType]:
 
 def _summary(deployed: Deployment) -> RenderableType:
     values = deployed.to_json()
-    accuracy, device = values["accuracy"], deployed.device
+    device = deployed.device
     flash = device.flash.bytes if device.flash else None
     ram = device.ram.bytes if device.ram else None
     instructions, macs = values["instructions"], values["macs"]
     where = "host C" if device.kind == "host" else "firmware"
     rows = [
-        ("accuracy, float", fmt.percent(accuracy["float"]), "", ""),
-        ("accuracy, int8", fmt.percent(accuracy["int8_host"]), fmt.percent(accuracy["int8_device"]), ""),
+        *_quality_rows(deployed),
         ("flash, bytes", "", fmt.count(values["flash_bytes"]), _of(values["flash_bytes"], flash)),
         ("peak RAM (arena), bytes", fmt.count(values["arena_planned_bytes"]), fmt.count(values["arena_bytes"]), ""),
         *_slow_rows(values, device),
+        *_box_memory_rows(deployed),
         ("static RAM, bytes", "", fmt.count(values["ram_bytes"]), _of(values["ram_bytes"], ram)),
         ("stack, bytes", "", fmt.count(values["stack_bytes"]), _of(values["stack_bytes"], ram)),
         ("parameters", fmt.count(values["params"]), "", ""),
@@ -69,6 +69,32 @@ def _summary(deployed: Deployment) -> RenderableType:
         rows = [row for row in rows if row[1] or row[2] != fmt.NONE]
     columns = (Column("", text=True), Column("computed"), Column(where), Column("device"))
     return make_table(columns if device.kind == "mcu" else columns[:3], rows)
+
+
+def _quality_rows(deployed: Deployment) -> list[tuple[str, ...]]:
+    """How good the answers are: accuracy, or the mean average precision of boxes."""
+    detector = deployed.detector
+    measure, values = ("mAP@0.5", detector.map_50) if detector else ("accuracy", deployed.accuracy)
+    host, device = (fmt.percent(values.get(f"int8_{where}")) for where in ("host", "device"))
+    rows: list[tuple[str, ...]] = [
+        (f"{measure}, float", fmt.percent(values.get("float")), "", ""),
+        (f"{measure}, int8", host, device, ""),
+    ]
+    if detector and deployed.outputs_compared:
+        rows.append(("boxes", fmt.count(detector.boxes_compared), f"{fmt.count(detector.boxes_equal)} equal", ""))
+    return rows
+
+
+def _box_memory_rows(deployed: Deployment) -> list[tuple[str, ...]]:
+    """Static memory of boxes: where they are looked for, and where the sample firmware puts them."""
+    if deployed.detector is None:
+        return []
+    detector = deployed.detector
+    where = "" if detector.working_bytes else "in the arena"
+    return [
+        ("boxes, bytes", fmt.count(detector.found_bytes), "", ""),
+        ("looking for boxes, bytes", fmt.count(detector.working_bytes), "", where),
+    ]
 
 
 def _slow_rows(values: dict[str, Any], device: Device) -> list[tuple[str, ...]]:
