@@ -8,7 +8,7 @@ numpy, torch (millijoule.detect.tensors) and C (kernels/detect.h) find the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +167,19 @@ class BoxCoding:
         """(batch, anchors of cells, numbers): what an output (batch, …), of numpy or of torch, says of a level."""
         flat = output.reshape(len(output), -1, self._width(level, name))
         return flat[:, level.first : level.first + level.count]
+
+    def renamed(self, names: Mapping[str, str]) -> BoxCoding:
+        """The same where outputs have other names: old → new."""
+        levels = tuple(
+            replace(
+                level,
+                scores=names.get(level.scores, level.scores),
+                boxes=names.get(level.boxes, level.boxes),
+                objectness=names.get(level.objectness, level.objectness),
+            )
+            for level in self.levels
+        )
+        return replace(self, levels=levels)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,8 @@ class Model:
     quantized.
     quantization: None for a float model; else the quantization of every value and of every int8 array, by name.
     labels: class names in the order of the output, if known.
-    preprocess: how an image becomes the input: {"mean": […], "std": […]} per channel, of pixels in 0…1.
+    preprocess: how an image becomes the input: {"mean": […], "std": […]} per channel, of pixels in 0…1;
+    "order": […], where channels are taken in another order than red, green, blue.
     notes: what the reader must know of how the model was made.
     boxes: how the outputs become boxes, of a detector.
     """
@@ -119,6 +120,11 @@ class Model:
                 raise ModelError(f"{what} has scale {scales.min():g}; positive numbers are needed")
             if not -128 <= zero_point <= 127:
                 raise ModelError(f"{what} has zero point {zero_point}; -128…127 is needed")
+
+    def with_graph(self, graph: Graph, **changes: Any) -> Model:
+        """The model with another graph, whose outputs are the same ones in the same order, and other `changes`."""
+        boxes = self.boxes and self.boxes.renamed(dict(zip(self.graph.outputs, graph.outputs, strict=True)))
+        return replace(self, graph=graph, boxes=boxes, **changes)
 
     @property
     def is_int8(self) -> bool:

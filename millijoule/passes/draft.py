@@ -91,7 +91,7 @@ def apply(network: Network, rule: Rule, *, backwards: bool = False) -> Network:
         raise ModelError(f"model '{network.graph.name}' is int8; passes rewrite float models, before quantization")
     weights = dict(network.weights)
     graph = _visit(Draft(network.graph, weights), rule, backwards).finished_graph()
-    return replace(network, graph=graph, weights={name: weights[name] for name in graph.params()})
+    return network.with_graph(graph, weights={name: weights[name] for name in graph.params()})
 
 
 def _visit(draft: Draft, rule: Rule, backwards: bool) -> Draft:

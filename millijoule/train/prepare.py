@@ -19,7 +19,8 @@ def prepare(images: np.ndarray, shape: Shape, preprocess: Mapping[str, Any]) -> 
     """float32 (n, *shape): the images as the network's input.
 
     images: uint8 (n, height, width, channels). shape: the graph's input, (height, width, channels) or (features,).
-    preprocess: {"mean": […], "std": […]} per channel, of pixels in 0…1; empty: mean 0, standard deviation 1.
+    preprocess: {"mean": […], "std": […]} per channel, of pixels in 0…1; empty: mean 0, standard deviation 1; may name
+    an "order" of the channels, which `normalise` explains.
     The images are fitted (see `fit`), then (pixel / 255 - mean) / std.
 
     Raises DataError if the images cannot be fitted to the shape.
@@ -53,7 +54,12 @@ def fit(images: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def normalise(images: np.ndarray, preprocess: Mapping[str, Any]) -> np.ndarray:
-    """float32 of uint8 images (n, height, width, channels): (pixel / 255 - mean) / std, per channel."""
+    """float32 of uint8 images (n, height, width, channels): (pixel / 255 - mean) / std, per channel.
+
+    order: [2, 1, 0] makes red, green, blue what networks of OpenCV and Caffe take: blue, green, red.
+    """
+    if "order" in preprocess:
+        images = images[..., preprocess["order"]]
     mean = np.asarray(preprocess.get("mean", 0.0), np.float32)
     std = np.asarray(preprocess.get("std", 1.0), np.float32)
     return (images.astype(np.float32) / np.float32(255) - mean) / std

@@ -10,9 +10,9 @@ from millijoule.report.files import write_text
 from tests.report.deployments import SAMPLES, deployment
 
 KEYS = [
-    "model", "device", "accuracy", "bit_exact", "outputs_compared", "flash_bytes", "ram_bytes", "arena_bytes",
-    "arena_planned_bytes", "streamed_steps", "stack_bytes", "instructions", "instructions_min", "instructions_max",
-    "instruction_mix", "core_cycles_estimate", "cycles_estimate", "flash_for_speed", "prediction",
+    "model", "device", "accuracy", "detector", "bit_exact", "outputs_compared", "flash_bytes", "ram_bytes",
+    "arena_bytes", "arena_planned_bytes", "streamed_steps", "stack_bytes", "instructions", "instructions_min",
+    "instructions_max", "instruction_mix", "core_cycles_estimate", "cycles_estimate", "flash_for_speed", "prediction",
     "macs", "params", "emulator", "compiler", "layers", "accesses", "notes",
 ]  # fmt: skip
 LAYER_KEYS = ["name", "operator", "output_shape", "params", "macs", "size_bytes", "ram_bytes", "instructions"]

@@ -8,14 +8,16 @@ it has a name, a shape and numbers, but its cost is not counted and it cannot be
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from millijoule.boxes import BoxCoding
 from millijoule.errors import ModelError
 from millijoule.graph import Graph
+from millijoule.load.detectors import known_detector
 from millijoule.load.integer import check_kernels
 from millijoule.load.metadata import NAME, from_text
 from millijoule.load.names import identifier, layer_path, node_names
@@ -144,12 +146,12 @@ def _model(network: OnnxNetwork) -> Model:
             file.fail(f"output '{short(name)}' does not depend on the input")
         outputs.append(network.values[name])
     kept = next((entry.value for entry in file.model.metadata_props if entry.key == NAME), "")
-    preprocess, labels = from_text(kept, file.fail)
     try:
         graph, weights = build.finish(*outputs)
+        preprocess, labels, boxes, notes = _about(network, graph, kept)
         if not network.is_int8:
-            notes = (COMPRESSED,) if network.integers else ()
-            return Model(graph, weights, None, labels, preprocess, notes)
+            notes += (COMPRESSED,) if network.integers else ()
+            return Model(graph, weights, None, labels, preprocess, notes, boxes)
         graph, weights, quantization = complete(graph, weights, build.quantization, file.fail)
         model = Model(
             graph,
@@ -157,13 +159,28 @@ def _model(network: OnnxNetwork) -> Model:
             quantization,
             labels,
             preprocess or _preprocess(graph, quantization[graph.inputs[0].name]),
-            (NOTE,),
+            (*notes, NOTE),
+            boxes,
         )
     except (ModelError, ValueError) as error:
         text = str(error)
         file.fail(text.removeprefix(f"{file.file}: "))
     check_kernels(model, file.fail)
     return model
+
+
+def _about(
+    network: OnnxNetwork, graph: Graph, metadata: str
+) -> tuple[Mapping[str, Any], tuple[str, ...], BoxCoding | None, tuple[str, ...]]:
+    """Preprocessing, labels, box coding and notes: as the file says, or as they are known of a detector."""
+    file = network.file
+    kept = from_text(metadata, graph.outputs, file.fail)
+    if kept.boxes is None:
+        names = dict(zip(file.outputs, graph.outputs, strict=True))
+        known = known_detector(graph, names, frozenset(node.op_type for node in file.nodes))
+        if known:
+            return kept.preprocess or known.preprocess, kept.labels or known.labels, known.boxes, (known.note,)
+    return kept.preprocess, kept.labels, kept.boxes, ()
 
 
 def _preprocess(graph: Graph, quantization: Quantization) -> dict[str, list[float]]:

@@ -141,16 +141,17 @@ def _model(network: Network, core: _Core, name: str) -> Model:
     inputs = tuple(Input(values[number], network.shapes[values[number]]) for number in core.inputs)
     outputs = tuple(values[number] for number in core.outputs)
     quantized = bool(network.quantization)
-    preprocess, labels = from_text(file.metadata, file.fail)
+    kept = from_text(file.metadata, outputs, file.fail)
     try:
         graph = Graph(name, inputs, tuple(network.nodes), outputs)
         model = Model(
             graph,
             network.weights,
             network.quantization if quantized else None,
-            labels,
-            preprocess or (_preprocess(graph, network.quantization[inputs[0].name]) if quantized else {}),
+            kept.labels,
+            kept.preprocess or (_preprocess(graph, network.quantization[inputs[0].name]) if quantized else {}),
             notes=(*core.notes, *dict.fromkeys(network.notes)),
+            boxes=kept.boxes,
         )
     except ModelError as error:
         file.fail(str(error))

@@ -77,9 +77,8 @@ def with_graph(
     """The model on `graph`; arrays and quantizations that belong to none of its nodes are left out."""
     params = graph.params()
     names = {*graph.shapes, *params}
-    return replace(
-        model,
-        graph=graph,
+    return model.with_graph(
+        graph,
         weights={name: weights[name] for name in params},
         quantization={name: value for name, value in quantization.items() if name in names},
     )
