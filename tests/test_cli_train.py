@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from millijoule.cli import main
+from millijoule.train import load_run
 from millijoule.train.loop.settings import Settings, described
 from tests.test_cli import assert_one_line_error, run
 from tests.train.cases import stripes
@@ -61,6 +62,13 @@ def test_the_same_command_again_and_resume_find_the_training_done(here, capsys):
     assert run(capsys, "train", "--resume", "lenet5-run", "--json") == first
 
 
+def test_a_network_of_the_zoo_takes_images_of_another_size(here, capsys):
+    train = ("train", "mobilenet_v1_025", "--shape", "1x1x32x32", "--data", "data.npz", "--epochs", 1, "--out", "small")
+    code, _, err = run(capsys, *train, "--batch-size", 8)
+    assert code == 0 or "has not learnt" in err, err
+    assert load_run("small").graph.inputs[0].shape == (32, 32, 1)
+
+
 def test_tables_name_accuracy_time_and_folder(here, capsys):
     code, out, _ = run(capsys, *TRAIN, "--recipe", "airbench", "--learning-rate", 0.02)
     assert code == 0
@@ -77,6 +85,11 @@ def test_tables_name_accuracy_time_and_folder(here, capsys):
         (["train", "lenet5", "--data", "missing.npz"], ["missing.npz"]),
         (["train", "lenet5", "--data", "data.npz", "--batch-size", "99"], ["batch_size is 99", "54 images"]),
         (["train", "lenet5", "--data", "data.npz", "--momentum", "2"], ["momentum is 2"]),
+        (
+            ["train", "lenet5_1998", "--data", "data.npz", "--shape", "1x1x28x28"],
+            ["'lenet5_1998'", "leave --shape out"],
+        ),
+        (["train", "resnet8", "--data", "data.npz", "--shape", "32x32x3"], ["--shape is 32x32x3", "1x3x32x32"]),
         (["train", "lenet5", "--data", "data.npz", "--out", "data.npz"], ["data.npz", "is a file"]),
         (["train", "lenet5", "--data", "data.npz", "--out", "."], ["something else than a training"]),
         (["train", "--resume", "nowhere"], ["nowhere", "config.json"]),

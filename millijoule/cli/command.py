@@ -127,7 +127,8 @@ def add_input(parser: argparse.ArgumentParser, *names: str) -> None:
         dest="shape",
         type=input_shape,
         metavar="SHAPE",
-        help="the input's shape, as 1x3x224x224, of a PyTorch module or where an .onnx file leaves sizes open",
+        help="the input's shape, as 1x3x224x224, of a PyTorch module, where an .onnx file leaves sizes open, or of a "
+        "network of the zoo that is trained",
     )
     add_trust(parser)
 
@@ -173,10 +174,20 @@ def network(name: str, input: tuple[int, ...] | None = None, trust: bool = False
     return millijoule.zoo.get(name)
 
 
-def fit_to(name: str, data: Dataset) -> dict[str, Any]:
-    """The arguments with which a network of the zoo takes the data's classes."""
+def fit_to(name: str, data: Dataset, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
+    """The arguments with which a network of the zoo takes the data's classes, and images of `shape` (1, c, h, w).
+
+    Raises OptionError for a shape that is none of images, or a network whose input has one size.
+    """
     takes = {entry.name: entry.arguments for entry in millijoule.zoo.entries()}.get(name, ())
-    return {"classes": len(data.classes)} if "classes" in takes else {}
+    arguments: dict[str, Any] = {"classes": len(data.classes)} if "classes" in takes else {}
+    if shape is None:
+        return arguments
+    if "input_shape" not in takes:
+        raise OptionError(f"'{name}' is a network of the zoo, whose input is known; leave --shape out")
+    if len(shape) != 4 or shape[0] != 1:
+        raise OptionError(f"--shape is {'x'.join(map(str, shape))}; networks of the zoo take images, as 1x3x32x32")
+    return arguments | {"input_shape": (shape[2], shape[3], shape[1])}
 
 
 def show(options: argparse.Namespace, json_value: Any, table: Any) -> None:

@@ -35,8 +35,8 @@ def _train(options: argparse.Namespace) -> None:
     from millijoule.train.run_folder import read_config
 
     if options.resume:
-        given = options.network or options.data or options.out or options.recipe != "auto" or changes(options)
-        if given:
+        given = options.network or options.data or options.out or options.shape or options.recipe != "auto"
+        if given or changes(options):
             raise OptionError("--resume goes on as the training was begun: leave network, --data, --out, settings out")
         folder, config = options.resume, read_config(options.resume)
         data = load_data(config["source"], config["skip_bad"], config["settings"]["seed"])

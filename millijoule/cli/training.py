@@ -78,7 +78,7 @@ def new_config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
         graph = found if isinstance(found, Graph) else found.graph
         kept = {"graph": to_plain(graph)}
     else:
-        arguments = fit_to(options.network, data)
+        arguments = fit_to(options.network, data, options.shape)
         graph = millijoule.zoo.get(options.network, **arguments)
     shape = graph.inputs[0].shape
     settings = choose(options.recipe, len(data.x_train), shape[0] if len(shape) == 3 else 0, changes(options))
