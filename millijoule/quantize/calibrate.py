@@ -16,7 +16,7 @@ from millijoule.ops.opaque import check_known
 from millijoule.passes import simplify
 from millijoule.quantize.bias import corrected_biases
 from millijoule.quantize.equalize import equalize_layers
-from millijoule.quantize.images import evenly_spaced, prepared
+from millijoule.quantize.images import check_enough, evenly_spaced, prepared, unlike_training
 from millijoule.quantize.ranges import RANGE_CHOICES, Range, RangeChoice, observe_ranges
 from millijoule.quantize.scales import fixed_input, separate_shared_scales, value_quantization
 
@@ -39,7 +39,8 @@ def quantize(
     """The int8 form of a float model, by TFLite's rules, so that TFLM and CMSIS-NN would compute the same.
 
     images: what the ranges of the values are measured on: uint8 (n, height, width, channels) as in the data set, or
-        float32 (n, *input shape), prepared. At most `samples` of them are used, evenly spaced.
+        float32 (n, *input shape), prepared. At most `samples` of them are used, evenly spaced. If they do not match the
+        training's preprocessing, the notes of the int8 model say so.
     ranges: `minmax`, `percentile` or `mse`, the mean square error; see `observe_ranges`.
     dense_per_channel: one scale for each output of dense layers. Default: one for the layer, as TFLite's converter
         has it, which saves 5 bytes of flash per output.
@@ -55,9 +56,12 @@ def quantize(
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient integer-arithmetic-only
     inference"; TFLite's 8-bit quantization specification.
     Raises ModelError if the model is int8 already, has an operator without int8 form, or answers the same to all
-    images; DataError if there is no image, or images that do not fit; ToolError without torch.
+    images; OptionError for fewer than 32 images or samples; DataError for images that do not fit; ToolError without
+    torch.
     """
     model = ready_for_int8(model)
+    if unlike := unlike_training(model, evenly_spaced(samples, images, None)[0]):
+        model = replace(model, notes=(*model.notes, unlike))
     if equalize:
         model = equalize_layers(model)
     observed = calibrate(model, images, ranges, samples)
@@ -91,9 +95,10 @@ def calibrate(model: Model, images: np.ndarray, ranges: RangeChoice, samples: in
     """The range of every value of a model that is ready for int8; arguments and errors as `quantize` has them."""
     if ranges not in RANGE_CHOICES:
         raise OptionError(f"ranges is '{ranges}'; it must be one of {', '.join(RANGE_CHOICES)}")
-    if samples < 1:
-        raise OptionError(f"samples is {samples}; it must be 1 or more")
-    return observe_ranges(model, prepared(model, evenly_spaced(samples, images, None)[0]), ranges)
+    check_enough(samples, f"samples is {samples}")
+    inputs = prepared(model, evenly_spaced(samples, images, None)[0])
+    check_enough(len(images), f"there are {len(images)} images")
+    return observe_ranges(model, inputs, ranges)
 
 
 def integer_model(

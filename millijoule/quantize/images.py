@@ -38,10 +38,15 @@ class Images:
 
     def take(self, count: int) -> Images:
         """At most `count` of them, evenly spaced. Raises OptionError for fewer than LEAST_IMAGES."""
-        if count < LEAST_IMAGES or len(self.x) < LEAST_IMAGES:
-            found = f"--calibration is {count}" if count < LEAST_IMAGES else f"'{self.name}' has {len(self.x)} images"
-            raise OptionError(f"{found}; at least {LEAST_IMAGES} calibration images are needed for ranges to mean much")
+        check_enough(count, f"--calibration is {count}")
+        check_enough(len(self.x), f"'{self.name}' has {len(self.x)} images")
         return Images(*evenly_spaced(count, self.x, self.labels), self.name)
+
+
+def check_enough(images: int, said: str) -> None:
+    """OptionError if there are too few calibration images. said: how many there are, in words."""
+    if images < LEAST_IMAGES:
+        raise OptionError(f"{said}; at least {LEAST_IMAGES} calibration images are needed for ranges to mean much")
 
 
 def evenly_spaced(count: int, x: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

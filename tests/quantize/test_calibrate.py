@@ -20,7 +20,7 @@ from tests.train.cases import graph_of
 PREPROCESS = {"mean": [0.0], "std": [1.0]}
 
 
-def images(count: int = 16, shape: tuple[int, ...] = (12, 12, 1)) -> np.ndarray:
+def images(count: int = 32, shape: tuple[int, ...] = (12, 12, 1)) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
 
 
@@ -36,7 +36,7 @@ def test_a_dense_layer_worked_out_by_hand():
     """Input scale 1/255 as pixel - 128; one weight scale for the layer; bias scale = input scale · weight scale."""
     graph = graph_of(Flatten(), Dense(features=2), shape=(1, 2, 1))
     weight, bias = np.array([[0.5, -1.27], [0.254, 0.0]]), np.array([0.1, -0.2])
-    x = np.array([[0, 0], [255, 0], [0, 255], [255, 255]], np.uint8).reshape(4, 1, 2, 1)
+    x = np.array([[0, 0], [255, 0], [0, 255], [255, 255]] * 8, np.uint8).reshape(32, 1, 2, 1)
     model = quantize(random_model(graph, n1__weight=weight, n1__bias=bias), x)
     assert model.quantization["input"] == model.quantization["n0"] == Quantization.of(1 / 255, -128)
     assert model.quantization["n1.weight"] == Quantization.of(0.01)
@@ -57,7 +57,7 @@ def test_convolutions_have_a_scale_for_each_output_channel():
     model = Model(
         graph, {"n0.weight": weight.astype(np.float32), "n0.bias": np.zeros(3, np.float32)}, None, (), preprocess
     )
-    real = np.random.default_rng(0).random((4, 12, 12, 2), np.float32)
+    real = np.random.default_rng(0).random((32, 12, 12, 2), np.float32)
     found = quantize(model, real)
     assert found.quantization["n0.weight"].scales[:2].tolist() == [np.float32(0.01), np.float32(0.02)]
     assert found.weights["n0.weight"].reshape(3, 2).tolist() == [[127, -1], [-127, 127], [0, 0]]
@@ -68,7 +68,7 @@ def test_dense_per_channel_if_asked():
     graph = graph_of(Flatten(), Dense(features=2), shape=(2, 2, 1))
     weight = np.array([[1.27, 0, 0, 0], [0.127, 0, 0, 0]])
     model = random_model(graph, n1__weight=weight)
-    one, each = (quantize(model, images(4, (2, 2, 1)), dense_per_channel=flag) for flag in (False, True))
+    one, each = (quantize(model, images(shape=(2, 2, 1)), dense_per_channel=flag) for flag in (False, True))
     assert one.quantization["n1.weight"] == Quantization.of(0.01)
     assert each.quantization["n1.weight"] == Quantization(np.array([0.01, 0.001], np.float32))
 
@@ -76,7 +76,7 @@ def test_dense_per_channel_if_asked():
 def test_a_bias_that_weights_cannot_reach_widens_their_scale():
     """Else it would leave int32 and wrap."""
     graph = graph_of(Flatten(), Dense(features=1), shape=(1, 1, 1))
-    x = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
+    x = np.array([0, 255] * 16, np.uint8).reshape(32, 1, 1, 1)
     found = quantize(random_model(graph, n1__weight=np.array([[1e-3]]), n1__bias=np.array([1000.0])), x)
     assert int(found.weights["n1.bias"][0]) == pytest.approx(2**30, rel=1e-6)
     scale = found.quantization["input"].scale * found.quantization["n1.weight"].scale
@@ -104,7 +104,7 @@ def test_the_graph_is_simplified_and_concatenations_are_requantized():
     build("classes", Dense(features=2))
     build("softmax", Softmax())
     model = random_model(build.graph(), norm__variance=np.ones(2), norm__scale=np.ones(2))
-    found = quantize(model, images(8, (6, 6, 1)))
+    found = quantize(model, images(shape=(6, 6, 1)))
     assert not [node.name for node in found.graph.nodes if isinstance(node.op, BatchNorm | Relu)]
     quantization = found.quantization
     concat = found.graph.by_name["concat"]
@@ -117,9 +117,10 @@ def test_the_graph_is_simplified_and_concatenations_are_requantized():
 def test_at_most_so_many_samples_evenly_spaced_decide():
     graph = graph_of(Flatten(), Dense(features=1), shape=(1, 1, 1))
     model = random_model(graph, n1__weight=np.array([[1.0]]), n1__bias=np.array([0.0]))
-    x = np.array([51, 0, 255, 0, 102], np.uint8).reshape(5, 1, 1, 1)
-    assert quantize(model, x, samples=5).quantization["n1"].scale == np.float32(1 / 255)
-    assert quantize(model, x, samples=2).quantization["n1"].scale == pytest.approx(0.4 / 255)
+    x = np.full((63, 1, 1, 1), 102, np.uint8)
+    x[1] = 255  # of every second one, it is left out
+    assert quantize(model, x, samples=63).quantization["n1"].scale == np.float32(1 / 255)
+    assert quantize(model, x, samples=32).quantization["n1"].scale == pytest.approx(0.4 / 255)
 
 
 def test_digits_lose_at_most_half_a_point():
@@ -146,8 +147,10 @@ def test_models_and_images_that_cannot_be_quantized():
         quantize(model, images(4)[..., 0])
     with pytest.raises(DataError, match=re.escape("are float64 of shape (5, 5, 1); uint8 images, or prepared float32")):
         quantize(model, np.zeros((4, 5, 5, 1)))
-    with pytest.raises(OptionError, match="samples is 0; it must be 1 or more"):
-        quantize(model, images(), samples=0)
+    with pytest.raises(OptionError, match="samples is 31; at least 32 calibration images are needed"):
+        quantize(model, images(), samples=31)
+    with pytest.raises(OptionError, match="there are 31 images; at least 32 calibration images are needed"):
+        quantize(model, images(31))
     with pytest.raises(OptionError, match="ranges is 'max'; it must be one of minmax, percentile, mse"):
         quantize(model, images(), ranges="max")
 
