@@ -36,7 +36,7 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _prune(options: argparse.Namespace) -> None:
-    from millijoule.shrink import fine_tuning, prune
+    from millijoule.shrink import itself, prune, retraining
     from millijoule.train import load_run
     from millijoule.train.run_folder import read_config
     from millijoule.train.structure import to_plain
@@ -57,11 +57,13 @@ def _prune(options: argparse.Namespace) -> None:
         "skip_bad": skip_bad,
         "graph": to_plain(pruned.graph),
         "preprocess": dict(model.preprocess),
-        "settings": fine_tuning(config["settings"]) | changes(options),
+        "settings": retraining(config["settings"]) | changes(options),
     }
     for name in ("teacher", "versions", "machine"):
         config.pop(name, None)
-    if options.teacher:
+    if options.teacher is None and itself(model, config["settings"]["loss"]):
+        options.teacher = str(options.model)
+    if options.teacher and options.alpha:
         config |= _teacher_config(options)
     figures: dict[str, tuple[float, str]] = {}
     before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))
@@ -82,7 +84,10 @@ def _figures(graph: Graph, device: str | None) -> dict[str, float]:
 
 
 def _teacher_options(parser: argparse.ArgumentParser, required: bool) -> None:
-    parser.add_argument("--teacher", required=required, metavar="MODEL", help=f"whose answers are learnt: {TRAINED}")
+    otherwise = "" if required else " (default: RUN itself; none with --alpha 0)"
+    parser.add_argument(
+        "--teacher", required=required, metavar="MODEL", help=f"whose answers are learnt: {TRAINED}{otherwise}"
+    )
     add_normalisation(parser)
     parser.add_argument(
         "--temperature",

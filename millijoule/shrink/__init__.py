@@ -3,6 +3,6 @@
 from millijoule.shrink.aware import quantize_aware
 from millijoule.shrink.distillation import distill
 from millijoule.shrink.pruning import prune
-from millijoule.shrink.settings import as_shown, fine_tuning
+from millijoule.shrink.settings import as_shown, itself, retraining
 
-__all__ = ["as_shown", "distill", "fine_tuning", "prune", "quantize_aware"]
+__all__ = ["as_shown", "distill", "itself", "prune", "quantize_aware", "retraining"]

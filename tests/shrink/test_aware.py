@@ -110,8 +110,8 @@ def test_in_training_an_operator_computes_the_numbers_of_its_int8_form(name):
 
 def test_in_evaluation_it_is_the_integer_reference_bit_for_bit():
     model = ready_for_int8(random_model(small_graph(), channels=1))
-    images = np.random.default_rng(0).integers(0, 256, (16, 12, 12, 1), dtype=np.uint8)
-    observed = calibrate(model, images, "minmax", 16)
+    images = np.random.default_rng(0).integers(0, 256, (32, 12, 12, 1), dtype=np.uint8)
+    observed = calibrate(model, images, "minmax", 32)
     network = aware_network(model, observed, fixed_input(model.preprocess), False).eval()
     expected = quantize(model, images)
     found = network(torch.from_numpy(prepare(images, (12, 12, 1), model.preprocess)), values=("add", "softmax"))
@@ -142,12 +142,13 @@ def test_ranges_follow_the_batches():
     assert np.allclose(getattr(network, RANGES).numpy(), [[-1, 1], [0.01 * 64 / 127.5, 0.99 + 0.01 * 64 / 127.5]])
 
 
-def trained() -> tuple[Model, Dataset]:
+def trained(**settings) -> tuple[Model, Dataset]:
     graph = graph_of(
         Conv2d(channels=4, kernel=3, bias=False), BatchNorm(), Relu(), Flatten(), Dense(features=2), Softmax()
     )  # fmt: skip
     data = stripes(count=80, noise=65)
-    return mj.train(graph, data, epochs=1, batch_size=8, learning_rate=0.003, must_learn=False, progress=False), data
+    settings = {"epochs": 1, "batch_size": 8, "learning_rate": 0.003, **settings}
+    return mj.train(graph, data, must_learn=False, progress=False, **settings), data
 
 
 def three_classes(data: Dataset) -> Dataset:
@@ -188,11 +189,12 @@ def test_training_goes_on_where_it_stopped(tmp_path):
 
 
 def test_a_model_of_a_file_that_says_nothing_of_pixels_is_trained_on_those_of_0_to_1():
-    model, data = trained()
+    pixels = {"mean": [0.0], "std": [1.0]}
+    model, data = trained(preprocess=pixels, epochs=4, learning_rate=0.03)
     bare = Model(model.graph, model.weights)
-    int8 = quantize_aware(bare, data, epochs=4, batch_size=8, learning_rate=0.03, progress=False)
+    int8 = quantize_aware(bare, data, epochs=1, batch_size=8, progress=False)
     assert int8.quantization["input"] == Quantization.of(1 / 255, -128)
-    assert (int8.preprocess, int8.labels) == ({"mean": [0.0], "std": [1.0]}, data.classes)
+    assert (int8.preprocess, int8.labels) == (pixels, data.classes)
     assert quantized_inputs(int8, np.array([[[[7]]]], np.uint8).repeat(6, 1).repeat(6, 2)).flat[0] == 7 - 128
 
 

@@ -12,10 +12,10 @@ from millijoule.graph import Builder, Graph
 from millijoule.model import Model
 from millijoule.ops import Add, BatchNorm, Conv2d, Dense, Flatten, GlobalAveragePool, MaxPool2d, Relu, Softmax
 from millijoule.passes import simplify
-from millijoule.shrink import fine_tuning, prune
+from millijoule.shrink import prune, retraining
 from millijoule.shrink.pruning.budget import Macs, Ram
 from millijoule.shrink.pruning.channels import find_channels
-from millijoule.shrink.pruning.importance import importance
+from millijoule.shrink.pruning.importance import importance, relative
 from millijoule.shrink.pruning.narrow import narrow_graph
 from millijoule.shrink.pruning.search import choose_channels
 from millijoule.train import Dataset, predict
@@ -217,16 +217,25 @@ def test_what_has_no_channels_to_lose_says_the_least():
         prune(model, stripes(), macs=0.5)
 
 
-def test_training_goes_on_shorter_and_in_smaller_steps():
-    settings = {
-        "epochs": 40,
-        "learning_rate": 0.2,
-        "schedule": "one_cycle",
-        "warm_up": 0.05,
-        "flip": True,
-        "until": 0.9,
-    }
-    assert fine_tuning(settings | {"patience": 3}) == {
-        "epochs": 10, "learning_rate": 0.05, "schedule": "cosine", "warm_up": 0.0, "flip": True, "until": 0.0,
-        "patience": 0,
-    }  # fmt: skip
+def test_a_pruned_network_is_trained_as_long_and_as_fast_as_the_whole_one():
+    settings = {"epochs": 40, "learning_rate": 0.2, "schedule": "one_cycle", "until": 0.9, "patience": 3}
+    assert retraining(settings) == settings | {"until": 0.0, "patience": 0}
+
+
+def test_layers_are_compared_by_what_matters_within_them():
+    """Of c1's channels each matters as much as c0's do, whatever the size of the numbers; c1's bring more."""
+    graph = chain(4, 4, 8)
+    channels = find_channels(graph)
+    values = np.ones(len(channels.fixed))
+    values[channels.units["c0"]] = [1.0, 2.0, 2.0, 4.0]
+    values[channels.units["c1"]] = [100.0, 200.0, 200.0, 400.0]
+    compared = relative(values, channels)
+    for name in ("c0", "c1"):
+        assert compared[channels.units[name]].tolist() == [0.2, 0.4, 0.4, 0.8]
+    kept = choose_channels(graph, channels, compared, Macs(Macs(0).cost(graph) - 192), 1)
+    assert np.flatnonzero(~kept).tolist() == [channels.units["c1"][0]]
+
+
+def test_layers_of_no_importance_are_left_as_they_are():
+    channels = find_channels(chain(2, 2))
+    assert relative(np.zeros(len(channels.fixed)), channels).tolist() == [0.0] * len(channels.fixed)

@@ -13,6 +13,7 @@ from millijoule.model import Model
 from millijoule.quantize.calibrate import calibrate, integer_model, ready_for_int8
 from millijoule.quantize.scales import fixed_input
 from millijoule.shrink.aware.network import RANGES, aware_network, ranges_by_value
+from millijoule.shrink.settings import itself
 from millijoule.train import Dataset
 from millijoule.train.loop import choose, train_from
 from millijoule.train.run_folder import Epoch
@@ -21,8 +22,8 @@ __all__ = ["quantize_aware"]
 
 SAMPLES = 512
 EPOCHS = 5
-LEARNING_RATE = 2e-3
-FINE_TUNING = {"epochs": EPOCHS, "learning_rate": LEARNING_RATE, "warm_up": 0.0, "weight_decay": 0.0, "average": 0.0}
+LEARNING_RATE = 5e-4
+FINE_TUNING = {"epochs": EPOCHS, "learning_rate": LEARNING_RATE, "warm_up": 0.0, "weight_decay": 0.0, "average": 0.999}
 """What differs from the recipe unless it is given: short, with small steps, from weights that are good already."""
 
 
@@ -43,11 +44,12 @@ def quantize_aware(
     `quantize` would give it: weights and biases rounded to their int8 and int32 steps, every value rounded and
     saturated to int8. The gradient passes through the rounding unchanged, and not where a value saturates
     (straight-through). Ranges of values begin as `quantize` finds them and follow those of the batches, as batch-norm's
-    means do. Which epoch is kept is decided by the int8 model itself, the integer reference, on held-out images.
+    means do. The answers of the float model are learnt beside the labels, where the loss is cross-entropy. Which epoch
+    is kept is decided by the int8 model itself, the integer reference, on held-out images.
 
     dataset: what it was trained on, or more of the same; images are prepared as the model says.
     dense_per_channel: as in `quantize`. The rest as in `train`; default: 5 epochs that begin with a learning rate of
-    0.002, without warm-up, weight decay or averaged weights.
+    0.0005, with averaged weights (0.999), without warm-up and weight decay.
 
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient integer-arithmetic-only
     inference", section 3; Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference".
@@ -62,7 +64,14 @@ def quantize_aware(
     observed = calibrate(model, dataset.x_train, "minmax", SAMPLES)
     network = aware_network(model, observed, given, dense_per_channel)
     best, notes = train_from(
-        model, dataset, settings, network=network, progress=progress, checkpoint=checkpoint, on_epoch=on_epoch
+        model,
+        dataset,
+        settings,
+        network=network,
+        teacher=itself(model, settings.loss),
+        progress=progress,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
     )
     weights = {name: array for name, array in best.items() if name != RANGES}
     trained = replace(model, weights=weights, notes=(*model.notes, *notes))

@@ -9,7 +9,7 @@ from millijoule.errors import ModelError, OptionError
 from millijoule.model import Model
 from millijoule.shrink.pruning.budget import Budget, Energy, Macs, Ram
 from millijoule.shrink.pruning.channels import find_channels
-from millijoule.shrink.pruning.importance import importance
+from millijoule.shrink.pruning.importance import importance, relative
 from millijoule.shrink.pruning.narrow import narrow
 from millijoule.shrink.pruning.search import choose_channels
 from millijoule.train import Dataset, prepare
@@ -43,8 +43,8 @@ def prune(
     samples: training images on which importance is measured.
 
     Which channels hang together is found from the graph; how much they matter is first-order Taylor expansion of the
-    loss (Molchanov et al. 2019); what they bring is counted on the narrowed graph. See `find_channels`, `importance`,
-    `choose_channels`.
+    loss (Molchanov et al. 2019), within their layer; what they bring is counted on the narrowed graph. See
+    `find_channels`, `importance`, `relative`, `choose_channels`.
 
     Raises OptionError for no budget or several, or one below the least possible; DeviceError if nothing is predicted
     for the device; ModelError for an int8 model, or a network that is no classifier of the dataset's classes.
@@ -59,7 +59,7 @@ def prune(
     loss = make_loss(model.graph, choose("auto", len(dataset.x_train), 0, {}), dataset.y_train)
     chosen = np.unique(np.linspace(0, len(dataset.x_train) - 1, min(samples, len(dataset.x_train))).astype(int))
     inputs = prepare(dataset.x_train[chosen], model.graph.inputs[0].shape, model.preprocess)
-    matters = importance(model, channels, loss, inputs, dataset.y_train[chosen])
+    matters = relative(importance(model, channels, loss, inputs, dataset.y_train[chosen]), channels)
     return narrow(model, channels, choose_channels(model.graph, channels, matters, budget, multiple))
 
 

@@ -42,6 +42,19 @@ def importance(model: Model, channels: Channels, loss: Loss, inputs: np.ndarray,
     return total / len(starts)
 
 
+def relative(values: np.ndarray, channels: Channels) -> np.ndarray:
+    """Importances, each divided by the norm of those of its layer, so that layers can be compared.
+
+    Plain ones are small in deep layers, where many channels share the work, and would leave those too narrow for what
+    is learnt after pruning. Source: Molchanov et al. 2017, "Pruning convolutional neural networks for resource
+    efficient inference", section 2.2.
+    """
+    compared = values.copy()
+    for layer in channels.layers:
+        compared[layer.units] /= max(np.linalg.norm(values[layer.units]), np.finfo(float).tiny)
+    return compared
+
+
 def _by_unit(graph: Graph, channels: Channels, products: dict[str, np.ndarray]) -> np.ndarray:
     """The sum, for each unit, of what lies at the weights that read its channels."""
     change = np.zeros(len(channels.fixed))

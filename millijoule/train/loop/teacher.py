@@ -12,6 +12,7 @@ import numpy as np
 from millijoule.errors import ModelError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
+from millijoule.passes import simplify
 from millijoule.train.loop.settings import Settings
 from millijoule.train.loss import logits_value
 from millijoule.train.network import import_torch, network_of, outputs_are_distances
@@ -77,8 +78,9 @@ class Lesson:
     def __init__(self, teacher: Teacher, images: int, settings: Settings, device: str) -> None:
         torch = import_torch()
         self.teacher, self.device = teacher, device
-        self.network = network_of(teacher.model).to(device)
-        self.value = logits_value(teacher.model.graph)
+        simple = simplify(teacher.model)
+        self.network = network_of(simple).to(device)
+        self.value = logits_value(simple.graph)
         self.remembered: Tensor | None = None
         if not settings.augments:
             classes = teacher.model.graph.shapes[self.value][0]
