@@ -12,6 +12,7 @@ import millijoule
 from millijoule.cli import main
 from millijoule.shrink import as_shown
 from millijoule.train import accuracy, load_run
+from millijoule.train.checkpoint import FILE
 from millijoule.train.run_folder import read_config
 
 pytest.importorskip("torch")
@@ -82,6 +83,25 @@ def test_trained_as_int8_with_the_images_of_the_training(capsys, tmp_path, folde
     loaded = millijoule.load(file)
     x = np.random.default_rng(0).integers(-128, 128, (9, 32, 32, 1), dtype=np.int8)
     np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], expected.run(x)[expected.graph.outputs[0]])
+
+
+def test_training_as_int8_goes_on_where_it_was_stopped(capsys, tmp_path, folder):
+    command = ["quantize", folder, "--data", "digits", "--qat", "--epochs", 2, "--samples", 32]
+    assert run(capsys, *command, "--out", tmp_path / "whole.tflite")[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.tflite"], "the state of the training is gone"
+    data, settings = millijoule.load_data("digits"), as_shown(read_config(folder)["settings"])
+    state = tmp_path / "cut-qat"
+    millijoule.quantize_aware(
+        load_run(folder), data, epochs=2, checkpoint=state, until=1e-9, progress=False, **settings
+    )  # fmt: skip
+    stopped = (state / FILE).read_bytes()
+    assert "another epochs (2 there, 3 asked for)" in refused(
+        capsys, *command[:6], 3, *command[7:], "--out", tmp_path / "cut.tflite"
+    )
+    assert (state / FILE).read_bytes() == stopped
+    assert run(capsys, *command, "--out", tmp_path / "cut.tflite")[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"whole.tflite", "cut.tflite"}
+    assert (tmp_path / "cut.tflite").read_bytes() == (tmp_path / "whole.tflite").read_bytes()
 
 
 def test_images_that_do_not_match_the_training_are_told(capsys, tmp_path, folder):

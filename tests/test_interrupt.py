@@ -1,19 +1,24 @@
 """Ctrl-C and SIGTERM in a real process: one line, exit code 2, nothing half written, the checkpoint kept."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+import millijoule as mj
 from millijoule import zoo
 from millijoule.export.tflite import to_tflite
 from millijoule.train import load_checkpoint
 from millijoule.train.checkpoint import FILE
+from millijoule.train.loop import Settings
+from millijoule.train.run_folder import CONFIG
 from tests.networks import small_int8_model
 from tests.train.cases import stripes
 
@@ -64,6 +69,27 @@ def test_in_training_the_checkpoint_is_kept(tmp_path, number):
     assert load_checkpoint(kept, zoo.lenet5(classes=2)).labels == ("0", "1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.npz", "kept"]
     assert [path.name for path in kept.iterdir()] == [FILE]
+
+
+def test_in_training_as_int8_the_checkpoint_is_kept_and_no_file_written(tmp_path):
+    data = stripes(60, side=32)
+    np.savez(tmp_path / "data.npz", x_train=data.x_train, y_train=data.y_train, x_test=data.x_test, y_test=data.y_test)
+    kept = tmp_path / "run"
+    mj.train(zoo.lenet5(classes=2), data, epochs=1, batch_size=8, checkpoint=kept, progress=False)
+    config = {
+        "network": "lenet5",
+        "arguments": {"classes": 2},
+        "data": "data",
+        "settings": asdict(Settings(epochs=1, batch_size=8, learning_rate=0.1)),
+    }
+    (kept / CONFIG).write_text(json.dumps(config))
+    arguments = [
+        "quantize", kept, "--data", tmp_path / "data.npz", "--qat", "--epochs", 100_000, "--out", tmp_path / "a.tflite",
+    ]  # fmt: skip
+    state = tmp_path / "a-qat" / FILE
+    result = interrupted(arguments, state.exists, signal.SIGINT)
+    assert_one_line(result, f"'{state}' keeps the best so far")
+    assert not (tmp_path / "a.tflite").exists()
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.quantize import unlike_training
     from millijoule.report.quantization.tables import quantized
     from millijoule.train import accuracy
+    from millijoule.train.checkpoint import remove_checkpoint
 
     if options.qat and (options.equalize or options.correct_bias or options.calibrate_on or options.ranges != "minmax"):
         raise OptionError("--qat learns its own: leave out --ranges, --equalize, --correct-bias, --calibrate-on")
@@ -106,7 +107,8 @@ def _run(options: argparse.Namespace) -> None:
         from millijoule.train.run_folder import read_config
 
         settings = as_shown(read_config(Path(options.model))["settings"]) if is_run(options.model) else {}
-        int8 = millijoule.quantize_aware(model, data, epochs=options.epochs, **settings)
+        kept = out.with_name(f"{out.stem}-qat")
+        int8 = millijoule.quantize_aware(model, data, epochs=options.epochs, checkpoint=kept, **settings)
         method = "quantization-aware training"
     else:
         int8 = millijoule.quantize(
@@ -135,8 +137,10 @@ def _run(options: argparse.Namespace) -> None:
         "weights_int8_bytes": sum(array.nbytes for array in int8.weights.values()),
     }
     path = millijoule.export(int8, "tflite", out, force=options.force)
+    if options.qat:
+        remove_checkpoint(kept)
     result |= {"file": str(path), "file_bytes": path.stat().st_size}
-    show(options, result, quantized(result, (*data.notes, *int8.notes)))
+    show(options, result, quantized(result, (*data.notes, *(note for note in int8.notes if note != unlike))))
 
 
 QUANTIZE = Command("quantize", "a trained network as an int8 file that every other command takes", _run, _options)
