@@ -14,6 +14,7 @@ from typing import NoReturn
 import millijoule
 from millijoule.cli.check import CHECK
 from millijoule.cli.cost import COST
+from millijoule.cli.data import DATA
 from millijoule.cli.deploy import DEPLOY
 from millijoule.cli.diagnose import DIAGNOSE
 from millijoule.cli.export import EXPORT
@@ -31,7 +32,7 @@ from millijoule.cli.train import EVALUATE, LOOK, PREDICT, TRAIN
 from millijoule.errors import MillijouleError
 
 COMMANDS = (
-    *(DEPLOY, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
+    *(DEPLOY, DATA, TRAIN, EVALUATE, PREDICT, LOOK, HISTORY),
     *(QUANTIZE, DIAGNOSE, PRUNE, DISTILL),
     *(COST, COMPARE, EXPLAIN, AUDIT, PLAN, REDUCE, EXPORT),
     *(MEASURE, CHECK, FIT, PRICE),

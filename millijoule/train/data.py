@@ -75,6 +75,24 @@ class Dataset:
                     "whether it is recognised: add some, or leave the class out"
                 )
 
+    def to_json(self) -> dict[str, Any]:
+        """How many images there are of each class, and how large they are."""
+        counts = (np.bincount(y, minlength=len(self.classes)).tolist() for y in (self.y_train, self.y_test))
+        height, width, channels = self.x_train.shape[1:]
+        return {
+            "name": self.name,
+            "images": len(self.y_train),
+            "test_images": len(self.y_test),
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "classes": [
+                {"name": name, "images": train, "test_images": test}
+                for name, train, test in zip(self.classes, *counts, strict=True)
+            ],
+            "notes": list(self.notes),
+        }
+
 
 def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None = None, seed: int = 0) -> Dataset:
     """Labelled images from `source`, split into training and test.

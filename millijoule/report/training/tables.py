@@ -10,11 +10,26 @@ from rich.text import Text
 
 from millijoule.report import format as fmt
 from millijoule.report.layout import Column, make_table
+from millijoule.train.data import Dataset
 from millijoule.train.evaluation import Answer, Evaluation
 from millijoule.train.history import Result, Xor
 from millijoule.train.run_folder import Epoch
 
 CLASS_COLUMNS = (Column("class", text=True), Column("images"), Column("right"), Column("most taken for", text=True))
+
+
+def data_set(data: Dataset) -> list[RenderableType]:
+    """A set of labelled images before training."""
+    found = data.to_json()
+    size = fmt.shape((found["height"], found["width"], found["channels"]))
+    rows = [(each["name"], fmt.count(each["images"]), fmt.count(each["test_images"])) for each in found["classes"]]
+    total = ("all", fmt.count(found["images"]), fmt.count(found["test_images"]))
+    columns = (Column("class", text=True), Column("images\ntraining"), Column("images\ntest"))
+    return [
+        Text(f"{data.name}: images of {size}", style="bold"),
+        make_table(columns, [*rows, total], total=True),
+        *(Text(f"Note: {note}") for note in data.notes),
+    ]
 
 
 def training(

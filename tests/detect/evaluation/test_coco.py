@@ -1,64 +1,42 @@
 """COCO's numbers against pycocotools, COCO's own code."""
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from millijoule.boxes import Boxes
 from millijoule.detect.evaluation import evaluate_boxes
 from tests.detect.evaluation.cases import some_boxes
+from tests.detect.evaluation.peers import ORDER, pycocotools, run
 
-ORDER = (
-    *("ap", "ap_50", "ap_75", "ap_small", "ap_medium", "ap_large"),
-    *("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"),
-)
-
-
-def rows(boxes, image):
-    """COCO's dictionaries of the boxes of an image."""
-    for index in range(len(boxes)):
-        left, top, right, bottom = map(float, boxes.corners[index])
-        yield {
-            "image_id": image,
-            "category_id": int(boxes.labels[index]) + 1,
-            "bbox": [left, top, right - left, bottom - top],
-            "area": (right - left) * (bottom - top),
-            "iscrowd": int(boxes.difficult[index]),
-            "score": float(boxes.scores[index]),
-        }
-
-
-def pycocotools(found, truth, classes, areas=None):
-    """The twelve numbers, and the precision array, of pycocotools."""
-    drawn = [row for image, boxes in enumerate(truth, 1) for row in rows(boxes, image)]
-    if areas is not None:
-        for row, area in zip(drawn, np.concatenate(areas), strict=True):
-            row["area"] = float(area)
-    with contextlib.redirect_stdout(io.StringIO()):
-        annotated = COCO()
-        annotated.dataset = {
-            "info": {},
-            "images": [{"id": image} for image in range(1, len(truth) + 1)],
-            "annotations": [row | {"id": index} for index, row in enumerate(drawn, 1)],
-            "categories": [{"id": label + 1} for label in range(classes)],
-        }
-        annotated.createIndex()
-        results = annotated.loadRes([row for image, boxes in enumerate(found, 1) for row in rows(boxes, image)])
-        evaluation = COCOeval(annotated, results, "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation
+CLASSES = ("a", "b", "c")
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_twelve_numbers_are_those_of_pycocotools(seed):
+def test_the_twelve_numbers_and_each_class_are_those_of_pycocotools(seed):
     found, truth = some_boxes(seed, crowds=seed % 4 != 0, ties=seed % 2 == 0)
-    ours, theirs = evaluate_boxes(found, truth, ("a", "b", "c")), pycocotools(found, truth, 3)
-    expected = np.where(theirs.stats < 0, np.nan, theirs.stats)
-    assert np.allclose([ours.coco[name] for name in ORDER], expected, rtol=0, atol=1e-12, equal_nan=True)
-    by_class = theirs.eval["precision"][:, :, :, 0, 2].mean(axis=(0, 1))
+    ours = evaluate_boxes(found, truth, CLASSES)
+    numbers, precision = run(pycocotools(found, truth, 3))
+    assert np.allclose([ours.coco[name] for name in ORDER], numbers, rtol=0, atol=1e-12, equal_nan=True)
+    by_class = precision[:, :, :, 0, 2].mean(axis=(0, 1))
     assert np.allclose([each.ap_coco for each in ours.classes], by_class, rtol=0, atol=1e-12)
+
+
+def test_more_than_a_hundred_boxes_in_an_image():
+    random = np.random.RandomState(0)
+    truth = [Boxes.of([(x, y, x + 8, y + 8) for x in range(0, 150, 10) for y in range(0, 150, 10)], [0] * 225)]
+    near = truth[0].corners.repeat(2, axis=0) + random.randint(-2, 3, (450, 4))
+    found = [Boxes.of(near, [0] * 450, random.random_sample(450))]
+    ours = evaluate_boxes(found, truth, ["a"])
+    numbers, _ = run(pycocotools(found, truth, 1))
+    assert np.allclose([ours.coco[name] for name in ORDER], numbers, rtol=0, atol=1e-12, equal_nan=True)
+    assert ours.coco["ar_100"] < 100 / 225 < ours.classes[0].curve.recall[-1]
+
+
+def test_sizes_are_those_of_the_outlines_if_they_are_known():
+    found, truth = some_boxes(3)
+    random = np.random.RandomState(3)
+    areas = [random.random_sample(len(boxes)) * 20_000 for boxes in truth]
+    ours = evaluate_boxes(found, truth, CLASSES, areas)
+    numbers, _ = run(pycocotools(found, truth, 3, areas))
+    assert np.allclose([ours.coco[name] for name in ORDER], numbers, rtol=0, atol=1e-12, equal_nan=True)
+    assert ours.coco["ap_large"] != evaluate_boxes(found, truth, CLASSES).coco["ap_large"]
