@@ -101,27 +101,19 @@ def _predicted(network: Graph | Model, options: argparse.Namespace) -> Predictio
             f"--optimize {options.optimize} changes the accesses of an accelerator; '{device.name}' is none: `deploy` "
             "and `check` take it for microcontrollers"
         )
+    from millijoule.passes import deployed
     from millijoule.plan.streaming import stream_plan
 
-    graph = _deployed(network)
-    return millijoule.predict_energy(network, device, stack=options.stack, planned=stream_plan(graph))
-
-
-def _deployed(network: Graph | Model) -> Graph:
-    from millijoule.model import Model
-    from millijoule.passes import simplify
-
-    if isinstance(network, Model):
-        return network.graph if network.is_int8 else simplify(network.graph)
-    return simplify(network)
+    return millijoule.predict_energy(network, device, stack=options.stack, planned=stream_plan(deployed(network)))
 
 
 def _arena(network: Graph | Model) -> Plan:
     """The planned arena of the network as it is deployed."""
     from millijoule.model import Model
+    from millijoule.passes import deployed
     from millijoule.plan import plan
 
-    return plan(network if isinstance(network, Model) and network.is_int8 else _deployed(network))
+    return plan(network if isinstance(network, Model) and network.is_int8 else deployed(network))
 
 
 def _define(options: argparse.Namespace) -> None:

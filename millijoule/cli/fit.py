@@ -11,8 +11,8 @@ from millijoule.cli.command import Command, is_file, network, show
 from millijoule.errors import DeviceError, MillijouleError, OptionError
 
 if TYPE_CHECKING:
-    from millijoule.cost import Cost
     from millijoule.cost.device import Device
+    from millijoule.graph import Graph
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> None:
     if target.suffix != ".toml":
         raise OptionError(f"'{target}' is no name of a device file: it must end in .toml")
     _check_replaceable(target)
-    device = calibrated(base, name, read_runs(options.runs, base, _cost_of), options.runs.name)
+    device = calibrated(base, name, read_runs(options.runs, base, _graph_of), options.runs.name)
     write_text(target, device_text(device))
     found = check(device)
     values = [
@@ -73,11 +73,13 @@ def _check_replaceable(target: Path) -> None:
             raise OptionError(f"'{target}' exists and is no device file: choose another --out") from None
 
 
-def _cost_of(name: str) -> Cost | None:
-    """None for a name that is neither a network of the zoo nor a file."""
+def _graph_of(name: str) -> Graph | None:
+    """As it is deployed; None for a name that is neither a network of the zoo nor a file."""
+    from millijoule.passes import deployed
+
     if not is_file(name) and name not in {entry.name for entry in millijoule.zoo.entries()}:
         return None
-    return millijoule.cost(network(name))
+    return deployed(network(name))
 
 
 FIT = Command("fit", "make a device file that predicts by readings of your own board", _run, _options)

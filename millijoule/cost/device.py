@@ -73,8 +73,9 @@ class Reading:
     """What someone measured on a device for one network.
 
     energy_mj: of one inference, empty if only time was read. On a microcontroller `instructions` are those that the
-    firmware executes and `dense_weights` the bytes of weights of dense layers; on other devices macs, outputs (elements
-    that convolutions write), params and layers (with MACs) say which network it was.
+    firmware executes and `dense_weights` the bytes of weights of dense layers; macs and windowed_macs (of convolutions
+    over several pixels and all channels) are of a network that is known. On other devices macs, outputs (elements that
+    convolutions write), params and layers (with MACs) say which network it was.
     """
 
     network: str
@@ -83,6 +84,7 @@ class Reading:
     instructions: int = 0
     dense_weights: int = 0
     macs: int = 0
+    windowed_macs: int = 0
     outputs: int = 0
     params: int = 0
     layers: int = 0

@@ -15,16 +15,18 @@ from math import exp, log
 from statistics import geometric_mean, mean
 
 from millijoule.cost.cycles import estimate_cycles
-from millijoule.cost.device import Device
+from millijoule.cost.device import Device, Reading
 from millijoule.energy.fitted import questions
-from millijoule.energy.fitted.instructions import own_instructions
+from millijoule.energy.fitted.instructions import benchmark_mix, own_instructions
 from millijoule.energy.fitted.intervals import spread
 from millijoule.energy.fitted.similar import (
+    alike,
     cycles_per_instruction,
     predicted_cycles,
     predicted_draw,
     runs_cmsis_nn,
     similarity,
+    weighted_mean,
 )
 from millijoule.energy.fitted.tables import CONVOLUTIONAL, Submission, counted, submissions
 from millijoule.energy.prediction import Prediction, sentence, together, within
@@ -54,12 +56,14 @@ class Work:
 
     instructions: of our firmware. factor: within which they are right, 1 if they were counted. dense_weights: bytes of
     weights of dense layers, each read once. core_cycles: of the core alone, where instructions were counted by kind.
+    mix: fitted.instructions.windowed_share of the network, by which it is compared with others; None: not known.
     """
 
     instructions: float
     factor: float = 1.0
     dense_weights: int = 0
     core_cycles: int | None = None
+    mix: float | None = None
 
     def dearer(self, core: str) -> float:
         """By how much our instructions are dearer than CMSIS-NN's for the core alone; 1 where it is not known."""
@@ -89,10 +93,10 @@ def predict(network: str, device: Device, work: Work, stack: str | None = None) 
     """
     assert device.clock_hz is not None
     if stack:
-        scale = _stack_scale(stack, device.name, device.core)
+        scale = _stack_scale(stack, device.name, device.core, work.mix)
         reason = f"{stack} was submitted neither on this board nor on one that others compare it with"
     else:
-        scale = _read_scale(device) or _board_scale(device.name, device.core) or _core_scale(device)
+        scale = _read_scale(device, work.mix) or _board_scale(device.name, device.core) or _core_scale(device)
         reason = f"no cycles of an int8 network are published for {device.core} without an accelerator; {FIT}"
     if scale is None:
         return Prediction(network, device.name, None, None, refused=(("latency", reason), ("energy", reason)))
@@ -118,20 +122,27 @@ def predict(network: str, device: Device, work: Work, stack: str | None = None) 
     )
 
 
-def _read_scale(device: Device) -> Scale | None:
+def _read_scale(device: Device, mix: float | None) -> Scale | None:
     """Cycles for each instruction by the user's readings of the board."""
     if not device.readings or device.clock_hz is None:
         return None
     values = []
     for each in device.readings:
         cycles = each.latency_ms * device.clock_hz / 1000 - each.dense_weights * cycles_per_dense_weight()
-        values.append(max(cycles / each.instructions, LEAST))
+        values.append((max(cycles / each.instructions, LEAST), alike(mix, mix_of(each))))
     factor = spread(questions.new_network() if len(values) > 1 else questions.after_one_reading())
-    return Scale(geometric_mean(values), factor, _readings(device, "latency", len(values)))
+    value = weighted_mean(values)
+    assert value is not None
+    return Scale(value, factor, _readings(device, "latency", len(values)))
+
+
+def mix_of(reading: Reading) -> float | None:
+    """As Work.mix, of a network that was measured."""
+    return reading.windowed_macs / reading.macs if reading.macs else None
 
 
 @lru_cache
-def _stack_scale(stack: str, board: str, core: str) -> Scale | None:
+def _stack_scale(stack: str, board: str, core: str, mix: float | None) -> Scale | None:
     """Cycles of another stack for each instruction of ours, by the networks of MLPerf Tiny; None: not known there."""
     known = list(dict.fromkeys(row.stack for row in submissions()))
     if stack not in known:
@@ -144,13 +155,13 @@ def _stack_scale(stack: str, board: str, core: str) -> Scale | None:
         cycles = geometric_mean(here) if here else predicted_cycles(submissions(), stack, board, benchmark)
         if ours is None or cycles is None:
             continue
-        values.append(cycles / ours)
+        values.append((cycles / ours, alike(mix, benchmark_mix(benchmark))))
         if not here:
             boards = {row.board for row in rows}
             factors = [factors[0], spread(questions.stack_on_board())]
-    if not values:
+    value = weighted_mean(values)
+    if value is None:
         return None
-    value = geometric_mean(values)
     text = f"{value:.2f} cycles for each instruction of our firmware: {stack} on {sentence(sorted(boards))}"
     return Scale(value, together(*factors), f"{text} (MLPerf Tiny)")
 

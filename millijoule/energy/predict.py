@@ -5,13 +5,13 @@ from __future__ import annotations
 from millijoule.cost import Cost, cost
 from millijoule.cost.device import Device, load_device
 from millijoule.energy import mcu, roofline
-from millijoule.energy.fitted.instructions import estimate_instructions
+from millijoule.energy.fitted.instructions import estimate_instructions, layers_of, windowed_share
 from millijoule.energy.hierarchy import array, row_stationary, table
 from millijoule.energy.prediction import Prediction
 from millijoule.errors import DeviceError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.passes import simplify
+from millijoule.passes import deployed
 from millijoule.plan import Plan, plan
 from millijoule.plan.streaming import StreamPlan
 
@@ -46,14 +46,12 @@ def predict_energy(
         raise OptionError(f"precision is '{precision}'; it must be int8 or fp32")
     precision = precision or ("int8" if is_int8 or device.kind == "mcu" else "fp32")
     if device.kind == "mcu":
-        graph = network.graph if isinstance(network, Model) else network
-        return _on_mcu(graph if is_int8 else simplify(graph), device, instructions, core_cycles, stack)
+        return _on_mcu(deployed(network), device, instructions, core_cycles, stack)
     if stack:
         raise OptionError(f"device '{device.name}' is no microcontroller: leave the stack '{stack}' out")
     if device.kind == "roofline":
         return roofline.predict(cost(network, table.NUMBERS[precision]), device, precision)
-    graph = network.graph if isinstance(network, Model) else network
-    graph = graph if is_int8 else simplify(graph)
+    graph = deployed(network)
     if row_stationary.FIGURES[0] in device.figures:
         if planned:
             raise OptionError(f"device '{device.name}' runs layer by layer, as it was measured: leave the plan out")
@@ -64,15 +62,15 @@ def predict_energy(
 def _on_mcu(
     graph: Graph, device: Device, instructions: int | None, core_cycles: int | None, stack: str | None
 ) -> Prediction:
-    weights = dense_weights(cost(graph, 1))
+    weights, mix = dense_weights(cost(graph, 1)), windowed_share(layers_of(graph))
     if instructions is not None:
-        return mcu.predict(graph.name, device, mcu.Work(instructions, 1.0, weights, core_cycles), stack)
+        return mcu.predict(graph.name, device, mcu.Work(instructions, 1.0, weights, core_cycles, mix), stack)
     try:
         estimated, factor = estimate_instructions(graph, device.core)
     except DeviceError as error:
         refused = (("latency", str(error)), ("energy", str(error)))
         return Prediction(graph.name, device.name, None, None, refused=refused)
-    return mcu.predict(graph.name, device, mcu.Work(estimated, factor, weights), stack)
+    return mcu.predict(graph.name, device, mcu.Work(estimated, factor, weights, mix=mix), stack)
 
 
 def dense_weights(counted: Cost) -> int:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
-from millijoule.cost import Cost
+from millijoule.cost import cost
 from millijoule.cost.device import Device, Reading
 from millijoule.csv_file import read_csv
 from millijoule.energy import mcu, roofline
+from millijoule.energy.fitted.instructions import layers_of, windowed_share
 from millijoule.energy.prediction import Prediction
 from millijoule.errors import DataError, DeviceError
+from millijoule.graph import Graph
 
 LATENCY = {"latency_us": 1e-3, "latency_ms": 1.0, "latency_s": 1e3}
 ENERGY = {"energy_nj": 1e-6, "energy_uj": 1e-3, "energy_mj": 1.0, "energy_j": 1e3}
@@ -20,8 +22,8 @@ POWER = {"power_uw": 1e-3, "power_mw": 1.0, "power_w": 1e3}
 """Columns that name their unit → ms, mJ, mW."""
 WITHOUT_UNIT = {"latency": LATENCY, "energy": ENERGY, "power": POWER}
 
-CostOf = Callable[[str], Cost | None]
-"""A network's name → what it costs; None if no such network is known."""
+GraphOf = Callable[[str], Graph | None]
+"""A network's name → the network as it is deployed; None if none of this name is known."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Checked:
     predicted: Prediction | None
 
 
-def read_runs(path: Path, device: Device, cost_of: CostOf) -> tuple[Reading, ...]:
+def read_runs(path: Path, device: Device, graph_of: GraphOf) -> tuple[Reading, ...]:
     """The readings of a CSV file: columns network, a latency, perhaps an energy or a power, each with its unit.
 
     For a microcontroller a column `instructions` says what the firmware executes (`deploy` prints it); on other devices
@@ -41,7 +43,7 @@ def read_runs(path: Path, device: Device, cost_of: CostOf) -> tuple[Reading, ...
     """
     columns = (*LATENCY, *ENERGY, *POWER, *WITHOUT_UNIT, "instructions", "dense_weights")
     rows = read_csv(path, ("network",), columns)
-    readings = [_reading(f"{path}, line {line}", row, device, cost_of) for line, row in rows]
+    readings = [_reading(f"{path}, line {line}", row, device, graph_of) for line, row in rows]
     first = [each.energy_mj is None for each in readings]
     if any(first) and not all(first):
         line, _ = rows[first.index(True)]
@@ -49,7 +51,7 @@ def read_runs(path: Path, device: Device, cost_of: CostOf) -> tuple[Reading, ...
     return tuple(readings)
 
 
-def _reading(where: str, row: dict[str, str], device: Device, cost_of: CostOf) -> Reading:
+def _reading(where: str, row: dict[str, str], device: Device, graph_of: GraphOf) -> Reading:
     for name, columns in WITHOUT_UNIT.items():
         if row[name]:
             raise DataError(f"{where}: column '{name}' has no unit; call it {' or '.join(columns)}")
@@ -63,14 +65,19 @@ def _reading(where: str, row: dict[str, str], device: Device, cost_of: CostOf) -
         raise DataError(f"{where}: an energy and a power; give one of them")
     if power is not None:
         energy = power * latency / 1000
-    found = cost_of(row["network"])
+    graph = graph_of(row["network"])
+    found = cost(graph) if graph else None
     reading = Reading(network=row["network"], latency_ms=latency, energy_mj=energy)
     if device.kind == "mcu":
         instructions = _number(where, "instructions", row["instructions"])
         dense = _number(where, "dense_weights", row["dense_weights"]) if row["dense_weights"] else 0
         if found and not row["dense_weights"]:
             dense = found.macs_by_family["dense"]
-        return replace(reading, instructions=round(instructions), dense_weights=round(dense))
+        reading = replace(reading, instructions=round(instructions), dense_weights=round(dense))
+        if graph and found:
+            windowed = found.macs * windowed_share(layers_of(graph))
+            reading = replace(reading, macs=found.macs, windowed_macs=round(windowed))
+        return reading
     if found is None:
         raise DataError(f"{where}: network '{row['network']}' is not known; name one of the zoo or a model file")
     terms = roofline.terms_of(found)
@@ -117,7 +124,7 @@ def check(device: Device, precision: str = "fp32") -> tuple[Checked, ...]:
         rest = replace(device, readings=others)
         predicted: Prediction | None = None
         if others and device.kind == "mcu":
-            work = mcu.Work(reading.instructions, dense_weights=reading.dense_weights)
+            work = mcu.Work(reading.instructions, dense_weights=reading.dense_weights, mix=mcu.mix_of(reading))
             predicted = mcu.predict(reading.network, rest, work)
         elif others:
             network = roofline.terms_of_reading(reading)

@@ -6,13 +6,29 @@ change when the node that made it is folded away; the order of the outputs does 
 
 from __future__ import annotations
 
+from millijoule.graph import Graph
+from millijoule.model import Model
 from millijoule.passes.batch_norm import fold_batch_norm
 from millijoule.passes.densify import densify
 from millijoule.passes.draft import Network
 from millijoule.passes.fuse import fuse_activations
 from millijoule.passes.remove import remove_identities, remove_unread
 
-__all__ = ["densify", "fold_batch_norm", "fuse_activations", "remove_identities", "remove_unread", "simplify"]
+__all__ = [
+    "densify",
+    "deployed",
+    "fold_batch_norm",
+    "fuse_activations",
+    "remove_identities",
+    "remove_unread",
+    "simplify",
+]
+
+
+def deployed(network: Graph | Model) -> Graph:
+    """The structure of what is deployed: an int8 model's own, of any other the simplified one."""
+    graph = network.graph if isinstance(network, Model) else network
+    return graph if isinstance(network, Model) and network.is_int8 else simplify(graph)
 
 
 def simplify(network: Network) -> Network:

@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from millijoule.boxes import BoxCoding
 from millijoule.errors import DataError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
@@ -25,7 +26,7 @@ GROUPS = ("weights", "optimizer", "average", "best")
 
 @dataclass(frozen=True)
 class Best:
-    """The best weights so far and how they did on the validation images."""
+    """The best weights so far and how they did on the validation images; accuracy is the task's score."""
 
     epoch: int
     accuracy: float
@@ -66,13 +67,14 @@ def fingerprint(graph: Graph, images: np.ndarray, labels: np.ndarray, settings: 
 
 
 def save_checkpoint(folder: Path, state: Checkpoint, identity: dict[str, Any], model: Model) -> None:
-    """Write the state to `folder` whole or not at all. `model` says labels and preprocessing."""
+    """Write the state to `folder` whole or not at all. `model` says labels, preprocessing and how boxes are coded."""
     header = {
         "identity": identity,
         "epochs_done": state.epochs_done,
         "best": {"epoch": state.best.epoch, "accuracy": state.best.accuracy, "loss": state.best.loss},
         "labels": model.labels,
         "preprocess": dict(model.preprocess),
+        "boxes": model.boxes.to_json() if model.boxes else None,
     }
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
     for group, values in zip(GROUPS, (state.weights, state.optimizer, state.average, state.best.weights), strict=True):
@@ -135,7 +137,8 @@ def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None
 def load_checkpoint(folder: Path | str, graph: Graph) -> Model:
     """The best model so far of a training that wrote to `folder`. DataError if none can be read."""
     header, groups = _read(Path(folder))
-    return Model(graph, groups["best"], labels=tuple(header["labels"]), preprocess=header["preprocess"])
+    boxes = BoxCoding.from_json(header["boxes"]) if header.get("boxes") else None
+    return Model(graph, groups["best"], labels=tuple(header["labels"]), preprocess=header["preprocess"], boxes=boxes)
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:

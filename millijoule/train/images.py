@@ -145,7 +145,7 @@ def gather(
                 f"images of {len(sizes)} sizes, {_times(min(sizes))} to {_times(max(sizes))}: all were brought to the "
                 f"most common, {_times(size)} (height × width)"
             )
-    images = _room((len(order), *size, 3))
+    images = room_for((len(order), *size, 3))
     coloured, kept = 0, set()
     for index, picture in enumerate(pictures()):
         try:
@@ -168,7 +168,7 @@ def _times(size: tuple[int, int]) -> str:
     return f"{size[0]}×{size[1]}"
 
 
-def _room(shape: tuple[int, ...]) -> np.ndarray:
+def room_for(shape: tuple[int, ...]) -> np.ndarray:
     """An array of that shape, in memory or, if it is large, in a temporary file."""
     needed, folder = math.prod(shape), tempfile.gettempdir()
     if needed <= MOST_IN_MEMORY:

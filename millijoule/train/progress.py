@@ -8,9 +8,9 @@ from types import TracebackType
 
 
 class TrainingProgress:
-    """Epoch, loss, accuracy, images per second and time left; silent if stderr is no terminal."""
+    """Epoch, loss, score, images per second and time left; silent if stderr is no terminal. score: its name."""
 
-    def __init__(self, shown: bool, epochs: int, steps: int, epochs_done: int) -> None:
+    def __init__(self, shown: bool, epochs: int, steps: int, epochs_done: int, score: str = "accuracy") -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -19,14 +19,14 @@ class TrainingProgress:
             BarColumn(),
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
             TextColumn("loss {task.fields[loss]:.4f}"),
-            TextColumn("validation accuracy {task.fields[accuracy]}"),
+            TextColumn(f"validation {score} {{task.fields[score]}}"),
             TextColumn("{task.fields[rate]:,.0f} images/s"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not (shown and sys.stderr.isatty()),
         )
         self._task = self._bar.add_task(
-            "", total=epochs * steps, completed=epochs_done * steps, epoch=epochs_done, loss=0.0, accuracy="-", rate=0.0
+            "", total=epochs * steps, completed=epochs_done * steps, epoch=epochs_done, loss=0.0, score="-", rate=0.0
         )
         self._epoch = epochs_done
         self._images = 0
@@ -49,6 +49,6 @@ class TrainingProgress:
         rate = self._images / max(time.monotonic() - self._start, 1e-9)
         self._bar.update(self._task, advance=1, epoch=self._epoch + 1, loss=self._loss, rate=rate)
 
-    def epoch(self, accuracy: float) -> None:
+    def epoch(self, score: float) -> None:
         self._epoch += 1
-        self._bar.update(self._task, epoch=self._epoch, accuracy=f"{accuracy:.4f}")
+        self._bar.update(self._task, epoch=self._epoch, score=f"{score:.4f}")

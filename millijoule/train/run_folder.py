@@ -33,9 +33,9 @@ PACKAGES = ("millijoule", "torch", "numpy")
 class Epoch:
     """What one epoch of a training did.
 
-    loss: mean over its steps. accuracy, validation_loss: on the held-out images after it. images: trained on since the
-    beginning. seconds, cpu_seconds: of this epoch, of the wall clock and of all cores together. training_seconds,
-    training_cpu_seconds: the part of them before the evaluation.
+    loss: mean over its steps. accuracy, validation_loss: on the held-out images after it; a detector's accuracy is its
+    mAP at an overlap of 0.5. images: trained on since the beginning. seconds, cpu_seconds: of this epoch, of the wall
+    clock and of all cores together. training_seconds, training_cpu_seconds: the part of them before the evaluation.
     """
 
     epoch: int

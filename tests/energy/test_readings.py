@@ -1,24 +1,25 @@
 """Readings of one's own board: the CSV file, the device file, and what predictions make of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from millijoule import predict_energy, zoo
 from millijoule.cli import main
-from millijoule.cost import cost
 from millijoule.cost.device import list_devices, load_device, parse_device
 from millijoule.cost.device_text import device_text
 from millijoule.energy.fitted import linux
 from millijoule.energy.readings import calibrated, check, read_runs
 from millijoule.errors import DataError, DeviceError
+from millijoule.passes import simplify
 
 BOARD = load_device("nucleo-f446re")
 COMPUTER = load_device("jetson-tx1")
 
 
 def known(name: str):
-    return cost(zoo.get(name)) if name in ("ds_cnn", "resnet8", "mobilenet_v1", "mobilenet_v2") else None
+    return simplify(zoo.get(name)) if name in ("ds_cnn", "resnet8", "mobilenet_v1", "mobilenet_v2") else None
 
 
 def read(tmp_path, text: str, device=BOARD):
@@ -88,6 +89,20 @@ def test_a_board_with_readings_is_written_and_read(tmp_path):
     assert first.predicted.latency_ms.value == pytest.approx(20, rel=0.1)
     assert second.predicted.energy_mj.value == pytest.approx(4, rel=0.1)
     assert first.predicted.latency_ms.low < 20 < first.predicted.latency_ms.high
+
+
+def test_a_reading_of_a_network_with_a_like_mix_of_layers_weighs_more(tmp_path):
+    rows = "network,latency_ms,instructions\nmobilenet_v1,1000,100000000\nresnet8,1000,100000000\nmine,1,1000\n"
+    depthwise, windowed, unknown = read(tmp_path, rows)
+    assert windowed.windowed_macs > 0.9 * windowed.macs
+    assert 0 < depthwise.windowed_macs < 0.1 * depthwise.macs
+    assert (unknown.macs, unknown.windowed_macs) == (0, 0)
+    slow = replace(windowed, latency_ms=4000.0)
+    board = calibrated(BOARD, "mine", (depthwise, slow), "me")
+    assert parse_device("mine", device_text(board)) == board
+    networks = (zoo.ds_cnn(), zoo.resnet8())
+    ms = [predict_energy(network, board, instructions=100_000_000).latency_ms.value for network in networks]
+    assert 1000 < ms[0] < 1500 < 3000 < ms[1] < 4000
 
 
 def test_two_readings_of_a_published_system_predict_its_other_networks(tmp_path):

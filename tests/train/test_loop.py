@@ -15,6 +15,7 @@ from millijoule.train import Dataset, accuracy, load_checkpoint, prepare, train
 from millijoule.train.checkpoint import FILE
 from millijoule.train.initial import initial_weights
 from millijoule.train.loop import RECIPES, Settings, Trainer, choose, defaults
+from millijoule.train.loop.classification import Classification
 from tests.train.cases import everything_random, graph_of, linear, stripes
 
 SETTINGS = Settings(
@@ -116,7 +117,7 @@ def test_mixed_up_images_train_on_both_labels(monkeypatch):
     seen = []
     monkeypatch.setattr(trainer, "forward", lambda x, values: seen.append(x) or {"n1": trainer.network(x)["n1"]})
     list(trainer.steps_of(0))
-    originals = trainer._prepared(trainer.images[trainer.train_set])
+    originals = trainer.task.prepared(trainer.task.images[trainer.task.train_set])
     distances = torch.cdist(torch.cat(seen).flatten(1), originals.flatten(1)).min(dim=1).values
     assert (distances > 0.1).sum() > 10
 
@@ -173,7 +174,7 @@ def trainer_of(graph, settings=SETTINGS, dataset=None) -> Trainer:
     preprocess = {"mean": [0.5], "std": [0.25]}
     model = Model(graph, initial_weights(graph, 0), labels=dataset.classes, preprocess=preprocess)
     loss = make_loss(graph, settings, dataset.y_train)
-    return Trainer(model, loss, dataset.x_train, dataset.y_train, settings)
+    return Trainer(Classification(model, loss, dataset.x_train, dataset.y_train, settings))
 
 
 @pytest.mark.parametrize(
@@ -222,15 +223,15 @@ def test_the_schedule_reaches_the_steps():
 def test_every_epoch_goes_through_all_training_images_in_an_order_of_its_own(monkeypatch):
     trainer = trainer_of(linear())
     seen: list[np.ndarray] = []
-    prepared = trainer._prepared
-    monkeypatch.setattr(trainer, "_prepared", lambda images: seen.append(images) or prepared(images))
+    prepared = trainer.task.prepared
+    monkeypatch.setattr(trainer.task, "prepared", lambda images: seen.append(images) or prepared(images))
     orders = []
     for epoch in range(2):
         seen.clear()
         assert sum(images for images, _ in trainer.steps_of(epoch)) == 30
         assert {len(batch) for batch in seen} <= {7, 8}
         orders.append([image.tobytes() for batch in seen for image in batch])
-    expected = sorted(image.tobytes() for image in trainer.images[trainer.train_set])
+    expected = sorted(image.tobytes() for image in trainer.task.images[trainer.task.train_set])
     assert [sorted(order) for order in orders] == [expected, expected]
     assert orders[0] != orders[1]
 
@@ -308,12 +309,12 @@ def test_training_stops_when_it_is_enough_and_a_resumed_one_too(tmp_path, monkey
 
 def test_evaluation_is_of_the_held_out_images(monkeypatch):
     trainer = trainer_of(linear())
-    assert (len(trainer.train_set), len(trainer.held_out)) == (30, 10)
-    assert not set(trainer.train_set) & set(trainer.held_out)
+    assert (len(trainer.task.train_set), len(trainer.task.held_out)) == (30, 10)
+    assert not set(trainer.task.train_set) & set(trainer.task.held_out)
     list(trainer.steps_of(0))
     share, loss = trainer.evaluate()
     model = replace(trainer.model, weights=trainer.weights())
-    images, labels = trainer.images[trainer.held_out], trainer.labels[trainer.held_out]
+    images, labels = trainer.task.images[trainer.task.held_out], trainer.task.labels[trainer.task.held_out]
     assert share == accuracy(model, images, labels)
     logits = prepare(images, (6, 6, 1), model.preprocess).reshape(-1, 36) @ model.weights["n1.weight"].T
     logits = logits + model.weights["n1.bias"]

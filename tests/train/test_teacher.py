@@ -13,6 +13,7 @@ from millijoule.ops import Conv2d, Dense, Flatten, Relu, Softmax
 from millijoule.train import accuracy, predict, prepare, train
 from millijoule.train.initial import initial_weights
 from millijoule.train.loop import Settings, Teacher, Trainer
+from millijoule.train.loop.classification import Classification
 from millijoule.train.loop.teacher import Lesson
 from millijoule.train.loss import make_loss
 from tests.networks import small_int8_model
@@ -51,13 +52,13 @@ def test_the_loss_is_that_of_the_paper(taught):
 def test_answers_are_asked_once_where_images_are_shown_as_they_are(taught, changes):
     settings = replace(SETTINGS, batch_size=36, **changes)
     trainer = trainer_of(stripes(), settings, Teacher(taught))
-    calls, network = [], trainer.lesson.network
+    calls, network = [], trainer.task.lesson.network
 
     def counted(*x, **values):
         calls.append(len(x[0]))
         return network(*x, **values)
 
-    trainer.lesson.network = counted
+    trainer.task.lesson.network = counted
     for epoch in range(2):
         list(trainer.steps_of(epoch))
     assert calls == ([36, 36] if changes else [36])
@@ -67,7 +68,7 @@ def trainer_of(data, settings, teacher):
     graph = linear()
     model = Model(graph, initial_weights(graph, 0), labels=data.classes, preprocess={"mean": [0.5], "std": [0.25]})
     loss = make_loss(graph, settings, data.y_train)
-    return Trainer(model, loss, data.x_train, data.y_train, settings, teacher=teacher)
+    return Trainer(Classification(model, loss, data.x_train, data.y_train, settings, teacher=teacher))
 
 
 def test_remembered_answers_are_the_teachers(taught):

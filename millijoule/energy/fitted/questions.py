@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
-from statistics import geometric_mean
 from typing import Literal
 
 from millijoule.energy.fitted import linux
-from millijoule.energy.fitted.instructions import own_instructions
+from millijoule.energy.fitted.instructions import benchmark_mix, own_instructions
 from millijoule.energy.fitted.intervals import Error, of
 from millijoule.energy.fitted.similar import (
+    alike,
     cycles_per_instruction,
     drawn,
     predicted_cycles,
     predicted_draw,
     runs_cmsis_nn,
     system,
+    weighted_mean,
 )
 from millijoule.energy.fitted.tables import CONVOLUTIONAL, Submission, counted, submissions
 from millijoule.energy.hierarchy import array
@@ -95,7 +96,7 @@ def stack_on_board(split: Split | None = None) -> list[Error]:
 
 @lru_cache
 def new_network(basis: Literal["CMSIS-NN", "ours", "MACs"] = "CMSIS-NN") -> list[Error]:
-    """Latency of a convolutional network on a system that ran two others.
+    """Latency of a convolutional network on a system that ran two others; one with a like mix of layers weighs more.
 
     basis: exact instructions of CMSIS-NN, those of our own firmware, which run other kernels, or MACs.
     """
@@ -113,9 +114,13 @@ def new_network(basis: Literal["CMSIS-NN", "ours", "MACs"] = "CMSIS-NN") -> list
     for rows in systems.values():
         for name, row in rows.items():
             done = work(row)
-            others = [each.cycles / it for other, each in rows.items() if other != name and (it := work(each))]
-            if done and others:
-                errors.append(of(geometric_mean(others) * done, row.cycles, pair(row)))
+            scale = weighted_mean(
+                (each.cycles / it, alike(benchmark_mix(name), benchmark_mix(other)))
+                for other, each in rows.items()
+                if other != name and (it := work(each))
+            )
+            if done and scale:
+                errors.append(of(scale * done, row.cycles, pair(row)))
     return errors
 
 

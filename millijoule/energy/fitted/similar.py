@@ -1,8 +1,8 @@
 """What is known of boards and stacks that are like the one asked for, weighted by how like they are.
 
-Means are geometric, as errors are ratios. Three constants say how like; they were chosen on the published rows
-themselves, and are the same in every question: releases of one stack that are n apart weigh 1/2^n, another stack 1/10,
-a system with another operating system 1/10.
+Means are geometric, as errors are ratios. Five constants say how like; they were chosen on the published rows
+themselves, and are the same in every question: releases of one stack that are n apart weigh 1/2^n; another stack, a
+system with another operating system and a board with another core 1/10; a network whose mix of layers is 0.1 apart 1/2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ RELEASES = (
     ("HALE v1.1", "HALE 1.0.175"),
 )
 """Stacks of which several releases were submitted, in their order."""
-RELEASE, OTHER_STACK, OTHER_OS = 0.5, 0.1, 0.1
+RELEASE, OTHER_STACK, OTHER_OS, OTHER_CORE = 0.5, 0.1, 0.1, 0.1
+MIX = 0.1
 
 Rows = Sequence[Submission]
 
@@ -33,6 +34,11 @@ def similarity(stack: str, other: str) -> float:
         if stack in releases and other in releases:
             return RELEASE ** abs(releases.index(stack) - releases.index(other))
     return OTHER_STACK
+
+
+def alike(mix: float | None, other: float | None) -> float:
+    """How like two networks are by their mix of layers (instructions.windowed_share); 1 if either is not known."""
+    return 1.0 if mix is None or other is None else MIX / (MIX + abs(mix - other))
 
 
 def drawn(row: Submission) -> float:
@@ -49,7 +55,7 @@ def predicted_draw(rows: Rows, board: str, stack: str | None = None, os: str | N
     """
     systems = _systems(rows, lambda row: row.board == board and row.power_mw is not None)
     values = [(geometric_mean(map(drawn, system)), system[0]) for system in systems]
-    return _weighted(
+    return weighted_mean(
         (value, (similarity(stack, row.stack) if stack else 1) * (1 if os in (None, row.os) else OTHER_OS))
         for value, row in values
     )
@@ -58,27 +64,18 @@ def predicted_draw(rows: Rows, board: str, stack: str | None = None, os: str | N
 def predicted_cycles(rows: Rows, stack: str, board: str, benchmark: str) -> float | None:
     """Cycles of a known stack on another board: what it takes elsewhere, times how the two boards compare.
 
-    They are compared by every stack that ran the same network on both. None if nothing connects the two.
+    They are compared by every stack that ran the same network on both, each of these comparisons weighted by how like
+    the stack and the board's core are. None if nothing connects the two boards.
     """
     cells = cells_of(rows)
-    found = []
-    for (there, name, other), cycles in cells.items():
-        if name != benchmark or other != stack or there == board:
-            continue
-        ratio = board_ratio(cells, board, there, stack, (benchmark,))
-        if ratio is not None:
-            found.append((cycles * ratio, 1.0))
-    return _weighted(found)
-
-
-def board_ratio(
-    cells: dict[tuple[str, str, str], float], board: str, other: str, stack: str, benchmarks: Iterable[str]
-) -> float | None:
-    """Cycles on `board` / cycles on `other`, by the stacks that ran the same benchmark on both."""
-    return _weighted(
-        (cycles / cells[other, name, each], similarity(stack, each))
-        for (there, name, each), cycles in cells.items()
-        if there == board and name in benchmarks and (other, name, each) in cells
+    cores = {row.board: row.core for row in rows}
+    like = {there: 1.0 if core == cores.get(board) else OTHER_CORE for there, core in cores.items()}
+    return weighted_mean(
+        (cycles * here / cells[there, benchmark, each], similarity(stack, each) * like[there])
+        for (there, name, other), cycles in cells.items()
+        if name == benchmark and other == stack and there != board
+        for (place, name_here, each), here in cells.items()
+        if place == board and name_here == benchmark and (there, benchmark, each) in cells
     )
 
 
@@ -123,7 +120,7 @@ def _systems(rows: Rows, wanted: Callable[[Submission], bool]) -> list[list[Subm
     return list(found.values())
 
 
-def _weighted(values: Iterable[tuple[float, float]]) -> float | None:
+def weighted_mean(values: Iterable[tuple[float, float]]) -> float | None:
     """The geometric mean of (value, weight)."""
     pairs = list(values)
     if not pairs:

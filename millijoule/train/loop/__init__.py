@@ -14,11 +14,13 @@ import numpy as np
 from millijoule.errors import MillijouleError, ModelError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.train.checkpoint import FILE, Best, check_writable, fingerprint, read_checkpoint, save_checkpoint
+from millijoule.train.checkpoint import FILE, Best, check_writable, read_checkpoint, save_checkpoint
 from millijoule.train.data import Dataset
 from millijoule.train.initial import initial_weights
+from millijoule.train.loop.classification import Classification
 from millijoule.train.loop.machine import Machine
 from millijoule.train.loop.settings import RECIPES, Settings, choose, defaults
+from millijoule.train.loop.task import Task
 from millijoule.train.loop.teacher import Teacher
 from millijoule.train.loop.trainer import Trainer
 from millijoule.train.loss import make_loss
@@ -111,22 +113,36 @@ def train_from(
     check_classes(graph, dataset)
     if teacher:
         teacher.check(graph, settings)
-    folder = Path(checkpoint) if checkpoint else None
-    if folder:
-        check_writable(folder, "--checkpoint")
     machine = Machine()
-    if settings.precision == "auto":
-        large = step_macs(graph, settings) >= ONE_THREAD_MACS
-        settings = replace(settings, precision="bfloat16" if large and machine.has_bfloat16 else "float32")
+    settings = with_precision(settings, graph, machine)
     # What is mapped from a file may be larger than memory: it is fitted batch by batch.
     mapped = isinstance(dataset.x_train, np.memmap)
     images = dataset.x_train if mapped else fit(dataset.x_train, graph.inputs[0].shape)
-    with machine.joined():
-        trainer = Trainer(model, loss, images, dataset.y_train, settings, machine, network, teacher)
-        best = _run(trainer, folder, progress and machine.writes, on_epoch)
+    task = Classification(model, loss, images, dataset.y_train, settings, machine, teacher)
+    return train_task(
+        task, network=network, progress=progress, checkpoint=checkpoint, on_epoch=on_epoch, must_learn=must_learn
+    )
+
+
+def train_task(
+    task: Task,
+    *,
+    network: Module | None = None,
+    progress: bool = True,
+    checkpoint: Path | str | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    must_learn: bool = True,
+) -> tuple[Mapping[str, np.ndarray], tuple[str, ...]]:
+    """(the best weights, notes) of a training of any task; arguments and errors as `train_from` has them."""
+    folder = Path(checkpoint) if checkpoint else None
+    if folder:
+        check_writable(folder, "--checkpoint")
+    with task.machine.joined():
+        trainer = Trainer(task, network)
+        best = _run(trainer, folder, progress and task.machine.writes, on_epoch)
         if must_learn:
             trainer.check_answers(best)
-    return best.weights, tuple(machine.notes)
+    return best.weights, tuple(task.machine.notes)
 
 
 def check_classes(graph: Graph, dataset: Dataset) -> None:
@@ -139,6 +155,14 @@ def check_classes(graph: Graph, dataset: Dataset) -> None:
         )
 
 
+def with_precision(settings: Settings, graph: Graph, machine: Machine) -> Settings:
+    """The settings, `auto` replaced by the precision that suits the network and the machine."""
+    if settings.precision != "auto":
+        return settings
+    large = step_macs(graph, settings) >= ONE_THREAD_MACS
+    return replace(settings, precision="bfloat16" if large and machine.has_bfloat16 else "float32")
+
+
 def step_macs(graph: Graph, settings: Settings) -> int:
     """MACs of one training step; the way back takes twice as many as the way forth."""
     forward = sum(node.op.cost(*graph.input_shapes(node)).macs for node in graph.nodes)
@@ -146,15 +170,14 @@ def step_macs(graph: Graph, settings: Settings) -> int:
 
 
 def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callable[[Epoch], None] | None) -> Best:
-    settings = trainer.settings
-    identity = fingerprint(trainer.model.graph, trainer.images, trainer.labels, settings)
-    identity["teacher"] = trainer.lesson.teacher.identity() if trainer.lesson else None
+    settings, task = trainer.settings, trainer.task
+    identity = task.identity()
     state = read_checkpoint(folder, identity) if folder else None
     if state:
         trainer.restore(state)
     done = state.epochs_done if state else 0
     best = state.best if state else None
-    with _threads(trainer), TrainingProgress(progress, settings.epochs, trainer.steps, done) as bar:
+    with _threads(trainer), TrainingProgress(progress, settings.epochs, trainer.steps, done, task.score) as bar:
         for epoch in range(done, settings.epochs):
             if best is not None and _is_enough(best, epoch, settings):
                 break
@@ -169,7 +192,7 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
                 if best is None or best.is_beaten_by(accuracy, validation_loss):
                     best = Best(epoch + 1, accuracy, validation_loss, trainer.kept_weights())
                 if on_epoch and trainer.machine.writes:
-                    trained_on = len(trainer.train_set)
+                    trained_on = len(task.train_set)
                     seconds, cpu_seconds = clock.read()
                     on_epoch(
                         Epoch(
@@ -188,7 +211,7 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
                 if folder and trainer.machine.writes:
                     save_checkpoint(folder, trainer.state(epoch + 1, best), identity, trainer.model)
             except KeyboardInterrupt:
-                raise MillijouleError(_interrupted(epoch, settings.epochs, best, folder)) from None
+                raise MillijouleError(_interrupted(epoch, settings.epochs, best, folder, task.score)) from None
     assert best is not None
     return best
 
@@ -223,13 +246,13 @@ def _threads(trainer: Trainer) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _interrupted(epoch: int, epochs: int, best: Best | None, folder: Path | None) -> str:
+def _interrupted(epoch: int, epochs: int, best: Best | None, folder: Path | None, score: str) -> str:
     text = f"training was interrupted in epoch {epoch + 1} of {epochs}"
     if folder is None:
         return f"{text}; nothing is kept without a checkpoint folder (--checkpoint)"
     if best is None:
         return f"{text}, before the first checkpoint"
     return (
-        f"{text}; '{folder / FILE}' keeps the best so far (validation accuracy {best.accuracy:.4f}): "
+        f"{text}; '{folder / FILE}' keeps the best so far (validation {score} {best.accuracy:.4f}): "
         "give the same command and checkpoint folder to resume"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
@@ -155,9 +155,9 @@ def _one_cycle(done: float) -> float:
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * part))
 
 
-def described() -> dict[str, str]:
-    """What each setting is, from the docstring of Settings: {name: text}."""
-    entries = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", Settings.__doc__ or "", flags=re.DOTALL | re.MULTILINE)
+def described(settings: type[Settings] = Settings) -> dict[str, str]:
+    """What each setting is that the class adds, from its docstring: {name: text}."""
+    entries = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", settings.__doc__ or "", flags=re.DOTALL | re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
 
 
@@ -212,18 +212,22 @@ def choose(recipe: str, images: int, height: int, changes: Mapping[str, Any]) ->
     """
     if recipe not in RECIPES:
         raise OptionError(f"there is no recipe '{recipe}'; known are {', '.join(RECIPES)}")
-    names = [field.name for field in fields(Settings)]
-    for name in changes:
-        if name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise OptionError(f"there is no setting '{name}'; {hint}known are {', '.join(names)}")
+    check_known(changes, [field.name for field in fields(Settings)])
     wanted = {name: value for name, value in changes.items() if value is not None}
     chosen = {**defaults(images, height), **RECIPES[recipe], **wanted}
     if "batch_size" not in wanted:
         trained_on = images - math.ceil(images * chosen["validation"]) if 0 <= chosen["validation"] < 1 else images
         chosen["batch_size"] = max(1, min(chosen["batch_size"], trained_on))
     return Settings(**chosen)
+
+
+def check_known(changes: Mapping[str, Any], names: Sequence[str]) -> None:
+    """OptionError for a setting that is not among `names`."""
+    for name in changes:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise OptionError(f"there is no setting '{name}'; {hint}known are {', '.join(names)}")
 
 
 def defaults(images: int, height: int = 0) -> dict[str, Any]:

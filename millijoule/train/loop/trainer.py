@@ -13,14 +13,9 @@ from millijoule.errors import OptionError
 from millijoule.model import Model
 from millijoule.ops.norm import BatchNorm
 from millijoule.train.checkpoint import Best, Checkpoint
-from millijoule.train.data import stratified_split
-from millijoule.train.loop.augment import augmented
-from millijoule.train.loop.machine import Machine
 from millijoule.train.loop.settings import Settings
-from millijoule.train.loop.teacher import Lesson, Teacher
-from millijoule.train.loss import Loss, mixed
-from millijoule.train.network import arrays_of, build_network, import_torch, outputs_are_distances
-from millijoule.train.prepare import fit
+from millijoule.train.loop.task import Task
+from millijoule.train.network import arrays_of, build_network, import_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,41 +24,23 @@ if TYPE_CHECKING:
 
 
 class Trainer:
-    """Trains `model`'s graph from the model's weights.
+    """Trains the graph of the task's model from the model's weights.
 
-    images: uint8 (n, height, width, channels), fitted to the graph's input or to be fitted batch by batch.
-    labels: (n,). loss: what is made small.
     network: what computes the graph, with one sub-module for each node; default: `build_network`. Buffers of its own
         are kept with the weights.
-    teacher: whose answers are learnt beside the labels.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        loss: Loss,
-        images: np.ndarray,
-        labels: np.ndarray,
-        settings: Settings,
-        machine: Machine | None = None,
-        network: Module | None = None,
-        teacher: Teacher | None = None,
-    ) -> None:
-        self.model, self.loss, self.settings = model, loss, settings
-        self.machine = machine or Machine()
-        self.images, self.labels = images, labels
-        self.train_set, self.held_out = stratified_split(labels, settings.validation, settings.seed)
-        if not len(self.held_out):
-            self.held_out = self.train_set
-        _check_batches(model, len(self.train_set), settings, self.machine.workers)
-        self.steps = max(1, round(len(self.train_set) / settings.batch_size))
-        self.network = (network or build_network(model.graph)).to(self.machine.device)
-        self.arrays = arrays_of(model.graph, self.network) | dict(self.network.named_buffers(recurse=False))
-        self._write(model.weights)
+    def __init__(self, task: Task, network: Module | None = None) -> None:
+        self.task, self.model, self.settings, self.machine = task, task.model, task.settings, task.machine
+        settings = self.settings
+        _check_batches(self.model, len(task.train_set), settings, self.machine.workers)
+        self.steps = max(1, round(len(task.train_set) / settings.batch_size))
+        self.network = (network or build_network(self.model.graph)).to(self.machine.device)
+        self.arrays = arrays_of(self.model.graph, self.network) | dict(self.network.named_buffers(recurse=False))
+        self._write(self.model.weights)
         self.trained = {name: array for name, array in self.arrays.items() if array.requires_grad}
         self.optimizer = _optimizer(list(self.trained.values()), settings)
         self.forward = self.machine.wrapped(self.network, settings)
-        self.lesson = Lesson(teacher, len(labels), settings, self.machine.device) if teacher else None
         self.average: dict[str, Tensor] = {}
         if settings.average:
             self.average = {name: array.detach().clone() for name, array in self.arrays.items()}
@@ -75,35 +52,18 @@ class Trainer:
         """
         torch = import_torch()
         random = np.random.default_rng([self.settings.seed, epoch])
-        batches = np.array_split(random.permutation(self.train_set), self.steps)
+        batches = np.array_split(random.permutation(self.task.train_set), self.steps)
         self.network.train()
-        for step, batch in enumerate(batches, start=epoch * self.steps):
+        for step, indices in enumerate(batches, start=epoch * self.steps):
             rate = self.settings.learning_rate_at((step + 0.5) / (self.settings.epochs * self.steps))
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            images = fit(self.images[batch], self.model.graph.inputs[0].shape)
-            images = augmented(images, batch, epoch, self.settings, random)
-            mix = random.beta(self.settings.mixup, self.settings.mixup) if self.settings.mixup else 1.0
-            partners = random.permutation(len(batch)) if self.settings.mixup else np.arange(len(batch))
+            part = self.machine.part(len(indices))
+            batch = self.task.batch(indices, part, epoch, random)
             seed = int(random.integers(2**62))
-            part = self.machine.part(len(batch))
-            inputs = self._prepared(images[part])
-            labels = self._labels(batch[part])
-            if mix < 1.0:
-                others = partners[part]
-                inputs = mix * inputs + (1 - mix) * self._prepared(images[others])
-                loss_of = mixed(self.loss.of, self._labels(batch[others]), mix)
-            else:
-                loss_of = self.loss.of
             # Dropout draws from torch's own stream.
             with self.machine.seeded(seed), self.machine.precision(self.settings):
-                outputs = self.forward(inputs, values=(self.loss.value,))[self.loss.value]
-                if self.lesson:
-                    mixed_with = images[partners[part]] if mix < 1.0 else None
-                    answers = self.lesson.answers(images[part], batch[part], mixed_with, mix)
-            loss = loss_of(outputs.float(), labels)
-            if self.lesson:
-                loss = self.lesson.loss(loss, outputs.float(), answers)
+                loss = batch.loss(self.forward(batch.inputs, values=self.task.values))
             if not math.isfinite(value := loss.item()):
                 raise OptionError(
                     f"the loss became {value} in epoch {epoch + 1}, step {step - epoch * self.steps + 1}, at learning "
@@ -111,12 +71,12 @@ class Trainer:
                     f"{self.settings.learning_rate / 10:.3g}"
                 )
             self.optimizer.zero_grad()
-            self.machine.share_of_mean(loss, part, len(batch)).backward()  # type: ignore[no-untyped-call]
+            self.machine.share_of_mean(loss, part, len(indices)).backward()  # type: ignore[no-untyped-call]
             if self.settings.clip:
                 torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.clip)
             self.optimizer.step()
             self._update_average(step)
-            yield len(batch), value
+            yield len(indices), value
 
     def _update_average(self, step: int) -> None:
         if not self.average:
@@ -127,27 +87,16 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.values()), list(self.arrays.values()), 1 - keep)
 
     def evaluate(self) -> tuple[float, float]:
-        """(accuracy, mean loss) on the held-out images, of the averaged weights if there are any."""
-        right, total = 0, 0.0
+        """(score, mean loss) on the held-out images, of the averaged weights if there are any."""
         statistics = [array for name, array in self.arrays.items() if name not in self.trained]
         self.machine.agree([*statistics, *self.average.values()])
         with self._averaged():
-            for outputs, labels in self._answers(self.held_out[self.machine.part(len(self.held_out))]):
-                total += self.loss.plain(outputs, labels).item() * len(labels)
-                right += int((self._classes(outputs) == labels).sum())
-        right, total = self.machine.summed(right, total)
-        return right / len(self.held_out), total / len(self.held_out)
+            return self.task.evaluate(self.network.eval())
 
     def check_answers(self, best: Best) -> None:
-        """OptionError if the best network gives every held-out image the same class."""
+        """OptionError if the best network has not learnt anything."""
         self._write(best.weights)
-        answers = np.concatenate([self._classes(outputs).cpu().numpy() for outputs, _ in self._answers(self.held_out)])
-        if np.all(answers == answers[0]) and np.any(self.labels[self.held_out] != answers[0]):
-            raise OptionError(
-                f"after {best.epoch} epochs network '{self.model.graph.name}' says "
-                f"'{self.model.labels[answers[0]]}' to every held-out image: it has not learnt; try another "
-                f"--learning-rate than {self.settings.learning_rate:.3g}, or more --epochs"
-            )
+        self.task.check(self.network.eval(), best)
 
     def weights(self) -> dict[str, np.ndarray]:
         """The trained weights."""
@@ -206,34 +155,6 @@ class Trainer:
         finally:
             with torch.no_grad():
                 torch._foreach_copy_(list(self.arrays.values()), trained)
-
-    def _answers(self, indices: np.ndarray, batch: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
-        """(values that the loss reads, labels), batch by batch."""
-        torch = import_torch()
-        self.network.eval()
-        with torch.inference_mode():
-            for start in range(0, len(indices), batch):
-                part = indices[start : start + batch]
-                images = fit(self.images[part], self.model.graph.inputs[0].shape)
-                outputs = self.network(self._prepared(images), values=(self.loss.value,))
-                yield outputs[self.loss.value], self._labels(part)
-
-    def _classes(self, outputs: Tensor) -> Tensor:
-        # The loss may read the value in front of softmax or sigmoid, which has the same order.
-        return outputs.argmin(1) if outputs_are_distances(self.model.graph) else outputs.argmax(1)
-
-    def _labels(self, indices: np.ndarray) -> Tensor:
-        labels: Tensor = import_torch().from_numpy(self.labels[indices]).to(self.machine.device)
-        return labels
-
-    def _prepared(self, images: np.ndarray) -> Tensor:
-        torch = import_torch()
-        device = self.machine.device
-        mean = torch.tensor(self.model.preprocess["mean"], device=device)
-        std = torch.tensor(self.model.preprocess["std"], device=device)
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).float()
-        prepared: Tensor = pixels.div_(255).sub_(mean).div_(std)
-        return prepared.reshape(len(images), *self.model.graph.inputs[0].shape)
 
 
 def _check_batches(model: Model, images: int, settings: Settings, workers: int) -> None:
