@@ -67,6 +67,15 @@ class Boxes:
         """Those at the indices `which`, or where it is True."""
         return Boxes(self.corners[which], self.labels[which], self.scores[which], self.difficult[which])
 
+    def to_json(self, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """One dict for each: class, score, left, top, right, bottom; the keys are a stable interface."""
+        return [
+            {"class": classes[label], "score": score, "left": left, "top": top, "right": right, "bottom": bottom}
+            for label, score, (left, top, right, bottom) in zip(
+                self.labels.tolist(), self.scores.tolist(), self.corners.tolist(), strict=True
+            )
+        ]
+
     def scaled(self, of: Sequence[int], to: Sequence[int]) -> Boxes:
         """The same boxes after an image of size `of`, (height, width), was stretched to size `to`."""
         factors = np.array([to[1] / of[1], to[0] / of[0]] * 2, np.float32)

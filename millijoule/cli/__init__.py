@@ -23,12 +23,13 @@ from millijoule.cli.history import HISTORY
 from millijoule.cli.lists import DEVICES, DOCTOR, ZOO
 from millijoule.cli.measure import MEASURE
 from millijoule.cli.plan import PLAN
+from millijoule.cli.predict import PREDICT
 from millijoule.cli.price import PRICE
 from millijoule.cli.quantize import QUANTIZE
 from millijoule.cli.reduce import REDUCE
 from millijoule.cli.shrink import DISTILL, PRUNE
 from millijoule.cli.survey import AUDIT, COMPARE, EXPLAIN
-from millijoule.cli.train import EVALUATE, LOOK, PREDICT, TRAIN
+from millijoule.cli.train import EVALUATE, LOOK, TRAIN
 from millijoule.errors import MillijouleError
 
 COMMANDS = (

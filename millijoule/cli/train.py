@@ -1,4 +1,4 @@
-"""`train`, `evaluate`, `predict`, `look`: networks that learn, and what they have learnt."""
+"""`train`, `evaluate`, `look`: networks that learn, and what they have learnt."""
 
 from __future__ import annotations
 
@@ -71,21 +71,6 @@ def _evaluate(options: argparse.Namespace) -> None:
     show(options, evaluation.to_json(), tables.evaluation(evaluation))
 
 
-def _predict_options(parser: argparse.ArgumentParser) -> None:
-    add_trained(parser)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
-
-
-def _predict(options: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
-    from millijoule.report.training import tables
-    from millijoule.train import answer
-
-    answers = answer(load_trained(options), options.images)
-    show(options, [asdict(each) for each in answers], tables.answers(answers))
-
-
 def _look_options(parser: argparse.ArgumentParser) -> None:
     add_trained(parser)
     add_data(parser)
@@ -123,5 +108,4 @@ def _look(options: argparse.Namespace) -> None:
 
 TRAIN = Command("train", "train a network on labelled images", _train, _train_options)
 EVALUATE = Command("evaluate", "count how many test images a model gets right", _evaluate, _evaluate_options)
-PREDICT = Command("predict", "what a model takes images for", _predict, _predict_options)
 LOOK = Command("look", "a page of what a model sees: filters, maps, confusion, mistakes", _look, _look_options)

@@ -10,9 +10,9 @@ import numpy as np
 
 from millijoule.boxes import BoxCoding, Boxes, detect
 from millijoule.detect.evaluation import DetectionEvaluation, evaluate_boxes
-from millijoule.errors import DataError, ModelError
+from millijoule.errors import ModelError
 from millijoule.model import Model
-from millijoule.train.images import read_image
+from millijoule.train.images import image_header, read_image
 from millijoule.train.network import import_torch, network_of
 from millijoule.train.prepare import prepare, quantized_inputs
 
@@ -52,22 +52,12 @@ def find_in_file(model: Model, path: Path, threshold: float | None = LEAST_SCORE
 
     The network sees it as it sees those of a data set, made small by averages. DataError if it cannot be read.
     """
-    size = image_size(path)
     (boxes,) = find(model, read_image(path, coding_of(model).size)[None], threshold)
+    header = image_header(path)
+    assert header is not None
+    size = header[:2]
     pixels = np.broadcast_to(read_image(path, size), (*size, 3))
     return pixels, boxes.scaled(coding_of(model).size, size)
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image as it is seen, turned by its orientation mark. DataError if it cannot be read."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as image:
-            width, height = ImageOps.exif_transpose(image).size
-    except Exception as error:  # decoders raise many kinds of error
-        raise DataError(f"'{path}' cannot be read as an image ({error})") from None
-    return height, width
 
 
 def pixels_of(images: Sequence[AnnotatedImage], size: tuple[int, int]) -> np.ndarray:

@@ -9,6 +9,7 @@ from math import isnan
 from rich.console import RenderableType
 from rich.text import Text
 
+from millijoule.boxes import Boxes
 from millijoule.detect.data.summary import SetSummary
 from millijoule.detect.evaluation import KINDS, BoxError, DetectionEvaluation
 from millijoule.report import format as fmt
@@ -91,6 +92,19 @@ def evaluation(model: str, data: str, evaluated: DetectionEvaluation) -> list[Re
         make_table(CLASS_COLUMNS, class_rows(evaluated), total=True),
         make_table(COCO_COLUMNS, coco_rows(evaluated)),
     ]
+
+
+def found_boxes(files: Sequence[str], found: Sequence[Boxes], classes: Sequence[str]) -> list[RenderableType]:
+    """The result of `predict`: the boxes in each file, best first, in its pixels."""
+    rows: list[tuple[str, ...]] = []
+    for file, boxes in zip(files, found, strict=True):
+        for index, box in enumerate(boxes.to_json(classes)):
+            edges = (f"{box[edge]:,.0f}" for edge in ("left", "top", "right", "bottom"))
+            rows.append(("" if index else file, box["class"], fmt.percent(box["score"], 1), *edges))
+        if not len(boxes):
+            rows.append((file, "nothing found", *[""] * 5))
+    names = ("score", "left", "top", "right", "bottom")
+    return [make_table((Column("file", text=True), Column("class", text=True), *map(Column, names)), rows)]
 
 
 def class_rows(evaluated: DetectionEvaluation) -> list[tuple[str, ...]]:
