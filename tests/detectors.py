@@ -34,13 +34,13 @@ def squares() -> Model:
     return Model(graph, weights, labels=CLASSES, boxes=BoxCoding((level,), (SIDE, SIDE), len(CLASSES)))
 
 
-def drawn_squares(folder: Path, count: int = 6, scale: int = 2) -> Path:
-    """A data set in PASCAL VOC's layout: images of twice the input's size, half of them to train on."""
+def drawn_squares(folder: Path, train: int = 32, test: int = 3, scale: int = 2) -> Path:
+    """A data set in PASCAL VOC's layout: images of twice the input's size, two squares in each."""
     random = np.random.default_rng(0)
     for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (folder / name).mkdir(parents=True)
     side = SIDE * scale
-    for index in range(count):
+    for index in range(train + test):
         pixels, objects = np.zeros((side, side, 3), np.uint8), ""
         for cell in random.choice((SIDE // CELL) ** 2, 2, replace=False):
             row, column = divmod(int(cell), SIDE // CELL)
@@ -56,7 +56,7 @@ def drawn_squares(folder: Path, count: int = 6, scale: int = 2) -> Path:
             f"<annotation><filename>{index}.png</filename><size><width>{side}</width><height>{side}</height>"
             f"<depth>3</depth></size>{objects}</annotation>"
         )
-    names = [str(index) for index in range(count)]
-    for part, chosen in (("trainval", names[: count // 2]), ("test", names[count // 2 :])):
+    names = [str(index) for index in range(train + test)]
+    for part, chosen in (("trainval", names[:train]), ("test", names[train:])):
         (folder / "ImageSets" / "Main" / f"{part}.txt").write_text("\n".join(chosen) + "\n")
     return folder

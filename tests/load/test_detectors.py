@@ -148,7 +148,7 @@ def test_what_only_looks_like_one_is_left_alone(tmp_path, outputs, decoded):
 def test_files_keep_how_outputs_become_boxes(tmp_path, to):
     model = squares()
     if to != "onnx":
-        model = mj.quantize(model, np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8))
+        model = mj.quantize(model, np.random.default_rng(0).integers(0, 256, (32, 32, 32, 3)).astype(np.uint8))
     path = tmp_path / f"squares{'.tflite' if to == 'tflite' else '.onnx'}"
     mj.export(model, to, path)
     found = mj.load(path)
