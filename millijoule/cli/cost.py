@@ -71,6 +71,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.optimize != "speed" and not options.device:
         raise OptionError(f"--optimize {options.optimize} goes with --device")
     predicted = _predicted(network, options) if options.device else None
+    lacking = _lacking(network, options.device) if options.device else []
     arena = _arena(network) if options.arena else None
     if options.html:
         from millijoule.report.cost.page import write_cost_page
@@ -78,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
         write_cost_page(costs, options.html, arena)
     if options.json:
         planned = {"arena_bytes": arena.arena_bytes, "arena_layer": arena.fullest_step} if arena else {}
-        on_device = {"prediction": predicted.to_json()} if predicted else {}
+        on_device = {"prediction": predicted.to_json(), "does_not_fit": lacking} if predicted else {}
         print(json.dumps(costs.to_json() | planned | on_device, indent=2))
         return
     from millijoule.report.cost.tables import cost
@@ -86,14 +87,12 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.report.layout import print_tables
 
     tables = cost(costs, by_layer=options.by == "layer", arena=arena)
-    print_tables([*tables, *(prediction(predicted) if predicted else [])])
+    print_tables([*tables, *(prediction(predicted, lacking) if predicted else [])])
 
 
 def _predicted(network: Graph | Model, options: argparse.Namespace) -> Prediction:
     """On the device; an accelerator's by a plan that streams if it is asked for."""
-    from millijoule.cost.device import load_device
-
-    device = load_device(options.device)
+    device = millijoule.load_device(options.device)
     if options.optimize == "speed":
         return millijoule.predict_energy(network, device, stack=options.stack)
     if device.kind != "hierarchy":
@@ -105,6 +104,25 @@ def _predicted(network: Graph | Model, options: argparse.Namespace) -> Predictio
     from millijoule.plan.streaming import stream_plan
 
     return millijoule.predict_energy(network, device, stack=options.stack, planned=stream_plan(deployed(network)))
+
+
+def _lacking(network: Graph | Model, name: str) -> list[str]:
+    """Sentences: what a microcontroller has too little of, and what would help; none if the network fits."""
+    from millijoule.errors import DoesNotFit
+    from millijoule.passes import deployed
+    from millijoule.plan import plan
+    from millijoule.run.fit import check_before_compiling
+
+    device, graph = millijoule.load_device(name), deployed(network)
+    if device.kind == "mcu":
+        try:
+            check_before_compiling(graph, plan(graph), device)
+        except DoesNotFit as error:
+            lines = [line.removeprefix("hint: ") for line in str(error).splitlines()]
+            if device.ram and error.ram_bytes > device.ram.bytes:
+                lines.append("that is layer by layer: `deploy` streams what does not fit the RAM so")
+            return lines
+    return []
 
 
 def _arena(network: Graph | Model) -> Plan:

@@ -13,6 +13,7 @@ from millijoule.errors import DeviceError, MillijouleError, OptionError
 if TYPE_CHECKING:
     from millijoule.cost.device import Device
     from millijoule.graph import Graph
+    from millijoule.model import Model
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +44,7 @@ def _run(options: argparse.Namespace) -> None:
     if target.suffix != ".toml":
         raise OptionError(f"'{target}' is no name of a device file: it must end in .toml")
     _check_replaceable(target)
-    device = calibrated(base, name, read_runs(options.runs, base, _graph_of), options.runs.name)
+    device = calibrated(base, name, read_runs(options.runs, base, _network_of), options.runs.name)
     write_text(target, device_text(device))
     found = check(device)
     values = [
@@ -73,13 +74,11 @@ def _check_replaceable(target: Path) -> None:
             raise OptionError(f"'{target}' exists and is no device file: choose another --out") from None
 
 
-def _graph_of(name: str) -> Graph | None:
-    """As it is deployed; None for a name that is neither a network of the zoo nor a file."""
-    from millijoule.passes import deployed
-
+def _network_of(name: str) -> Graph | Model | None:
+    """None for a name that is neither a network of the zoo nor a file."""
     if not is_file(name) and name not in {entry.name for entry in millijoule.zoo.entries()}:
         return None
-    return deployed(network(name))
+    return network(name)
 
 
 FIT = Command("fit", "make a device file that predicts by readings of your own board", _run, _options)

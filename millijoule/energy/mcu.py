@@ -94,7 +94,7 @@ def predict(network: str, device: Device, work: Work, stack: str | None = None) 
     assert device.clock_hz is not None
     if stack:
         scale = _stack_scale(stack, device.name, device.core, work.mix)
-        reason = f"{stack} was submitted neither on this board nor on one that others compare it with"
+        reason = f"{stack} was submitted neither on this board nor on one that others compare it with; {FIT}"
     else:
         scale = _read_scale(device, work.mix) or _board_scale(device.name, device.core) or _core_scale(device)
         reason = f"no cycles of an int8 network are published for {device.core} without an accelerator; {FIT}"
@@ -103,7 +103,7 @@ def predict(network: str, device: Device, work: Work, stack: str | None = None) 
     by_mix = 1.0 if device.readings or stack else work.dearer(device.core)
     cycles = work.instructions * scale.value * by_mix + work.dense_weights * cycles_per_dense_weight()
     latency = within(1000 * cycles / device.clock_hz, together(scale.factor, work.factor))
-    power = _power_mw(device, stack)
+    power = power_mw(device, stack)
     energy = None
     if isinstance(power, Scale):
         factor = together(scale.factor, work.factor, power.factor)
@@ -146,7 +146,7 @@ def _stack_scale(stack: str, board: str, core: str, mix: float | None) -> Scale 
     """Cycles of another stack for each instruction of ours, by the networks of MLPerf Tiny; None: not known there."""
     known = list(dict.fromkeys(row.stack for row in submissions()))
     if stack not in known:
-        raise OptionError(f"stack '{stack}' is not known; there are {', '.join(known)}")
+        raise OptionError(f"stack '{stack}' is not known; there are {', '.join(known)}; of another, {FIT}")
     values, factors, boards = [], [spread(questions.new_network("ours"))], {board}
     for benchmark in CONVOLUTIONAL:
         rows = [row for row in submissions() if (row.stack, row.benchmark) == (stack, benchmark)]
@@ -240,7 +240,7 @@ def cycles_per_dense_weight() -> float:
     return mean(found)
 
 
-def _power_mw(device: Device, stack: str | None) -> Scale | str:
+def power_mw(device: Device, stack: str | None = None) -> Scale | str:
     """Power of an inference at the device's supply; a text says why it is not known."""
     read = [each for each in device.readings if each.energy_mj is not None]
     if read:

@@ -68,7 +68,10 @@ def _on_mcu(
     try:
         estimated, factor = estimate_instructions(graph, device.core)
     except DeviceError as error:
-        refused = (("latency", str(error)), ("energy", str(error)))
+        # What executing it would not help with is said at once.
+        power = mcu.power_mw(device, stack)
+        energy = power if isinstance(power, str) else str(error)
+        refused = (("latency", str(error)), ("energy", energy))
         return Prediction(graph.name, device.name, None, None, refused=refused)
     return mcu.predict(graph.name, device, mcu.Work(estimated, factor, weights, mix=mix), stack)
 

@@ -15,6 +15,8 @@ from millijoule.energy.fitted.instructions import layers_of, windowed_share
 from millijoule.energy.prediction import Prediction
 from millijoule.errors import DataError, DeviceError
 from millijoule.graph import Graph
+from millijoule.model import Model
+from millijoule.passes import deployed
 
 LATENCY = {"latency_us": 1e-3, "latency_ms": 1.0, "latency_s": 1e3}
 ENERGY = {"energy_nj": 1e-6, "energy_uj": 1e-3, "energy_mj": 1.0, "energy_j": 1e3}
@@ -22,8 +24,8 @@ POWER = {"power_uw": 1e-3, "power_mw": 1.0, "power_w": 1e3}
 """Columns that name their unit → ms, mJ, mW."""
 WITHOUT_UNIT = {"latency": LATENCY, "energy": ENERGY, "power": POWER}
 
-GraphOf = Callable[[str], Graph | None]
-"""A network's name → the network as it is deployed; None if none of this name is known."""
+NetworkOf = Callable[[str], Graph | Model | None]
+"""A network's name → the network; None if none of this name is known."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Checked:
     predicted: Prediction | None
 
 
-def read_runs(path: Path, device: Device, graph_of: GraphOf) -> tuple[Reading, ...]:
+def read_runs(path: Path, device: Device, network_of: NetworkOf) -> tuple[Reading, ...]:
     """The readings of a CSV file: columns network, a latency, perhaps an energy or a power, each with its unit.
 
     For a microcontroller a column `instructions` says what the firmware executes (`deploy` prints it); on other devices
@@ -43,7 +45,7 @@ def read_runs(path: Path, device: Device, graph_of: GraphOf) -> tuple[Reading, .
     """
     columns = (*LATENCY, *ENERGY, *POWER, *WITHOUT_UNIT, "instructions", "dense_weights")
     rows = read_csv(path, ("network",), columns)
-    readings = [_reading(f"{path}, line {line}", row, device, graph_of) for line, row in rows]
+    readings = [_reading(f"{path}, line {line}", row, device, network_of) for line, row in rows]
     first = [each.energy_mj is None for each in readings]
     if any(first) and not all(first):
         line, _ = rows[first.index(True)]
@@ -51,7 +53,7 @@ def read_runs(path: Path, device: Device, graph_of: GraphOf) -> tuple[Reading, .
     return tuple(readings)
 
 
-def _reading(where: str, row: dict[str, str], device: Device, graph_of: GraphOf) -> Reading:
+def _reading(where: str, row: dict[str, str], device: Device, network_of: NetworkOf) -> Reading:
     for name, columns in WITHOUT_UNIT.items():
         if row[name]:
             raise DataError(f"{where}: column '{name}' has no unit; call it {' or '.join(columns)}")
@@ -65,8 +67,8 @@ def _reading(where: str, row: dict[str, str], device: Device, graph_of: GraphOf)
         raise DataError(f"{where}: an energy and a power; give one of them")
     if power is not None:
         energy = power * latency / 1000
-    graph = graph_of(row["network"])
-    found = cost(graph) if graph else None
+    network = network_of(row["network"])
+    found = cost(network) if network else None
     reading = Reading(network=row["network"], latency_ms=latency, energy_mj=energy)
     if device.kind == "mcu":
         instructions = _number(where, "instructions", row["instructions"])
@@ -74,8 +76,8 @@ def _reading(where: str, row: dict[str, str], device: Device, graph_of: GraphOf)
         if found and not row["dense_weights"]:
             dense = found.macs_by_family["dense"]
         reading = replace(reading, instructions=round(instructions), dense_weights=round(dense))
-        if graph and found:
-            windowed = found.macs * windowed_share(layers_of(graph))
+        if network and found:
+            windowed = found.macs * windowed_share(layers_of(deployed(network)))
             reading = replace(reading, macs=found.macs, windowed_macs=round(windowed))
         return reading
     if found is None:

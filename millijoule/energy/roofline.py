@@ -17,7 +17,11 @@ from millijoule.energy.prediction import Estimate, Prediction, within
 from millijoule.errors import DeviceError
 
 PEAKS = {"int8": "int8_ops_per_s", "fp32": "fp32_flops_per_s"}
-OUTSIDE = "so far from what was fitted, ranges that should hold 90 % hold half; readings of networks like it help"
+OUTSIDE = (
+    "so far from what was fitted, ranges that should hold 90 % hold half; a reading of a network like it "
+    "(`millijoule fit`) helps"
+)
+UNTESTED = "the range is that of MobileNets on Arm boards; nothing tests it for other networks or kinds of computer"
 
 
 def terms_of(cost: Cost) -> linux.Terms:
@@ -42,10 +46,8 @@ def _as_measured(name: str, device: Device, precision: str, network: linux.Terms
     runs = linux.groups().get((round, system, precision))
     if runs is None:
         raise DeviceError(f"device '{device.name}': system '{device.system}' is none that was published in {precision}")
-    outside = linux.outside(runs, network)
-    if outside:
-        reason = f"{outside}; {OUTSIDE}"
-        return Prediction(name, device.name, None, None, refused=(("latency", reason), ("energy", reason)))
+    if outside := linux.outside([linux.terms(run) for run in runs], network):
+        return _refused(name, device, outside)
     latency, energy = (
         within(linux.evaluate(linux.fit(runs, quantity), network), _spread(quantity))
         for quantity in (linux.LATENCY, linux.ENERGY)
@@ -62,10 +64,12 @@ def terms_of_reading(reading: Reading) -> linux.Terms:
 def by_readings(name: str, device: Device, precision: str, network: linux.Terms) -> Prediction:
     """Of a board that the user measured networks on."""
     groups = {key: runs for key, runs in linux.groups().items() if key[2] == precision}
-    outside = linux.outside([run for runs in groups.values() for run in runs], network)
-    if outside:
-        reason = f"{outside}; {OUTSIDE}"
-        return Prediction(name, device.name, None, None, refused=(("latency", reason), ("energy", reason)))
+    published = [linux.terms(run) for runs in groups.values() for run in runs]
+    read = [terms_of_reading(each) for each in device.readings]
+    # A board whose ceilings are stated is none of those that were published.
+    is_tested = not device.figures and not any(linux.outside(published, each) for each in (network, *read))
+    if outside := linux.outside([*published, *read], network):
+        return _refused(name, device, outside)
 
     def estimate(quantity: linux.Quantity) -> Estimate | None:
         readings = [
@@ -81,9 +85,24 @@ def by_readings(name: str, device: Device, precision: str, network: linux.Terms)
 
     energy = estimate(linux.ENERGY)
     count = len(device.readings)
-    text = f"{count} reading(s) on it ({device.sources['reading']}), and {len(groups)} other systems in {precision}"
+    read_here = f"{count} reading{'s' if count > 1 else ''} on it ({device.sources['reading']})"
+    text = f"{read_here}, and {len(groups)} other systems in {precision}"
     refused = () if energy else (("energy", "no reading of this board has an energy"),)
-    return Prediction(name, device.name, estimate(linux.LATENCY), energy, rests_on=(text,), refused=refused)
+    return Prediction(
+        name,
+        device.name,
+        estimate(linux.LATENCY),
+        energy,
+        rests_on=(text,),
+        assumptions=() if is_tested else (UNTESTED,),
+        refused=refused,
+        tested=is_tested,
+    )
+
+
+def _refused(name: str, device: Device, outside: str) -> Prediction:
+    reason = f"{outside}; {OUTSIDE}"
+    return Prediction(name, device.name, None, None, refused=(("latency", reason), ("energy", reason)))
 
 
 @lru_cache

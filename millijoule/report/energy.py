@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -20,14 +22,18 @@ ACCESSES = (
 )
 
 
-def prediction(predicted: Prediction) -> list[RenderableType]:
-    """What is predicted on a device, what is refused and why, and what it rests on."""
+def prediction(predicted: Prediction, lacking: Sequence[str] = ()) -> list[RenderableType]:
+    """What is predicted on a device, what is refused and why, and what it rests on.
+
+    lacking: sentences on what the device has too little of, which go before everything.
+    """
     span = "90 % range" if predicted.tested else "range"
     columns = (Column("predicted, one inference", text=True), Column(""), Column(span), Column("", text=True))
     return [
         Text(f"{predicted.network} on {predicted.device}", style="bold"),
         make_table(columns, rows(predicted)),
         *([make_table(ACCESSES, [_accesses(each) for each in predicted.accesses])] if predicted.accesses else []),
+        *(Text(f"{'Hint' if index else 'It does not fit'}: {text}") for index, text in enumerate(lacking)),
         *(Text(f"Note: {note}") for note in notes(predicted)),
     ]
 
@@ -61,10 +67,13 @@ def cells(estimate: Estimate) -> tuple[str, str, str]:
 
 def notes(predicted: Prediction) -> list[str]:
     """Sentences: what it rests on, what is assumed, what is refused and why."""
+    reasons: dict[str, list[str]] = {}
+    for quantity, reason in predicted.refused:
+        reasons.setdefault(reason, []).append(quantity)
     return [
         *(f"it rests on {text}" for text in predicted.rests_on),
         *predicted.assumptions,
-        *(f"no {quantity}: {reason}" for quantity, reason in predicted.refused),
+        *(f"no {' and no '.join(quantities)}: {reason}" for reason, quantities in reasons.items()),
     ]
 
 

@@ -63,7 +63,11 @@ def test_another_stack_takes_what_it_took_for_the_networks_of_mlperf_tiny():
     assert elsewhere.energy_mj is not None
     refused = predict_energy(zoo.resnet8(), "nucleo-f446re", stack="X-CUBE-AI 9.0")
     assert "neither on this board nor on one" in dict(refused.refused)["latency"]
-    with pytest.raises(OptionError, match="stack 'abacus' is not known; there are TFLM"):
+    assert "`millijoule fit`" in dict(refused.refused)["latency"]
+    with pytest.raises(
+        OptionError,
+        match=r"stack 'abacus' is not known; there are TFLM.*; of another, one reading on it \(`millijoule fit`\)",
+    ):
         predict_energy(zoo.resnet8(), "nucleo-l4r5zi", stack="abacus")
     with pytest.raises(OptionError, match="'h100' is no microcontroller: leave the stack"):
         predict_energy(zoo.resnet8(), "h100", stack="X-CUBE-AI 9.0")
@@ -139,6 +143,7 @@ def test_far_from_the_measured_family_is_refused():
         found = predict_energy(network, "odroid-tflite-2.7.1")
         assert found.latency_ms is None
         assert "are outside of the" in dict(found.refused)["energy"]
+        assert "`millijoule fit`" in dict(found.refused)["energy"]
 
 
 def test_ceilings_are_a_bound_and_no_prediction():
@@ -219,6 +224,43 @@ def test_cost_prints_and_writes_the_prediction(capsys):
     assert values["latency_ms"]["low"] < values["latency_ms"]["value"] < values["latency_ms"]["high"]
     assert values["energy_mj"] is None
     assert "45 to 70 % off" in values["refused"]["energy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "quantity", "reasons"),
+    [
+        (["ds_cnn", "--device", "nrf52840-dk"], "energy", "45 to 70 % off; one reading on it (`millijoule fit`)"),
+        (["ds_cnn", "--device", "alif-ensemble-e7"], "energy", "no energy with Helium is published; one reading on it"),
+        (
+            ["ds_cnn", "--device", "nucleo-f446re", "--stack", "HALE v1.1"],
+            "latency",
+            "compare it with; one reading on it",
+        ),
+        (
+            ["resnet50", "--device", "odroid-tflite-2.7.1"],
+            "energy",
+            "a reading of a network like it (`millijoule fit`)",
+        ),
+    ],
+)
+def test_what_is_refused_says_why_and_what_helps(arguments, quantity, reasons, capsys):
+    """A board without a reading, Helium, a stack that is not known there, a network far from the fitted family."""
+    assert main(["cost", *arguments, "--by", "total"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"{quantity}, {'ms' if quantity == 'latency' else 'mJ'} refused" in text
+    assert reasons in text
+
+
+def test_cost_says_that_a_network_does_not_fit(capsys):
+    assert main(["cost", "mobilenet_v2", "--by", "total", "--device", "nucleo-l4r5zi"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "latency, ms 4," in text
+    assert "It does not fit: the firmware needs at least 3,541,984 bytes of flash" in text
+    assert "`deploy` streams" in text
+    assert main(["cost", "mobilenet_v2", "--device", "nucleo-l4r5zi", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["does_not_fit"]) > 2
+    assert main(["cost", "ds_cnn", "--device", "nucleo-l4r5zi", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["does_not_fit"] == []
 
 
 def test_cost_of_an_unknown_device_is_one_line(capsys):

@@ -12,14 +12,13 @@ from millijoule.cost.device_text import device_text
 from millijoule.energy.fitted import linux
 from millijoule.energy.readings import calibrated, check, read_runs
 from millijoule.errors import DataError, DeviceError
-from millijoule.passes import simplify
 
 BOARD = load_device("nucleo-f446re")
-COMPUTER = load_device("jetson-tx1")
+COMPUTER = load_device("odroid-tflite-2.7.1")
 
 
 def known(name: str):
-    return simplify(zoo.get(name)) if name in ("ds_cnn", "resnet8", "mobilenet_v1", "mobilenet_v2") else None
+    return None if name == "mine" or len(name) == 1 else zoo.get(name)
 
 
 def read(tmp_path, text: str, device=BOARD):
@@ -119,7 +118,29 @@ def test_two_readings_of_a_published_system_predict_its_other_networks(tmp_path)
     found, truth = predict_energy(small, board), runs["mobilenet-v2-0.5-224"]
     assert found.energy_mj.low < truth.energy_mj < found.energy_mj.high
     assert found.latency_ms.low < truth.latency_ms < found.latency_ms.high
-    assert "2 reading(s) on it (me)" in found.rests_on[0]
+    assert "2 readings on it (me)" in found.rests_on[0]
+    assert found.tested
+
+
+def test_a_reading_of_a_far_network_lets_networks_like_it_be_predicted(tmp_path):
+    far = zoo.resnet50()
+    board = calibrated(COMPUTER, "mine", read(tmp_path, "network,latency_ms\nmobilenet_v2,70\n", COMPUTER), "me")
+    reason = dict(predict_energy(far, board).refused)["latency"]
+    assert "outside of the" in reason
+    assert "`millijoule fit`" in reason
+    known = calibrated(COMPUTER, "mine", read(tmp_path, "network,latency_ms\nresnet50,900\n", COMPUTER), "me")
+    found = predict_energy(far, known)
+    assert found.latency_ms.value == pytest.approx(900)
+    for network in (far, zoo.mobilenet_v2()):
+        found = predict_energy(network, known)
+        assert not found.tested
+        assert "nothing tests it for other networks" in found.assumptions[0]
+
+
+def test_ranges_of_arm_boards_are_not_claimed_for_a_gpu(tmp_path):
+    rows = "network,latency_ms\nmobilenet_v1,1\nmobilenet_v2,0.9\n"
+    board = calibrated(load_device("h100"), "mine", read(tmp_path, rows, COMPUTER), "me")
+    assert not predict_energy(zoo.mobilenet_v2(), board).tested
 
 
 def test_fit_writes_a_device_that_cost_takes(tmp_path, capsys, monkeypatch):

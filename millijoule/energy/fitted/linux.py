@@ -61,7 +61,7 @@ def groups() -> dict[tuple[str, str, str], list[BoardRun]]:
     return dict(found)
 
 
-def outside(runs: Sequence[BoardRun], network: Terms) -> str:
+def outside(known: Sequence[Terms], network: Terms) -> str:
     """Why a network is far from the measured ones; empty if it is not.
 
     Each term may be a quarter beyond the measured ones, and so may each ratio of terms: networks of another family have
@@ -75,7 +75,7 @@ def outside(runs: Sequence[BoardRun], network: Terms) -> str:
         "MACs for each output element": lambda each: each.macs / max(each.outputs, 1),
     }
     for name, measure in measures.items():
-        values = [measure(terms(run)) for run in runs]
+        values = [measure(each) for each in known]
         low, high, value = min(values) / SLACK, max(values) * SLACK, measure(network)
         if not low <= value <= high:
             return f"its {value:,.4g} {name} are outside of the {low:,.4g} to {high:,.4g} that fitted networks allow"
