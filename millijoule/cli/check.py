@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from datetime import datetime
 from pathlib import Path
 
 from millijoule.cli.command import NETWORK, UNITS, Command, add_input, graph_or_model, show
@@ -89,7 +90,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.markdown:
         write_text(options.markdown, text.markdown(found))
     if options.junit:
-        write_text(options.junit, text.junit(found))
+        write_text(options.junit, text.junit(found, datetime.now()))
     show(options, found.to_json(), text.tables(found))
     if not found.is_met:
         raise BudgetsExceeded("; ".join(text.sentence(each) for each in found.verdicts if not each.is_met))

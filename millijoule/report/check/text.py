@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from xml.etree import ElementTree
 
 from rich.console import RenderableType
@@ -40,8 +41,8 @@ def markdown(check: Check) -> str:
     return "\n".join([*lines, "", *(f"- {_escaped(note)}" for note in _notes(check)), ""])
 
 
-def junit(check: Check) -> str:
-    """One test case for each budget."""
+def junit(check: Check, when: datetime) -> str:
+    """One test case for each budget, in what Ant's and Jenkins's schemas have in common. when: of the report."""
     failed = [verdict for verdict in check.verdicts if not verdict.is_met]
     suite = ElementTree.Element(
         "testsuite",
@@ -49,13 +50,20 @@ def junit(check: Check) -> str:
         tests=str(len(check.verdicts)),
         failures=str(len(failed)),
         errors="0",
+        skipped="0",
+        time="0",
+        timestamp=when.isoformat(timespec="seconds"),
+        hostname="localhost",
     )
+    ElementTree.SubElement(suite, "properties")
     for verdict in check.verdicts:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=f"millijoule.{check.device}", name=f"{check.model} {verdict.quantity}"
-        )
+        name = f"{check.model} {verdict.quantity}"
+        case = ElementTree.SubElement(suite, "testcase", classname=f"millijoule.{check.device}", name=name, time="0")
         if not verdict.is_met:
-            ElementTree.SubElement(case, "failure", message=sentence(verdict)).text = verdict.note
+            failure = ElementTree.SubElement(case, "failure", message=sentence(verdict), type="budget")
+            failure.text = verdict.note
+    ElementTree.SubElement(suite, "system-out").text = "\n".join(_notes(check))
+    ElementTree.SubElement(suite, "system-err")
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
@@ -64,6 +72,8 @@ def headline(check: Check) -> str:
     met = sum(verdict.is_met for verdict in check.verdicts)
     count = len(check.verdicts)
     what = f"all {count} budgets are met" if met == count else f"{met} of {count} budgets are met"
+    if count == 1:
+        what = f"the budget is {'' if met else 'not '}met"
     return f"{check.model} on {check.device}: {what}"
 
 
@@ -90,9 +100,12 @@ def _layer_cells(each: Difference) -> tuple[str, ...]:
 
 
 def _notes(check: Check) -> list[str]:
-    notes = [f"{verdict.quantity}: {verdict.note}" for verdict in check.verdicts if verdict.note]
+    # What a prediction refuses, its own notes say.
+    refused = dict(check.prediction.refused) if check.prediction else {}
+    notes = [f"{each.quantity}: {each.note}" for each in check.verdicts if each.note and each.quantity not in refused]
     if check.differences is not None:
-        changes = [f"{figure} {total(check.differences, figure):+,}" for figure in COMPARED]
+        figures = [figure for figure in COMPARED if any(each.figure == figure for each in check.differences)]
+        changes = [f"{figure} {total(check.differences, figure):+,}" for figure in figures]
         more = len(check.differences) - ROWS_SHOWN
         notes.append(f"against the baseline: {', '.join(changes)}" if check.differences else "no layer differs")
         notes += [f"{more} further differences are in the JSON"] if more > 0 else []
