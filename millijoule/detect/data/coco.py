@@ -51,7 +51,7 @@ def _load(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_bytes())
     except json.JSONDecodeError as error:
         raise DataError(f"{file.name}, line {error.lineno}: broken JSON: {error.msg}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not text; numbers too long; lists in lists in lists
         raise DataError(f"'{file}' cannot be read as JSON ({error})") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
@@ -64,7 +64,8 @@ def _load(file: Path) -> dict[str, Any]:
 
 def _categories(content: dict[str, Any], file: Path) -> dict[Any, str]:
     try:
-        return {entry["id"]: str(entry["name"]) for entry in sorted(content["categories"], key=lambda each: each["id"])}
+        entries = sorted(content["categories"], key=lambda each: each["id"])
+        return {_key(entry["id"]): " ".join(str(entry["name"]).split()) for entry in entries}
     except (KeyError, TypeError):
         raise DataError(f"{file.name}: a category lacks a number 'id' or a 'name'") from None
 
@@ -76,16 +77,18 @@ def _read(content: dict[str, Any], names: dict[Any, str], file: Path, flaws: Fla
         place = f"{file.name}, annotation {entry.get('id', f'[{index}]')}"
         box = _box(entry, names, place)
         if isinstance(box, str):
-            broken.setdefault(entry.get("image_id"), f"{place}: {box}")
+            broken.setdefault(_key(entry.get("image_id")), f"{place}: {box}")
         else:
-            boxes.setdefault(entry["image_id"], []).append(box)
+            boxes.setdefault(_key(entry["image_id"]), []).append(box)
     folders = _folders(file)
     known = set()
     for index, entry in enumerate(content["images"]):
         place = f"{file.name}, image {entry.get('id', f'[{index}]')}"
-        name, number = entry.get("file_name"), entry.get("id")
+        name, number = entry.get("file_name"), _key(entry.get("id"))
         known.add(number)
-        path = next((folder / name for folder in folders if name and (folder / name).is_file()), None)
+        path = None
+        if isinstance(name, str) and name:
+            path = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if number in broken:
             flaws.unusable.append(broken[number])
         elif path is None:
@@ -103,15 +106,15 @@ def _box(entry: dict[str, Any], names: dict[Any, str], place: str) -> DrawnBox |
     """The box of an annotation; or what is wrong with it."""
     if "image_id" not in entry:
         return "no 'image_id'"
-    if entry.get("category_id") not in names:
+    if _key(entry.get("category_id")) not in names:
         return f"there is no category {entry.get('category_id')}"
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        return f"'bbox' is {box}; four numbers, left, top, width, height, are needed"
+        return f"'bbox' is {str(box)[:60]}; four numbers, left, top, width, height, are needed"
     left, top, width, height = map(float, box)
     area = entry.get("area")
     return DrawnBox(
-        names[entry["category_id"]],
+        names[_key(entry["category_id"])],
         (left, top, left + width, top + height),
         ", ".join(f"{number:g}" for number in box),
         place,
@@ -121,7 +124,15 @@ def _box(entry: dict[str, Any], names: dict[Any, str], place: str) -> DrawnBox |
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _key(value: Any) -> Any:
+    """What identifies an image or a category: a number or a name; anything else as text."""
+    return value if isinstance(value, (int, str)) else str(value)
 
 
 def _folders(file: Path) -> list[Path]:

@@ -91,7 +91,7 @@ def _read(folder: Path, annotations: Path, images: Path, named: Iterable[tuple[s
     drawn = []
     for name, by in named:
         path = annotations / f"{name}.xml"
-        place = str(path.relative_to(folder))
+        place = f"{annotations.relative_to(folder)}/{name}.xml"
         if not path.is_file():
             flaws.unusable.append(f"{by}: there is no {place}")
             continue
@@ -115,12 +115,16 @@ class _Element:
     text: str = ""
     children: list[_Element] = field(default_factory=list)
 
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
     def all(self, tag: str) -> list[_Element]:
         return [child for child in self.children if child.tag == tag]
 
     def get(self, tag: str) -> str:
-        """The text of the first child of that name; empty if there is none."""
-        return next((child.text.strip() for child in self.all(tag)), "")
+        """The text of the first child of that name, on one line; empty if there is none."""
+        return next((child.words for child in self.all(tag)), "")
 
     def need(self, tag: str) -> _Element:
         for child in self.all(tag):
@@ -134,7 +138,7 @@ class _Element:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise _Wrong(child.line, f"<{tag}> is '{child.text.strip()}', not a number")
+            raise _Wrong(child.line, f"<{tag}> is '{child.words}', not a number")
         return value
 
 

@@ -56,7 +56,8 @@ def _names(names: Plain, file: Path) -> dict[int, str]:
 def _listed_names(folder: Path) -> dict[int, str]:
     for name in NAMES:
         if (folder / name).is_file():
-            return dict(enumerate((folder / name).read_text(encoding="utf-8-sig", errors="replace").split("\n")))
+            lines = (folder / name).read_text(encoding="utf-8-sig", errors="replace").rstrip().splitlines()
+            return {number: line.strip() for number, line in enumerate(lines)}
     return {}
 
 

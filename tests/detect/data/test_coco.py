@@ -64,6 +64,9 @@ def annotation(**changes):
         (annotation(bbox=[1, 2, 3]), "pets.json, annotation 2: 'bbox' is [1, 2, 3]; four numbers"),
         (annotation(bbox=[1, 2, 3, "4"]), "pets.json, annotation 2: 'bbox' is [1, 2, 3, '4']; four numbers"),
         (annotation(category_id=1), "pets.json, annotation 2: there is no category 1"),
+        (annotation(bbox=[1, 2, 3, 10**400]), "pets.json, annotation 2: 'bbox' is [1, 2, 3, 1000"),
+        (annotation(category_id=[7]), "pets.json, annotation 2: there is no category [7]"),
+        (annotation(image_id=["b"]), "pets.json, annotation 2: there is no image ['b']"),
         (annotation(image_id="z"), "pets.json, annotation 2: there is no image z"),
     ],
 )
@@ -84,6 +87,8 @@ def test_a_missing_image(tmp_path):
     ("text", "message"),
     [
         ('{"images": [],\n "annotations": [,]}', "pets.json, line 2: broken JSON: Expecting value"),
+        ("[" * 100_000, "pets.json' cannot be read as JSON"),
+        ("[" + "1" * 5000 + "]", "pets.json' cannot be read as JSON"),
         ("[]", "pets.json: no list 'images'"),
         ('{"images": [], "annotations": {}}', "pets.json: no list 'annotations'"),
         ('{"images": [3], "annotations": [], "categories": []}', "pets.json: images[0] is no object with names"),
