@@ -104,3 +104,111 @@ def test_classes_are_those_asked_for_in_their_order(pets):
     assert found.classes == ("dog", "cow")
     assert np.concatenate([image.boxes.labels for image in found.train]).tolist() == [0]
     assert found.notes[0].startswith("2 × box of another class left out: Annotations/a.xml, line 5: cat; ")
+
+
+def names(images):
+    return [image.path.name for image in images]
+
+
+def test_without_test_images_those_for_validation_are_tested(pets):
+    (pets / "ImageSets" / "Main" / "test.txt").unlink()
+    found = load_detection(f"voc:{pets}")
+    assert (names(found.train), names(found.test)) == (["a.jpg"], ["b.jpg"])
+    (pets / "ImageSets" / "Main" / "train.txt").unlink()  # then those of trainval that are not in val
+    found = load_detection(f"voc:{pets}")
+    assert (names(found.train), names(found.test)) == (["a.jpg"], ["b.jpg"])
+
+
+def test_a_devkit_of_two_years_is_07_plus_12(tmp_path):
+    devkit = tmp_path / "VOCdevkit"
+    for year, stems in (("VOC2007", "abc"), ("VOC2012", "de")):
+        for stem in stems:
+            annotate(devkit / year, stem, drawn(1, 1, 9, 9))
+    split(devkit / "VOC2007", train=["a"], val=["b"], trainval=["a", "b"], test=["c"])
+    split(devkit / "VOC2012", train=["d"], val=["e"], trainval=["d", "e"])
+    for source in (tmp_path, devkit):
+        found = load_detection(f"voc:{source}")
+        assert sorted(names(found.train)) == ["a.jpg", "b.jpg", "d.jpg", "e.jpg"]
+        assert names(found.test) == ["c.jpg"]
+    found = load_detection(f"voc:{devkit / 'VOC2012'}")
+    assert (found.name, names(found.train), names(found.test)) == ("VOC2012", ["d.jpg"], ["e.jpg"])
+    annotate(devkit / "VOC2010", "f", drawn(1, 1, 9, 9))
+    with pytest.raises(DataError, match="VOC2010' has no ImageSets/Main, which data sets of several folders need"):
+        load_detection(f"voc:{devkit}")
+
+
+def test_images_and_annotations_side_by_side(tmp_path):
+    for part, stems in (("train", "ab"), ("valid", "c"), ("test", "d")):
+        for stem in stems:
+            annotate(tmp_path / "made", stem, drawn(1, 1, 9, 9))
+            (tmp_path / "set" / part).mkdir(parents=True, exist_ok=True)
+            for folder, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):
+                (tmp_path / "made" / folder / f"{stem}.{suffix}").rename(tmp_path / "set" / part / f"{stem}.{suffix}")
+    found = load_detection(f"voc:{tmp_path / 'set'}")
+    assert (names(found.train), names(found.test)) == (["a.jpg", "b.jpg", "c.jpg"], ["d.jpg"])
+    assert found.notes == ()
+
+
+def test_folders_in_lower_case(pets):
+    (pets / "Annotations").rename(pets / "annotations")
+    (pets / "JPEGImages").rename(pets / "images")
+    assert names(load_detection(f"voc:{pets}").train) == ["a.jpg", "b.jpg"]
+
+
+def test_an_image_is_the_one_called_like_its_annotation_or_else_the_one_it_names(pets):
+    (pets / "JPEGImages" / "a.jpg").unlink()
+    annotate(pets, "a", drawn(1, 1, 9, 9), extension="PNG", filename="a.jpg")  # another extension than it says
+    annotate(pets, "b", drawn(1, 1, 9, 9), filename="old.jpg")  # renamed since, both files
+    annotate(pets, "d", drawn(1, 1, 9, 9, name="dog"), filename="0001.jpg")  # only the annotation is called d
+    (pets / "JPEGImages" / "d.jpg").rename(pets / "JPEGImages" / "0001.jpg")
+    found = load_detection(f"voc:{pets}")
+    assert names(found.train) == ["a.PNG", "b.jpg"]
+    assert names(found.test) == ["c.jpg", "0001.jpg"]
+
+
+def test_parts_of_an_object_are_no_objects(pets):
+    head = "<part><name>head</name><bndbox><xmin>2</xmin><ymin>2</ymin><xmax>4</xmax><ymax>4</ymax></bndbox></part>"
+    annotate(pets, "a", drawn(1.5, 1, 10.25, 20).replace("</object>", f"{head}</object>"))
+    found = load_detection(f"voc:{pets}")
+    assert found.train[0].boxes.corners.tolist() == [[0.5, 0, 10.25, 20]]
+    assert found.classes == ("cat",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<xmin>11</xmin>", "<xmin>eleven</xmin>", "line 5: <xmin> is 'eleven', not a number"),
+        ("<xmin>11</xmin>", "<xmin>inf</xmin>", "line 5: <xmin> is 'inf', not a number"),
+        ("<xmin>11</xmin>", "", "line 5: <bndbox> has no <xmin>"),
+        ("bndbox>", "box>", "line 4: <object> has no <bndbox>"),
+        ("<name>cat</name>", "", "line 4: <object> has no <name>"),
+        ("<width>40</width>", "<width>wide</width>", "line 3: <width> is 'wide', not a number"),
+        ("annotation>", "labels>", "line 1: the root is <labels>; <annotation> is needed"),
+        ("<object>", "&lol;<object>", "line 4: broken XML: undefined entity"),
+        ("</annotation>", "", "line 8: broken XML: no element found"),
+    ],
+)
+def test_annotations_that_are_wrong(pets, old, new, message):
+    path = pets / "Annotations" / "b.xml"
+    path.write_text(path.read_text().replace(old, new))
+    where = f"Annotations/b.xml, {message}"
+    with pytest.raises(DataError, match=re.escape(f"1 of 4 images of 'pets' cannot be used: {where}")):
+        load_detection(f"voc:{pets}")
+    assert load_detection(f"voc:{pets}", skip_bad=True).notes[0].startswith(f"1 × image left out: {where}")
+
+
+def test_missing_images_and_annotations_are_named(pets):
+    (pets / "JPEGImages" / "a.jpg").unlink()
+    (pets / "Annotations" / "d.xml").unlink()
+    annotate(pets, "b", drawn(1, 1, 9, 9), filename="old.jpg")
+    (pets / "JPEGImages" / "b.jpg").unlink()
+    with pytest.raises(DataError) as raised:
+        load_detection(f"voc:{pets}")
+    for part in (
+        "3 of 4 images of 'pets' cannot be used: ",
+        "Annotations/a.xml, line 2: JPEGImages has no image called 'a'; ",
+        "Annotations/b.xml, line 2: JPEGImages has no image called 'b' and no 'old.jpg'; ",
+        "ImageSets/Main/test.txt, line 2: there is no Annotations/d.xml; ",
+        "mend or remove them, or give --skip-bad to use the rest",
+    ):
+        assert part in str(raised.value)
