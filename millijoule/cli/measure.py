@@ -51,7 +51,14 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "times of this computer",
     )
     parser.add_argument("--seconds", type=real, default=10.0, metavar="S", help="at most for each row (default: 10)")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write charts and tables as one page")
+    parser.add_argument(
+        "--html",
+        nargs="?",
+        type=Path,
+        const=Path("measured.html"),
+        metavar="FILE",
+        help="write charts and tables as one page (default: measured.html)",
+    )
     parser.add_argument(
         "--from",
         dest="earlier",
@@ -73,6 +80,8 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.measure.runs import Measured, join_log, measure
     from millijoule.report.measure.tables import measured as tables
 
+    if options.html and options.html.suffix != ".html":
+        raise OptionError(f"'{options.html}' is no page: its name must end in .html")
     chosen = meter(options.meter)
     if options.earlier:
         if options.models:
@@ -98,11 +107,12 @@ def _run(options: argparse.Namespace) -> None:
             progress=lambda text: print(f"measuring {text}", file=sys.stderr),
         )
     lines = fits(found)
+    show(options, found.to_json(), tables(found, lines, speed_ups(found) if options.gpu else None))
     if options.html:
         from millijoule.report.measure.page import write_measured_page
 
         write_measured_page(found, lines, options.html)
-    show(options, found.to_json(), tables(found, lines, speed_ups(found) if options.gpu else None))
+        print(f"page: {options.html}", file=sys.stderr)
 
 
 MEASURE = Command("measure", "latency, memory and energy on this computer, engine by engine", _run, _options)

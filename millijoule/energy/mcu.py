@@ -249,7 +249,7 @@ def power_mw(device: Device, stack: str | None = None) -> Scale | str:
     rows = [row for row in submissions() if row.board == device.name and row.power_mw is not None]
     if not rows:
         if device.core in ("cortex-m55", "cortex-m85"):
-            return f"no energy with Helium is published; {FIT}"
+            return f"none with Helium is published; {FIT}"
         return f"no power was published for this board, and that of others is 45 to 70 % off; {FIT}"
     if device.supply_v is None:
         return f"device '{device.name}' has no supply_v"

@@ -111,7 +111,7 @@ def _spread(quantity: linux.Quantity) -> float:
 
 
 def _bound(cost: Cost, device: Device, precision: str) -> Prediction:
-    refused = (("energy", "no energy on it is published by network; `millijoule fit` takes readings of yours"),)
+    refused = (("energy", "none of it is published by network; `millijoule fit` takes readings of yours"),)
     peak, bandwidth = device.figures.get(PEAKS[precision]), device.figures.get("memory_bytes_per_s")
     if peak is None or bandwidth is None:
         reason = f"device '{device.name}' states no peak for {precision}"

@@ -75,7 +75,8 @@ class Run:
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """machine: processor and system. meter: its name, or why there is none. idle_watts: before the first run, None
-    without a meter. idle_begin, idle_end: when nothing ran, for a log that is joined later."""
+    without a meter. idle_begin, idle_end: when nothing ran, for a log that is joined later. rate_hz: samples of the
+    meter a second."""
 
     machine: str
     meter: str
@@ -83,6 +84,7 @@ class Measured:
     idle_begin: float
     idle_end: float
     runs: tuple[Run, ...]
+    rate_hz: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -127,7 +129,7 @@ def measure(
         meter.start()
         time.sleep(IDLE_SECONDS)
     idle_end = time.time()
-    idle = _reading(meter, idle_begin, idle_end) if meter is not None and meter.live else None
+    idle = _reading(meter, idle_begin, idle_end) if meter is not None and meter.live else "no meter"
     runs: list[Run] = []
     for network in networks:
         model = _with_numbers(network, int8)
@@ -145,12 +147,12 @@ def measure(
     measured = Measured(
         machine=_machine(),
         meter=meter.name if meter else "no meter",
-        idle_watts=idle.watts if isinstance(idle, Reading) else None,
+        idle_watts=None,
         idle_begin=idle_begin,
         idle_end=idle_end,
         runs=tuple(runs),
     )
-    return _net(measured) if meter is None or meter.live else join_log(measured, meter)
+    return _net(measured, idle) if meter is None or meter.live else join_log(measured, meter)
 
 
 def _empty(model: Model, threads: int) -> Run:
@@ -171,9 +173,8 @@ def _empty(model: Model, threads: int) -> Run:
 def join_log(measured: Measured, meter: Meter) -> Measured:
     """The same with energies from a log that covers it. What the log does not cover stays empty, with the reason."""
     idle = _reading(meter, measured.idle_begin, measured.idle_end)
-    watts = idle.watts if isinstance(idle, Reading) else None
     runs = (run if run.problem else _gross(run, _reading(meter, run.begin, run.end)) for run in measured.runs)
-    return _net(replace(measured, meter=meter.name, idle_watts=watts, runs=tuple(runs)))
+    return _net(replace(measured, meter=meter.name, runs=tuple(runs)), idle)
 
 
 def _reading(meter: Meter, begin: float, end: float) -> Reading | str:
@@ -199,19 +200,19 @@ def _gross(run: Run, reading: Reading | str) -> Run:
     )
 
 
-def _net(measured: Measured) -> Measured:
-    """Energies without what the idle computer takes."""
-    idle = measured.idle_watts
+def _net(measured: Measured, idle: Reading | str) -> Measured:
+    """Energies without what the idle computer takes; idle: a reading of it, or why there is none."""
 
     def net(run: Run) -> Run:
         if run.problem or run.gross_mj is None:
             return run if run.problem or run.no_energy else replace(run, no_energy=measured.meter)
-        if idle is None:
-            return replace(run, no_energy="idle power was not measured")
+        if isinstance(idle, str):
+            return replace(run, no_energy=f"idle power was not measured: {idle}")
         images = run.repeats * run.batch
-        return replace(run, energy_mj=run.gross_mj - idle * (run.end - run.begin) / images * 1000)
+        return replace(run, energy_mj=run.gross_mj - idle.watts * (run.end - run.begin) / images * 1000)
 
-    return replace(measured, runs=tuple(net(run) for run in measured.runs))
+    watts, rate = (None, None) if isinstance(idle, str) else (idle.watts, idle.rate_hz)
+    return replace(measured, idle_watts=watts, rate_hz=rate, runs=tuple(net(run) for run in measured.runs))
 
 
 def _run(
@@ -300,8 +301,9 @@ def _with_numbers(network: Graph | Model, int8: bool) -> Model:
         raise ModelError(f"model '{model.graph.name}' has {len(model.graph.inputs)} inputs; one is measured")
     if int8 and not model.is_int8:
         from millijoule.quantize import quantize
+        from millijoule.quantize.images import LEAST_IMAGES
 
-        images = np.random.default_rng(SEED).standard_normal((8, *model.graph.inputs[0].shape), np.float32)
+        images = np.random.default_rng(SEED).standard_normal((LEAST_IMAGES, *model.graph.inputs[0].shape), np.float32)
         model = quantize(model, images)
     return model
 

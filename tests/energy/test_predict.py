@@ -230,7 +230,7 @@ def test_cost_prints_and_writes_the_prediction(capsys):
     ("arguments", "quantity", "reasons"),
     [
         (["ds_cnn", "--device", "nrf52840-dk"], "energy", "45 to 70 % off; one reading on it (`millijoule fit`)"),
-        (["ds_cnn", "--device", "alif-ensemble-e7"], "energy", "no energy with Helium is published; one reading on it"),
+        (["ds_cnn", "--device", "alif-ensemble-e7"], "energy", "none with Helium is published; one reading on it"),
         (
             ["ds_cnn", "--device", "nucleo-f446re", "--stack", "HALE v1.1"],
             "latency",

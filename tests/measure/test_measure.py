@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from millijoule.cli import main
-from millijoule.errors import DataError, OptionError, ToolError
+from millijoule.errors import DataError, OptionError
 from millijoule.graph import Builder
 from millijoule.measure.analysis import fits, speed_ups
 from millijoule.measure.engines import ENGINES, Engine
 from millijoule.measure.meters import Meter, Reading, meter
 from millijoule.measure.runs import Measured, Run, measure
 from millijoule.ops import Conv2d, Dense, GlobalAveragePool, Softmax
+from millijoule.report.measure import tables
+from millijoule.report.measure.page import measured_page
 
 PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert", "torch": "torch"}
 INSTALLED = [name for name, package in PACKAGES.items() if importlib.util.find_spec(package)]
@@ -86,7 +88,7 @@ class Counter(Meter):
         if self.readings == 3:
             raise DataError("the meter fell asleep")
         watts = 3.0 if self.readings == 1 else 7.0
-        return Reading(watts * (end - begin), end - begin, 0.01)
+        return Reading(watts * (end - begin), end - begin, 0.01, 50.0)
 
 
 def test_idle_power_is_subtracted_and_a_meter_that_fails_leaves_a_reason(monkeypatch):
@@ -99,6 +101,23 @@ def test_idle_power_is_subtracted_and_a_meter_that_fails_leaves_a_reason(monkeyp
     assert first.energy_mj == pytest.approx(4000 * seconds_an_image)
     assert first.energy_error_mj == pytest.approx(10 / first.repeats)
     assert (second.energy_mj, second.no_energy) == (None, "the meter fell asleep")
+    heading = "counter, 50 samples a second (± is what they leave open); idle 3 W, subtracted"
+    assert heading in str(tables.measured(found)[0])
+    assert heading in measured_page(found, [])
+
+
+def test_why_idle_power_is_not_known_is_said(monkeypatch):
+    class Late(Counter):
+        def stop(self, begin, end):
+            if not self.readings:
+                self.readings += 1
+                raise DataError("the meter woke up late")
+            return super().stop(begin, end)
+
+    monkeypatch.setattr(sys.modules["millijoule.measure.runs"], "IDLE_SECONDS", 0.01)
+    (run,) = measure([small()], INSTALLED[:1], seconds=0.1, meter=Late()).runs
+    assert run.gross_mj > 0
+    assert (run.energy_mj, run.no_energy) == (None, "idle power was not measured: the meter woke up late")
 
 
 def test_meters_by_name(tmp_path):
@@ -107,12 +126,6 @@ def test_meters_by_name(tmp_path):
         meter("sun")
     with pytest.raises(DataError, match=r"meter 'csv:.*absent.csv' cannot be read: No such file"):
         meter(f"csv:{tmp_path / 'absent.csv'}")
-
-
-def test_a_computer_without_a_meter_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "zeus.monitor", None)
-    with pytest.raises(ToolError, match="meter 'zeus' is not installed: pip install zeus"):
-        meter("zeus")
 
 
 def run_of(network, macs, latency, **more):
@@ -148,6 +161,22 @@ def test_what_json_prints_can_be_read_again(tmp_path, capsys):
     assert "Latency against operations" in page.read_text()
 
 
+def test_a_page_without_a_name_is_called_after_what_it_shows(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = measured_of(run_of("a", 1, 100.0, latency_low_ms=99.0, latency_high_ms=101.0))
+    (tmp_path / "measured.json").write_text(json.dumps(found.to_json()))
+    assert main(["measure", "--from", "measured.json", "--html"]) == 0
+    assert "page: measured.html" in capsys.readouterr().err
+    assert (tmp_path / "measured.html").exists()
+    failed = measured_of(run_of("a", 1, None, problem="no such operator"))
+    (tmp_path / "measured.json").write_text(json.dumps(failed.to_json()))
+    assert main(["measure", "--from", "measured.json", "--html", "none.html"]) == 2
+    shown = capsys.readouterr()
+    assert "a, torch, batch 2: no such operator" in shown.out
+    assert "no engine ran any network" in shown.err
+    assert not (tmp_path / "none.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -156,6 +185,7 @@ def test_what_json_prints_can_be_read_again(tmp_path, capsys):
         (["lenet5", "--meter", "sun"], "meter 'sun' is not known"),
         (["lenet5", "--from", "x.json"], "--from reads what was measured: leave the networks out"),
         (["--from", "absent.json"], "'absent.json' cannot be read"),
+        (["lenet5", "--html", "page.txt"], "'page.txt' is no page: its name must end in .html"),
         (["lenett"], "lenet5"),
     ],
 )

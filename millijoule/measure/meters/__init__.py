@@ -15,12 +15,12 @@ from millijoule.errors import OptionError
 @dataclass(frozen=True)
 class Reading:
     """Energy of a stretch of time. error_joules: what sampling alone leaves open; the meter's own accuracy is not in
-    it. rate_hz: samples a second, None for a counter of energy."""
+    it. rate_hz: samples a second, or how often a counter of energy is brought up to date."""
 
     joules: float
     seconds: float
     error_joules: float
-    rate_hz: float | None = None
+    rate_hz: float
 
     @property
     def watts(self) -> float:

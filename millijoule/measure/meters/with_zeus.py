@@ -33,7 +33,8 @@ class ZeusMeter(Meter):
                 warnings.simplefilter("ignore")
                 self.monitor: Any = ZeusMonitor()
         except Exception as error:  # Zeus raises what its drivers raise
-            raise ToolError(f"meter 'zeus' cannot read this computer's energy: {error}") from None
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ToolError(f"meter 'zeus' cannot read this computer's energy: {reason}") from None
         self.start()
         found = self.monitor.end_window(WINDOW, sync_execution=False)
         parts = {name: bool(value) for name, value in _parts(found).items()}
@@ -54,7 +55,7 @@ class ZeusMeter(Meter):
         seconds = perf_counter() - self.began
         joules = sum(sum(values.values()) for values in _parts(found).values())
         period = GPU_PERIOD if self.gpu else COUNTER_PERIOD
-        return Reading(joules, seconds, 2 * period * joules / seconds)
+        return Reading(joules, seconds, 2 * period * joules / seconds, 1 / period)
 
 
 def _parts(found: Any) -> dict[str, dict[Any, float]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from millijoule.errors import OptionError
 from millijoule.report.files import write_text
 from millijoule.report.measure.charts import charts
-from millijoule.report.measure.tables import COLUMNS, FIT_COLUMNS, fit_rows, run_cells
+from millijoule.report.measure.tables import COLUMNS, FIT_COLUMNS, fit_rows, meter, run_cells
 from millijoule.report.page.chart_page import chart_page, section
 from millijoule.report.page.frame import html_table
 from millijoule.survey.compare import published
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 
 def write_measured_page(measured: Measured, fits: Sequence[Fit], path: Path) -> None:
-    """Write the page to `path`, whole or not at all. Raises OptionError for a name that is no page's or if no run
-    succeeded, ToolError without Plotly, OSError if it cannot be written."""
-    if path.suffix != ".html":
-        raise OptionError(f"'{path}' is no page: its name must end in .html")
+    """Write the page to `path`, whole or not at all. Raises OptionError if no run succeeded, ToolError without Plotly,
+    OSError if it cannot be written."""
     write_text(path, measured_page(measured, fits))
 
 
@@ -36,7 +34,7 @@ def measured_page(measured: Measured, fits: Sequence[Fit]) -> str:
     accuracies = {name: each.top1 for name, each in published().items()}
     engines = dict.fromkeys(f"{run.engine} {run.version} ({run.settings})" for run in runs)
     introduction = (
-        f"Measured on {measured.machine}, {runs[0].threads} thread{'s' * (runs[0].threads > 1)}; {measured.meter}. "
+        f"Measured on {measured.machine}, {runs[0].threads} thread{'s' * (runs[0].threads > 1)}; {meter(measured)}. "
         f"Engines: {'; '.join(engines)}. Each network ran in a process of its own; latencies are medians with their "
         "95 % intervals. Accuracies are published ones. Point at a mark for its numbers; a click in a legend hides it."
     )

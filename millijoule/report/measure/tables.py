@@ -46,9 +46,8 @@ def measured(
     problems = [
         Text(f"{run.network}, {run.engine}, batch {run.batch}: {run.problem}") for run in found.runs if run.problem
     ]
-    idle = "" if found.idle_watts is None else f"; idle {found.idle_watts:.3g} W, subtracted"
     parts: list[RenderableType] = [
-        Text(f"{found.machine}; {found.meter}{idle}", overflow="fold"),
+        Text(f"{found.machine}; {meter(found)}", overflow="fold"),
         make_table(COLUMNS, [run_cells(run) for run in runs]),
         *problems,
     ]
@@ -59,6 +58,16 @@ def measured(
     if speed_ups is not None:
         parts += [Text("Other devices against the processor:"), _speed_ups(speed_ups)]
     return parts
+
+
+def meter(found: Measured) -> str:
+    """Its name, how often it samples and what was subtracted; or that there is none."""
+    if found.idle_watts is None or found.rate_hz is None:
+        return found.meter
+    return (
+        f"{found.meter}, {found.rate_hz:,.3g} samples a second (± is what they leave open); "
+        f"idle {found.idle_watts:.3g} W, subtracted"
+    )
 
 
 def run_cells(run: Run) -> tuple[str, ...]:
