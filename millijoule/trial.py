@@ -135,15 +135,16 @@ def _annotated(model: Model, data: DetectionSet, samples: int | None) -> Trial:
             f"'{data.name}' has {len(data.classes)} classes; model '{model.graph.name}' tells {model.boxes.classes} "
             "apart"
         )
-    images, size = data.test[:samples], model.boxes.size
+    coding, images = model.boxes, data.test[:samples]
 
     def findings(answers: Answers) -> Findings:
         assert answers.boxes is not None
-        found = in_images(answers.boxes, size, images)
-        return Findings(images, found, judge(found, images, data.classes))
+        found = in_images(answers.boxes, coding.size, images)
+        evaluation = judge(found, images, data.classes)
+        return Findings(model.graph.name, data.name, images, found, evaluation, coding.threshold)
 
     return Trial(
-        quantized_inputs(model, pixels_of(images, size)),
+        quantized_inputs(model, pixels_of(images, coding.size)),
         (),
         "mAP@0.5",
         lambda answers: findings(answers).evaluation.map_50_area,

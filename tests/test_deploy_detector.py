@@ -40,6 +40,10 @@ def test_the_whole_way(tmp_path, data, device):
     assert result.detector.boxes_equal == result.detector.boxes_compared >= 6
     assert result.detector.findings.evaluation.map_50_area == 1
     assert result.accuracy == {"float": None, "int8_host": None, "int8_device": None}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count('class="photo"') == 2 * len(data.test)
+    for text in ("mAP@0.5", "Precision and recall", "2 annotated, 2 found", "Beside the published detectors"):
+        assert text in page
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["detector"]["map_50"] == result.detector.map_50
     assert report["detector"]["found_bytes"] == 4 + 24 * 100

@@ -62,6 +62,7 @@ def page(deployment: Deployment) -> str:
         layer_table=_layer_table(deployment),
         accuracy_text=_accuracy_text(deployment),
         accuracy_table=_accuracy_table(deployment),
+        detection=_detection(deployment),
         accesses=_accesses(deployment),
         built=_definitions(_built(deployment)),
         words=_definitions(WORDS),
@@ -75,6 +76,7 @@ def page(deployment: Deployment) -> str:
         heading=f"{graph.name} on {deployment.device.title}",
         verdict=_verdict(deployment),
         notes=(*deployment.notes, *plan.notes, *predicted),
+        style=read_part("training/style.css") if deployment.detector else "",
         footer=f"{FOOTER}, and in <code>report.json</code> beside it.",
     )
 
@@ -255,6 +257,18 @@ def _accuracy_table(deployment: Deployment) -> str:
     ]
     head = f'<tr><th class="text">what</th><th class="text">arithmetic and place</th><th>{measure}</th></tr>'
     return _table(head, rows)
+
+
+def _detection(deployment: Deployment) -> str:
+    """What a detector finds in the test images, where there are some."""
+    detector = deployment.detector
+    if detector is None or detector.findings is None:
+        return ""
+    from millijoule.report.detection.sections import sections
+
+    return "".join(
+        f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>\n" for heading, body in sections(detector.findings)
+    )
 
 
 def _accesses(deployment: Deployment) -> str:

@@ -15,11 +15,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What was found in annotated images, in their pixels, and how good it is."""
+    """What a model found in the test images of a data set, and how good it is.
 
+    model, data: their names. found: boxes in each image, in its pixels. threshold: the score from which on a product
+    acts on a box.
+    """
+
+    model: str
+    data: str
     images: Sequence[AnnotatedImage]
     found: Sequence[Boxes]
     evaluation: DetectionEvaluation
+    threshold: float
+
+    @property
+    def acted_on(self) -> list[Boxes]:
+        """The boxes in each image from the threshold on."""
+        return [boxes.take(boxes.scores >= self.threshold) for boxes in self.found]
+
+    @property
+    def classes(self) -> list[str]:
+        return [each.name for each in self.evaluation.classes]
 
 
 @dataclass(frozen=True, eq=False)
