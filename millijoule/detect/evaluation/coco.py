@@ -19,6 +19,8 @@ MOST = (1, 10, 100)
 SIZES = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
 """Areas in pixels², both ends included."""
 RANGES = np.array(list(SIZES.values()), np.float64)
+CELLS = len(SIZES), len(LEAST_OVERLAPS)
+GRID = np.indices(CELLS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +87,14 @@ def _match(found: Boxes, truth: Boxes, outlines: np.ndarray | None) -> _Matched:
     One that counts goes before one that does not, however much it overlaps that.
     """
     found = found.take(np.argsort(-found.scores, kind="stable")[: MOST[-1]])
+    hit = np.zeros((*CELLS, len(found)), bool)
+    ignored = np.repeat(_outside(areas(found.corners))[:, None], CELLS[1], axis=1)
+    if not len(truth):
+        return _Matched(found.scores, hit, ignored, np.zeros(CELLS[0], np.int64))
     crowd = truth.difficult
     unwanted = crowd | _outside(areas(truth.corners) if outlines is None else outlines)
     shared = overlaps(found.corners, truth.corners, crowd)
-    cells = len(SIZES), len(LEAST_OVERLAPS)
-    hit = np.zeros((*cells, len(found)), bool)
-    ignored = np.repeat(_outside(areas(found.corners))[:, None], cells[1], axis=1)
-    taken = np.zeros((*cells, len(truth)), bool)
-    grid = np.indices(cells)
+    taken = np.zeros((*CELLS, len(truth)), bool)
     for index in np.flatnonzero(shared.max(axis=1, initial=0) >= LEAST_OVERLAPS[0]):
         can = (shared[index] >= LEAST_OVERLAPS[:, None]) & (~taken | crowd)
         counts = can & ~unwanted[:, None]
@@ -100,8 +102,8 @@ def _match(found: Boxes, truth: Boxes, outlines: np.ndarray | None) -> _Matched:
         best = len(truth) - 1 - np.where(can, shared[index], -1)[..., ::-1].argmax(axis=-1)
         hits = can.any(axis=-1)
         hit[..., index] = hits
-        ignored[..., index] = np.where(hits, unwanted[grid[0], best], ignored[..., index])
-        taken[grid[0], grid[1], best] |= hits
+        ignored[..., index] = np.where(hits, unwanted[GRID[0], best], ignored[..., index])
+        taken[GRID[0], GRID[1], best] |= hits
     return _Matched(found.scores, hit, ignored, np.sum(~unwanted, axis=1))
 
 

@@ -120,8 +120,14 @@ def _mended(
     found: Sequence[Boxes], truth: Sequence[Boxes], errors: Sequence[BoxError], kind: str
 ) -> tuple[list[Boxes], list[Boxes]]:
     """found and truth without the errors of a kind; errors: the worst first."""
-    images = [[error for error in errors if error.kind == kind and error.image == image] for image in range(len(found))]
-    pairs = [_mended_image(*each) for each in zip(found, truth, images, strict=True)]
+    images: list[list[BoxError]] = [[] for _ in found]
+    for error in errors:
+        if error.kind == kind:
+            images[error.image].append(error)
+    pairs = [
+        _mended_image(some, drawn, wrong) if wrong else (some, drawn)
+        for some, drawn, wrong in zip(found, truth, images, strict=True)
+    ]
     return [some for some, _ in pairs], [drawn for _, drawn in pairs]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from millijoule.boxes import Boxes
 from millijoule.detect.evaluation.coco import LEAST_OVERLAPS, MOST, SIZES, coco_class
-from millijoule.detect.evaluation.voc import Curve, area_under, eleven_point, precision_recall
+from millijoule.detect.evaluation.voc import Curve, area_under, eleven_point, of_class, precision_recall
 from millijoule.errors import DataError
 
 
@@ -113,10 +113,10 @@ def evaluate_boxes(
     outlines = list(areas) if areas is not None else [None] * len(truth)
     results, cocos = [], []
     for label, name in enumerate(classes):
-        in_truth = [boxes.labels == label for boxes in truth]
-        some = [boxes.take(boxes.labels == label) for boxes in found]
-        drawn = [boxes.take(which) for boxes, which in zip(truth, in_truth, strict=True)]
-        sizes = [None if size is None else size[which] for size, which in zip(outlines, in_truth, strict=True)]
+        some, drawn = of_class(found, label), of_class(truth, label)
+        sizes = [
+            None if size is None else size[boxes.labels == label] for size, boxes in zip(outlines, truth, strict=True)
+        ]
         difficult = sum(int(boxes.difficult.sum()) for boxes in drawn)
         count = sum(map(len, drawn)) - difficult
         curve = precision_recall(some, drawn)

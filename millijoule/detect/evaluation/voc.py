@@ -19,6 +19,9 @@ LEAST_OVERLAP = 0.5
 ELEVEN = np.concatenate([np.arange(6) * 0.1, 1 - np.arange(4, -1, -1) * 0.1])
 
 
+NONE = Boxes.of()
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """What a class's boxes reach, as the least score goes down: (n,) each, the best score first.
@@ -38,6 +41,11 @@ class Curve:
         if not total.any():
             return None
         return int(np.argmax(np.divide(self.recall * self.precision, total, out=np.zeros_like(total), where=total > 0)))
+
+
+def of_class(images: Sequence[Boxes], label: int) -> list[Boxes]:
+    """The boxes of one class in each image."""
+    return [boxes.take(which) if (which := boxes.labels == label).any() else NONE for boxes in images]
 
 
 def matched(found: Boxes, truth: Boxes) -> tuple[np.ndarray, np.ndarray]:
@@ -60,9 +68,12 @@ def precision_recall(found: Sequence[Boxes], truth: Sequence[Boxes]) -> Curve:
     overlap is less than 0.5, or a box with a better score belongs there already, it is false. Of equal scores, the
     earlier image's and the earlier box come first.
     """
-    scores = np.concatenate([boxes.scores for boxes in found])
-    owners, first, ignored = [], 0, []
+    scores = np.concatenate([NONE.scores, *(boxes.scores for boxes in found)])
+    owners, first, ignored = [NONE.labels], 0, [NONE.difficult]
     for some, drawn in zip(found, truth, strict=True):
+        if not len(some):
+            first += len(drawn)
+            continue
         best, most = matched(some, drawn)
         hit = most >= LEAST_OVERLAP
         owners.append(np.where(hit, first + best, -1))
@@ -89,7 +100,7 @@ def mean_area_under(found: Sequence[Boxes], truth: Sequence[Boxes], classes: int
     """The mean of `area_under` over the classes that have annotated boxes; NaN if none has."""
     values = []
     for label in range(classes):
-        some, drawn = ([boxes.take(boxes.labels == label) for boxes in images] for images in (found, truth))
+        some, drawn = of_class(found, label), of_class(truth, label)
         if any(np.any(~boxes.difficult) for boxes in drawn):
             values.append(area_under(precision_recall(some, drawn)))
     return float(np.mean(values)) if values else float("nan")
