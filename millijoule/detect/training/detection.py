@@ -10,7 +10,7 @@ import numpy as np
 
 from millijoule.boxes import BoxCoding, Boxes, detect
 from millijoule.detect.data import AnnotatedImage
-from millijoule.detect.evaluation.voc import area_under, precision_recall
+from millijoule.detect.evaluation.voc import mean_area_under
 from millijoule.detect.training import losses
 from millijoule.detect.training.augment import Source, augmented
 from millijoule.detect.training.settings import DetectorSettings
@@ -95,7 +95,8 @@ class Detection(Task):
             wanted = self._validation_targets[start : start + EVALUATED]
             total += self._loss(values, wanted).item() * len(wanted)
             found += detect(self.coding, {name: each.cpu().numpy() for name, each in values.items()}, None, LEAST_SCORE)
-        return mean_average_precision(found, self.validation.boxes, self.coding.classes), total / len(self.held_out)
+        score = mean_area_under(found, self.validation.boxes, self.coding.classes)
+        return float(np.nan_to_num(score)), total / len(self.held_out)  # 0 where nothing is to be found
 
     def check(self, network: Module, best: Best) -> None:
         if not best.accuracy:
@@ -176,13 +177,3 @@ def encoded(coding: BoxCoding, anchors: Tensor, corners: Tensor) -> Tensor:
     moved = (centres - anchors[:, :2]) / anchors[:, 2:] / of_centres
     offsets: Tensor = torch.cat([moved, (sizes / anchors[:, 2:]).log() / of_sizes], dim=1)
     return offsets
-
-
-def mean_average_precision(found: Sequence[Boxes], truth: Sequence[Boxes], classes: int) -> float:
-    """mAP at an overlap of 0.5, over the classes with boxes in `truth`; 0 if there are none."""
-    values = []
-    for label in range(classes):
-        drawn = [boxes.take(boxes.labels == label) for boxes in truth]
-        if any(np.any(~boxes.difficult) for boxes in drawn):
-            values.append(area_under(precision_recall([boxes.take(boxes.labels == label) for boxes in found], drawn)))
-    return float(np.mean(values)) if values else 0.0
