@@ -6,14 +6,16 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import millijoule
-from millijoule.cli.command import Command, add_data, positive, show
+from millijoule.cli.command import Command, add_data, is_annotated, positive, show
+from millijoule.cli.quantize_detector import annotated, calibration_pixels, counted
 from millijoule.cli.trained import add_trained, load_trained
 from millijoule.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
+    from millijoule.detect.data import DetectionSet
     from millijoule.model import Model
     from millijoule.quantize import Images
     from millijoule.train import Dataset
@@ -36,7 +38,7 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
         "--calibrate-on",
         metavar="IMAGES",
         help="other images than the training images of --data: as --data, an .npz file with x_train alone, or an .npy "
-        "file of uint8 images or of float32 inputs that are prepared already",
+        "file of uint8 images or of float32 inputs that are prepared already; of a detector also a folder of photos",
     )
     parser.add_argument(
         "--ranges", choices=RANGE_CHOICES, default="minmax", help="which range a value gets (default: minmax)"
@@ -81,27 +83,51 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace what is there")
 
 
+def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | DetectionSet | None]:
+    """The float model, and the images that it is tested on; a model that finds boxes needs none."""
+    if is_annotated(options.data) or (not options.data and options.calibrate_on):
+        model = load_trained(options)
+        if model.boxes:
+            return model, annotated(options, model)
+        if options.data:
+            raise OptionError(f"model '{model.graph.name}' tells classes apart: give labelled images with --data")
+    data = load_test_data(options, "quantize")
+    model = float_model(options, data)
+    return model, annotated(options, model) if model.boxes else data
+
+
+def _counted(model: Model, int8: Model, data: Dataset, samples: int | None) -> dict[str, Any]:
+    """Of the test images: how many there are, and the accuracy before and after."""
+    from millijoule.train import accuracy
+
+    x, y = data.x_test[:samples], data.y_test[:samples]
+    before, after = accuracy(model, x, y), accuracy(int8, x, y)
+    return {"data": data.name, "images": len(x), "accuracy_float": before, "accuracy_int8": after}
+
+
 def _run(options: argparse.Namespace) -> None:
     from millijoule.export import check_new
     from millijoule.quantize import unlike_training
     from millijoule.report.quantization.tables import quantized
-    from millijoule.train import accuracy
+    from millijoule.train import Dataset
     from millijoule.train.checkpoint import remove_checkpoint
 
     if options.qat and (options.equalize or options.correct_bias or options.calibrate_on or options.ranges != "minmax"):
         raise OptionError("--qat learns its own: leave out --ranges, --equalize, --correct-bias, --calibrate-on")
     if options.epochs and not options.qat:
         raise OptionError("--epochs are of --qat: add it, or leave them out")
-    data = load_test_data(options, "quantize")
-    model = float_model(options, data)
+    model, data = _model_and_data(options)
     out = options.out or Path(f"{model.graph.name}-int8.tflite")
     if out.suffix != ".tflite":
         raise OptionError(f"--out is '{out}'; int8 models are kept as .tflite files")
     check_new(out, force=options.force)  # told before time is spent
-    images = calibration_images(options, data)
+    images = (
+        calibration_images(options, data) if isinstance(data, Dataset) else calibration_pixels(options, model, data)
+    )
     if unlike := unlike_training(model, images.x):
         print(f"warning: {unlike}", file=sys.stderr)
     if options.qat:
+        assert isinstance(data, Dataset)
         from millijoule.shrink import as_shown
         from millijoule.train import is_run
         from millijoule.train.run_folder import read_config
@@ -124,15 +150,15 @@ def _run(options: argparse.Namespace) -> None:
             + ["equalized"] * options.equalize
             + ["biases corrected"] * options.correct_bias
         )
-    int8 = replace(int8, labels=int8.labels or data.classes)
-    x, y = data.x_test[: options.samples], data.y_test[: options.samples]
+    int8 = replace(int8, labels=int8.labels or (data.classes if data else ()))
     result = {
         "model": model.graph.name,
-        "data": data.name,
         "method": method,
-        "images": len(x),
-        "accuracy_float": accuracy(model, x, y),
-        "accuracy_int8": accuracy(int8, x, y),
+        **(
+            _counted(model, int8, data, options.samples)
+            if isinstance(data, Dataset)
+            else counted(model, int8, data, options.samples)
+        ),
         "weights_float_bytes": sum(array.nbytes for array in model.weights.values()),
         "weights_int8_bytes": sum(array.nbytes for array in int8.weights.values()),
     }
@@ -140,7 +166,11 @@ def _run(options: argparse.Namespace) -> None:
     if options.qat:
         remove_checkpoint(kept)
     result |= {"file": str(path), "file_bytes": path.stat().st_size}
-    show(options, result, quantized(result, (*data.notes, *(note for note in int8.notes if note != unlike))))
+    show(
+        options,
+        result,
+        quantized(result, (*(data.notes if data else ()), *(note for note in int8.notes if note != unlike))),
+    )
 
 
 QUANTIZE = Command("quantize", "a trained network as an int8 file that every other command takes", _run, _options)

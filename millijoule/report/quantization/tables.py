@@ -16,16 +16,18 @@ from millijoule.report.layout import Column, make_table
 
 def quantized(result: dict[str, Any], notes: tuple[str, ...]) -> list[RenderableType]:
     """The result of `quantize`, as its JSON has it."""
+    measure, key = ("mAP@0.5", "map_50") if "map_50_int8" in result else ("accuracy", "accuracy")
     rows = [
-        ("test accuracy, float", fmt.percent(result["accuracy_float"])),
-        ("test accuracy, int8", fmt.percent(result["accuracy_int8"])),
+        (f"test {measure}, float", fmt.percent(result[f"{key}_float"])),
+        (f"test {measure}, int8", fmt.percent(result[f"{key}_int8"])),
         ("weights, float32", f"{result['weights_float_bytes']:,} bytes"),
         ("weights, int8", f"{result['weights_int8_bytes']:,} bytes"),
         ("file", f"{result['file_bytes']:,} bytes"),
     ]
-    how = f"{result['method']}, {result['images']:,} test images"
+    on = f", on {result['data']}" if result["data"] else ""
+    how = f"{result['method']}, {result['images']:,} test images" if on else result["method"]
     return [
-        Text(f"{result['model']} as int8, on {result['data']}: {how}", style="bold"),
+        Text(f"{result['model']} as int8{on}: {how}", style="bold"),
         make_table((Column("", text=True), Column("")), rows),
         *(Text(f"Note: {note}") for note in notes),
         Text(f"File: {Path(result['file'])}", overflow="fold"),
