@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
+import subprocess
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -191,6 +193,27 @@ def test_plans_that_stream(tmp_path, contract):
         inputs = inputs_of(model)
         folder = write(model, tmp_path / name, stream_plan(model, contract))
         assert_written(model, inputs, run_program(folder, inputs, output_bytes(model), "zig", "-O2", sanitize=()))
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
+def test_the_sample_program_prints_boxes(tmp_path):
+    model = replace(ssd(), labels=('a "b"?', "é", "c\\"))
+    inputs = inputs_of(model)[:5]
+    folder = write(model, tmp_path / "ssd")
+    subprocess.run(["make", "host", "HOST_CC=gcc"], cwd=folder, check=True, capture_output=True)
+    inputs.tofile(folder / "input.bin")
+    printed = subprocess.run(["./host"], cwd=folder, check=True, capture_output=True).stdout.decode()
+    lines = [
+        f"{model.labels[label]} {rounded(100 * score)} % {' '.join(map(str, map(rounded, corners)))}\n"
+        for boxes in detect(model.boxes, model.run(inputs), model.quantization)
+        for label, score, corners in zip(boxes.labels, boxes.scores, boxes.corners, strict=True)
+    ]
+    assert len(lines) > 10
+    assert printed == "".join(lines)
+
+
+def rounded(number: np.float32) -> int:
+    return int(np.float32(number) + np.float32(0.5))
 
 
 class Box(ctypes.Structure):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from millijoule.boxes import BoxCoding, Boxes, Level, Tables
-from millijoule.emit.text import c_float, wrapped
+from millijoule.emit.text import c_float, c_string, wrapped
 from millijoule.errors import ModelError
 from millijoule.model import Model
 
@@ -78,6 +78,9 @@ class Detector:
  * more than {coding.overlap:g} the better one is there; the {coding.candidates} best are compared.{self._where()} */
 int {name}_detect(struct mj_box *found, int most, float threshold);
 
+/* What the labels of boxes mean. */
+extern const char *const {name}_labels[{coding.classes}];
+
 """
 
     def _where(self) -> str:
@@ -91,7 +94,11 @@ int {name}_detect(struct mj_box *found, int most, float threshold);
         best = f"(struct mj_candidate *)(void *)({self.free})" if self.free else "best"
         own = "" if self.free else f"\n    static struct mj_candidate best[{coding.candidates}];"
         height, width = (c_float(np.float32(size)) for size in coding.size)
+        labels = "".join(f"    {c_string(label)},\n" for label in self.model.labels or map(str, range(coding.classes)))
         return f"""
+const char *const {name}_labels[{coding.classes}] = {{
+{labels}}};
+
 /* What the outputs' integers stand for, from -128 on. */
 {"".join(self._printed())}
 static const struct mj_level {name}_levels[] = {{

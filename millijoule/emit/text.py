@@ -54,6 +54,12 @@ def c_float(value: np.float32) -> str:
     return f"{text if any(mark in text for mark in '.en') else text + '.0'}f"
 
 
+def c_string(text: str) -> str:
+    """A C literal of the text as UTF-8. Bytes that C or a terminal may take for something else are written as octal."""
+    plain = {*range(0x20, 0x7F)} - {*b'"\\?'}
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
+
+
 def times(shape: Shape) -> str:
     return "x".join(map(str, shape))
 

@@ -209,7 +209,10 @@ def _run(
                 process.kill()
                 process.wait()
         lines = (folder / "messages.txt").read_text(errors="replace").strip().splitlines()
-        message = lines[0] if lines else f"exit code {process.returncode}"
+        # Boxes that a detector's firmware prints are among them.
+        message = next(
+            (line for line in lines if "qemu" in line), lines[0] if lines else f"exit code {process.returncode}"
+        )
         if not (folder / ANSWER).exists():
             raise ToolError(f"qemu-system-arm -machine {firmware.device.name} failed: {message}")
         answer = _Answer.read(folder / ANSWER, len(inputs), len(firmware.layers))

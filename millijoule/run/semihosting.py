@@ -1,6 +1,7 @@
 """Arm semihosting for an emulated firmware: files that live in memory.
 
-Source: Arm, "Semihosting for AArch32 and AArch64" (ABI, 2024Q3), sections on SYS_OPEN, SYS_READ, SYS_WRITE, SYS_EXIT.
+Source: Arm, "Semihosting for AArch32 and AArch64" (ABI, 2024Q3), sections on SYS_OPEN, SYS_READ,
+SYS_WRITE, SYS_WRITE0, SYS_EXIT.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from millijoule.errors import ToolError
 
-SYS_OPEN, SYS_WRITE, SYS_READ, SYS_EXIT = 0x01, 0x05, 0x06, 0x18
+SYS_OPEN, SYS_WRITE0, SYS_WRITE, SYS_READ, SYS_EXIT = 0x01, 0x04, 0x05, 0x06, 0x18
 APPLICATION_EXIT = 0x20026  # ADP_Stopped_ApplicationExit
 OPEN_FOR_WRITING = 4  # modes from here on write
 INPUT, OUTPUT = "input.bin", "output.bin"
@@ -47,6 +48,8 @@ class Semihosting:
             if argument != APPLICATION_EXIT:
                 raise ToolError(f"it ended itself with reason {argument:#x}")
             self.finished = True
+            return 0
+        if operation == SYS_WRITE0:  # a console that nobody reads
             return 0
         first, second, third = struct.unpack("<III", self.uc.mem_read(argument, 12))
         if operation == SYS_OPEN:

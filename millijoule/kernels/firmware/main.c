@@ -21,7 +21,7 @@
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 
 /* Arm semihosting: operations, modes of opening, reasons to exit. */
-enum { SYS_OPEN = 0x01, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT = 0x18 };
+enum { SYS_OPEN = 0x01, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT = 0x18 };
 enum { READ_BINARY = 1, WRITE_BINARY = 5 };
 enum { APPLICATION_EXIT = 0x20026, RUN_TIME_ERROR = 0x20023 };
 
@@ -61,6 +61,14 @@ static int write_bytes(file to, const int8_t *from, intptr_t bytes)
     return semihosting(SYS_WRITE, arguments) == 0;
 }
 
+#ifdef @UPPER@_MOST_BOXES
+/* To the debugger's console. */
+static void print(const char *text)
+{
+    semihosting(SYS_WRITE0, text);
+}
+#endif
+
 static int finish(file inputs, file outputs, int ok)
 {
     (void)inputs;
@@ -91,6 +99,13 @@ static int write_bytes(file to, const int8_t *from, size_t bytes)
 {
     return fwrite(from, bytes, 1, to) == 1;
 }
+
+#ifdef @UPPER@_MOST_BOXES
+static void print(const char *text)
+{
+    fputs(text, stdout);
+}
+#endif
 
 static int finish(file inputs, file outputs, int ok)
 {
@@ -140,12 +155,43 @@ static struct {
     struct mj_box boxes[@UPPER@_MOST_BOXES];
 } found;
 
+/* Rounded; numbers are not negative here. */
+static void print_number(float number)
+{
+    char digits[12];
+    char *at = digits + sizeof digits - 1;
+    uint32_t left = (uint32_t)(number + 0.5f);
+    *at = 0;
+    do {
+        *--at = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    print(at);
+}
+
+/* raccoon 87 % 12 30 80 121: class, score, left, top, right, bottom. */
+static void print_box(const struct mj_box *box)
+{
+    const float edges[] = {box->left, box->top, box->right, box->bottom};
+    print(@NAME@_labels[box->label]);
+    print(" ");
+    print_number(100.0f * box->score);
+    print(" %");
+    for (int32_t edge = 0; edge < 4; edge++) {
+        print(" ");
+        print_number(edges[edge]);
+    }
+    print("\n");
+}
+
 static int write_boxes(file outputs)
 {
     static const struct mj_box none;
     found.count = @NAME@_detect(found.boxes, @UPPER@_MOST_BOXES, LEAST_SCORE);
     for (int32_t at = found.count; at < @UPPER@_MOST_BOXES; at++)
         found.boxes[at] = none;
+    for (int32_t at = 0; at < found.count && found.boxes[at].score >= @UPPER@_THRESHOLD; at++)
+        print_box(&found.boxes[at]);
     return write_bytes(outputs, (const int8_t *)&found, sizeof found);
 }
 #endif
