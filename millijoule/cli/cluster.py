@@ -17,6 +17,7 @@ from millijoule.errors import OptionError
 if TYPE_CHECKING:
     import numpy as np
 
+    from millijoule.detect.data import DetectionSet
     from millijoule.train import Dataset
 
 
@@ -51,7 +52,7 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
 
 
 def run_shared(
-    options: argparse.Namespace, work: Callable[..., tuple[str, ...]], job: Job, data: Dataset
+    options: argparse.Namespace, work: Callable[..., tuple[str, ...]], job: Job, data: Dataset | DetectionSet
 ) -> tuple[str, ...] | None:
     """What the first process's `work(job)` returned, None where another machine or process tells the result.
 

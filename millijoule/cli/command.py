@@ -171,6 +171,10 @@ def network(name: str, input: tuple[int, ...] | None = None, trust: bool = False
         return load_structure(name, input, trust=trust)
     if input is not None:
         raise OptionError(f"'{name}' is a network of the zoo, whose input is known; leave --shape out")
+    from millijoule.detect.heads import HEADS
+
+    if name in HEADS:
+        return HEADS[name]().graph
     return millijoule.zoo.get(name)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model
+from millijoule.cli.command import NETWORK, Command, add_input, positive
+from millijoule.cli.detector import add_structure, counted_network
 from millijoule.errors import OptionError
 from millijoule.target import OBJECTIVES
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", metavar="MODEL", help=NETWORK)
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=f"{NETWORK}; or ssdlite or centre")
     add_input(parser, "--input")
     parser.add_argument(
         "--by", choices=("total", "layer"), default="layer", help="totals only, or every layer too (default)"
@@ -56,6 +57,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
         metavar="FIGURE",
         help="what a figure means and by which rule it is counted: macs, eager_peak_bytes, …; alone: all of them",
     )
+    group = add_structure(parser)
+    group.add_argument("--classes", type=positive, metavar="N", help="of objects (default: 20, as PASCAL VOC has)")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -64,7 +67,7 @@ def _run(options: argparse.Namespace) -> None:
         return
     if options.model is None:
         raise OptionError("cost needs a network of the zoo or a model file; `millijoule zoo` lists the networks")
-    network = graph_or_model(options)
+    network = counted_network(options)
     costs = millijoule.cost(network)
     if options.stack and not options.device:
         raise OptionError("--stack goes with --device")

@@ -17,10 +17,11 @@ def _devices(options: argparse.Namespace) -> None:
 
 
 def _zoo(options: argparse.Namespace) -> None:
+    from millijoule.detect.heads import entries
     from millijoule.report.lists import tables
     from millijoule.report.lists.networks import summarise
 
-    networks = summarise(millijoule.zoo.entries())
+    networks = summarise((*millijoule.zoo.entries(), *entries()))
     show(options, [network.to_json() for network in networks], tables.zoo(networks))
 
 

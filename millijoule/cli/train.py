@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millijoule.cli.cluster import add_cluster
-from millijoule.cli.command import NETWORK, Command, add_data, add_input, show
+from millijoule.cli.command import NETWORK, Command, add_data, add_input, is_annotated, show
+from millijoule.cli.detector import (
+    add_backbone_weights,
+    add_structure,
+    check_classifier,
+    evaluate_on_boxes,
+    is_detector,
+    load_annotated,
+    new_detector_config,
+    structure,
+    train_detector_in_folder,
+)
 from millijoule.cli.trained import add_trained, load_trained
 from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
 from millijoule.errors import OptionError
@@ -18,7 +29,9 @@ if TYPE_CHECKING:
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", nargs="?", metavar="NETWORK", help=NETWORK)
+    from millijoule.detect.training.settings import DetectorSettings
+
+    parser.add_argument("network", nargs="?", metavar="NETWORK", help=f"{NETWORK}; or ssdlite or centre")
     add_input(parser)
     add_data(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <network>-run)")
@@ -27,29 +40,40 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     )
     add_recipe(parser)
     parser.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
+    add_backbone_weights(add_structure(parser))
     add_cluster(parser)
-    add_settings(parser)
+    add_settings(parser, DetectorSettings)
 
 
 def _train(options: argparse.Namespace) -> None:
+    from millijoule.detect.training.settings import DetectorSettings
     from millijoule.train.run_folder import read_config
 
+    config = None
     if options.resume:
-        given = options.network or options.data or options.out or options.shape or options.recipe != "auto"
-        if given or changes(options):
+        named = options.network or options.data or options.out or options.shape or options.weights
+        if named or options.recipe != "auto" or structure(options) or changes(options, DetectorSettings):
             raise OptionError("--resume goes on as the training was begun: leave network, --data, --out, settings out")
-        folder, config = options.resume, read_config(options.resume)
-        data = load_data(config["source"], config["skip_bad"], config["settings"]["seed"])
+        config = read_config(options.resume)
     elif options.network is None or options.data is None:
         raise OptionError("train needs a network and --data: `millijoule train lenet5 --data digits`")
+    detector = "boxes" in config if config else is_detector(options.network)
+    load: Any = load_annotated if detector else load_data
+    if config:
+        data = load(config["source"], config["skip_bad"], config["settings"]["seed"])
     else:
-        data = load_data(options.data, options.skip_bad, options.seed or 0)
-        config = new_config(options, data)
-        folder = options.out or Path(f"{config['network']}-run")
-    train_in_folder(options, folder, config, data)
+        if not detector:
+            check_classifier(options)
+        data = load(options.data, options.skip_bad, options.seed or 0)
+        config = new_detector_config(options, data) if detector else new_config(options, data)
+    folder = options.resume or options.out or Path(f"{config['network']}-run")
+    train: Any = train_detector_in_folder if detector else train_in_folder
+    train(options, folder, config, data)
 
 
 def _model_and_data(options: argparse.Namespace, command: str) -> tuple[Model, Dataset]:
+    if is_annotated(options.data):
+        raise OptionError(f"{command} is for classifiers; '{options.data}' has boxes, not labelled images")
     data = load_data(options.data, options.skip_bad, 0) if options.data else None
     model = load_trained(options, data)
     if data is None:
@@ -66,6 +90,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from millijoule.report.training import tables
     from millijoule.train import evaluate
 
+    if is_annotated(options.data):
+        evaluate_on_boxes(options, load_trained(options))
+        return
     model, data = _model_and_data(options, "evaluate")
     evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
     show(options, evaluation.to_json(), tables.evaluation(evaluation))
@@ -106,6 +133,13 @@ def _look(options: argparse.Namespace) -> None:
     show(options, result, [*tables.evaluation(evaluation), Text(f"Page: {options.out}")])
 
 
-TRAIN = Command("train", "train a network on labelled images", _train, _train_options)
-EVALUATE = Command("evaluate", "count how many test images a model gets right", _evaluate, _evaluate_options)
+TRAIN = Command(
+    "train", "train a network on labelled images, or a detector on images with boxes", _train, _train_options
+)
+EVALUATE = Command(
+    "evaluate",
+    "count how many test images a model gets right, or how well it finds boxes",
+    _evaluate,
+    _evaluate_options,
+)
 LOOK = Command("look", "a page of what a model sees: filters, maps, confusion, mistakes", _look, _look_options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -17,8 +17,9 @@ from millijoule.cli.trained import load_trained
 if TYPE_CHECKING:
     import numpy as np
 
+    from millijoule.detect.data import DetectionSet
     from millijoule.train import Dataset
-    from millijoule.train.loop import Teacher
+    from millijoule.train.loop import Settings, Teacher
     from millijoule.train.run_folder import Epoch
 
 
@@ -31,28 +32,32 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of Settings, with the field's own words."""
+def add_settings(parser: argparse.ArgumentParser, settings: type[Settings] | None = None) -> None:
+    """One option for each field of `settings`, with the field's own words; default: those of every training."""
     from millijoule.train.loop.settings import Settings, described
 
     group = parser.add_argument_group("settings of the recipe")
-    texts, types = described(), get_type_hints(Settings)
-    for field in fields(Settings):
+    own = group if settings is None else parser.add_argument_group("settings of detectors")
+    settings = settings or Settings
+    common = described(Settings)
+    texts, types = common | described(settings), get_type_hints(settings)
+    for field in fields(settings):
         option, kind = f"--{field.name.replace('_', '-')}", types[field.name]
+        into = group if field.name in common else own
         help = texts[field.name].rstrip(".").replace("%", "%%")
         if kind is bool:
-            group.add_argument(option, action=argparse.BooleanOptionalAction, help=help)
+            into.add_argument(option, action=argparse.BooleanOptionalAction, help=help)
         elif get_origin(kind) is Literal:
-            group.add_argument(option, choices=get_args(kind), help=help)
+            into.add_argument(option, choices=get_args(kind), help=help)
         else:
-            group.add_argument(option, type=kind, metavar="N" if kind is int else "R", help=help)
+            into.add_argument(option, type=kind, metavar="N" if kind is int else "R", help=help)
 
 
-def changes(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given."""
+def changes(options: argparse.Namespace, settings: type[Settings] | None = None) -> dict[str, Any]:
+    """The settings that were given, of those of `settings`; default: of those of every training."""
     from millijoule.train.loop.settings import Settings
 
-    given = {field.name: getattr(options, field.name) for field in fields(Settings)}
+    given = {field.name: getattr(options, field.name) for field in fields(settings or Settings)}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -108,38 +113,87 @@ def train_in_folder(
     text it is for JSON alone.
     """
     from millijoule.report.training import tables
-    from millijoule.report.training.run_page import write_run_page
+    from millijoule.report.training.run_page import tested, write_run_page
     from millijoule.train import evaluate, load_run
-    from millijoule.train.run_folder import RunFolder, read_metrics
 
-    RunFolder(folder, config).check()
-    for note in data.notes:
-        print(f"note: {note}", file=sys.stderr)
-    job = Job(folder, config, start, getattr(options, "tensorboard", False))
-    notes = run_shared(options, train_job, job, data)
+    notes = run_training(options, folder, config, data, train_job, start)
     if notes is None:
         return
     model = load_run(folder)
     evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
-    write_run_page(folder, evaluation)
-    epochs, figures = read_metrics(folder), figures or {}
+    write_run_page(folder, tested(evaluation))
+    figures = figures or {}
+    rows = {name.replace("_", " "): text for name, (_, text) in figures.items() if text} | tables.tested(evaluation)
+    known = {name: value for name, (value, _) in figures.items()} | evaluation.to_json()
+    show_training(options, folder, config, (*data.notes, *notes), known, rows)
+
+
+def run_training(
+    options: argparse.Namespace,
+    folder: Path,
+    config: Mapping[str, Any],
+    data: Dataset | DetectionSet,
+    work: Callable[..., tuple[str, ...]],
+    start: Mapping[str, np.ndarray] | None = None,
+) -> tuple[str, ...] | None:
+    """The notes of `work`, which trains the network of a run's `config`; None where another process tells the result.
+
+    start: the numbers to begin with.
+    """
+    from millijoule.train.run_folder import RunFolder
+
+    RunFolder(folder, config).check()
+    for note in data.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return run_shared(options, work, Job(folder, config, start, getattr(options, "tensorboard", False)), data)
+
+
+def show_training(
+    options: argparse.Namespace,
+    folder: Path,
+    config: Mapping[str, Any],
+    notes: Sequence[str],
+    known: Mapping[str, Any],
+    rows: Mapping[str, str],
+) -> None:
+    """Print what a training has done, what is known of the network: for JSON, and as rows of the table."""
+    from millijoule.report.training import tables
+    from millijoule.train.run_folder import read_metrics
+
+    epochs = read_metrics(folder)
     done = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
-    done |= {name: value for name, (value, _) in figures.items()}
-    rows = {name.replace("_", " "): text for name, (_, text) in figures.items() if text}
-    notes = (*data.notes, *notes)
-    printed = tables.training(model.graph.name, data.name, epochs, evaluation, folder, notes, rows)
-    show(options, done | evaluation.to_json(), printed)
+    score = config.get("score", "accuracy")
+    printed = tables.training(config["network"], config["data"], epochs, folder, notes, rows, score)
+    show(options, {**done, **known}, printed)
 
 
 def train_job(job: Job, data: Dataset | None = None) -> tuple[str, ...]:
     """What each process of a training does; returns the notes. data: the job's, if it has been loaded."""
-    from millijoule.report.training.run_page import write_run_page
-    from millijoule.train.run_folder import RunFolder, graph_of
+    from millijoule.train.run_folder import graph_of
 
     config = job.config
     data = data or load_data(config["source"], config["skip_bad"], config["settings"]["seed"])
+    model = millijoule.train(
+        graph_of(config),
+        data,
+        recipe=config["recipe"],
+        checkpoint=job.folder,
+        on_epoch=recorder(job),
+        start=job.start,
+        preprocess=config.get("preprocess"),
+        teacher=_teacher(config),
+        **config["settings"],
+    )
+    return model.notes
+
+
+def recorder(job: Job) -> Callable[[Epoch], None]:
+    """What keeps the record of each epoch."""
+    from millijoule.report.training.run_page import write_run_page
+    from millijoule.train.run_folder import RunFolder
+
     listeners: list[Callable[[Epoch], None]] = [
-        RunFolder(job.folder, config).add,
+        RunFolder(job.folder, job.config).add,
         lambda epoch: write_run_page(job.folder),
     ]
     if job.tensorboard:
@@ -151,18 +205,7 @@ def train_job(job: Job, data: Dataset | None = None) -> tuple[str, ...]:
         for listener in listeners:
             listener(epoch)
 
-    model = millijoule.train(
-        graph_of(config),
-        data,
-        recipe=config["recipe"],
-        checkpoint=job.folder,
-        on_epoch=on_epoch,
-        start=job.start,
-        preprocess=config.get("preprocess"),
-        teacher=_teacher(config),
-        **config["settings"],
-    )
-    return model.notes
+    return on_epoch
 
 
 def _teacher(config: Mapping[str, Any]) -> Teacher | None:

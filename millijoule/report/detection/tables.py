@@ -85,6 +85,15 @@ def set_rows(summary: SetSummary) -> list[tuple[str, ...]]:
     return [*rows, ("all", fmt.count(summary.images), *map(fmt.count, sums), "")]
 
 
+def tested(evaluated: DetectionEvaluation) -> dict[str, str]:
+    """What a table of several figures says of the test images."""
+    return {
+        "test mAP@0.5": percent(evaluated.map_50_area),
+        "test mAP@0.5, VOC 2007": percent(evaluated.map_50_11point),
+        "test mAP, COCO": percent(evaluated.map_coco),
+    }
+
+
 def evaluation(model: str, data: str, evaluated: DetectionEvaluation) -> list[RenderableType]:
     """The result of `evaluate`."""
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +19,72 @@ from millijoule.train.run_folder import Epoch, read_config, read_metrics
 REPORT = "report.html"
 
 
-def write_run_page(folder: Path, evaluation: Evaluation | None = None) -> None:
-    """Write the page of the training in `folder`, whole or not at all. evaluation: on the test images, once done."""
-    write_text(folder / REPORT, run_page(read_config(folder), read_metrics(folder), evaluation))
+@dataclass(frozen=True)
+class Tested:
+    """What a page tells of the test images.
+
+    cards: (title, number, what to know of it), the most important first. sections: (heading, HTML). value: as JSON.
+    """
+
+    cards: Sequence[tuple[str, str, str]]
+    sections: Sequence[tuple[str, str]]
+    value: dict[str, Any]
 
 
-def run_page(config: dict[str, Any], epochs: Sequence[Epoch], evaluation: Evaluation | None) -> str:
+def tested(evaluation: Evaluation) -> Tested:
+    """Of a classifier."""
+    top5 = f"{fmt.percent(evaluation.top5)} among the five best" if evaluation.top5 is not None else ""
+    table = html_table(CLASS_COLUMNS, class_rows(evaluation))
+    return Tested(
+        [("Test accuracy", fmt.percent(evaluation.accuracy), top5)],
+        [("Test images, class by class", f'<div class="scroll">{table}</div>')],
+        evaluation.to_json(),
+    )
+
+
+def write_run_page(folder: Path, tested: Tested | None = None) -> None:
+    """Write the page of the training in `folder`, whole or not at all. tested: on the test images, once done."""
+    write_text(folder / REPORT, run_page(read_config(folder), read_metrics(folder), tested))
+
+
+def run_page(config: dict[str, Any], epochs: Sequence[Epoch], tested: Tested | None) -> str:
     """The page as text."""
+    score = config.get("score", "accuracy")
     best = max(epochs, key=lambda each: (each.accuracy, -each.validation_loss, each.epoch))
     last = epochs[-1]
     seconds, cpu_seconds = (sum(getattr(each, name) for each in epochs) for name in ("seconds", "cpu_seconds"))
     glance = [
-        ("Validation accuracy", fmt.percent(best.accuracy), f"the best, after epoch {best.epoch}"),
+        (f"Validation {score}", fmt.percent(best.accuracy), f"the best, after epoch {best.epoch}"),
         ("Epochs", f"{last.epoch:,}", f"{fmt.compact(last.images)} images"),
         ("Time", duration(seconds), f"{duration(cpu_seconds)} of all cores together"),
         ("Speed", f"{last.images / max(seconds, 1e-9):,.0f}", "images per second of the clock, evaluation included"),
     ]
-    sections = [("At a glance", ""), ("Epoch by epoch", _curves(epochs))]
-    if evaluation is not None:
-        top5 = f"{fmt.percent(evaluation.top5)} among the five best" if evaluation.top5 is not None else ""
-        glance.insert(0, ("Test accuracy", fmt.percent(evaluation.accuracy), top5))
-        table = html_table(CLASS_COLUMNS, class_rows(evaluation))
-        sections.append(("Test images, class by class", f'<div class="scroll">{table}</div>'))
-    sections[0] = ("At a glance", cards(glance))
-    sections += [
+    glance = [*(tested.cards if tested else ()), *glance]
+    sections = [
+        ("At a glance", cards(glance)),
+        ("Epoch by epoch", _curves(epochs, score)),
+        *(tested.sections if tested else ()),
         ("Settings", definitions(config.get("settings", {}))),
         ("Where and with what", definitions({**config.get("versions", {}), **config.get("machine", {})})),
     ]
     value = {
         "config": config,
         "epochs": [asdict(each) for each in epochs],
-        "evaluation": None if evaluation is None else evaluation.to_json(),
+        "evaluation": None if tested is None else tested.value,
     }
     title = f"Training {config['network']} on {config['data']}"
     subtitle = f"recipe {config.get('recipe', 'auto')}"
     return training_page("training", title, subtitle, sections, value)
 
 
-def _curves(epochs: Sequence[Epoch]) -> str:
+def _curves(epochs: Sequence[Epoch], score: str) -> str:
     def curve(name: str, css_class: str, field: str) -> Curve:
         return Curve(name, css_class, [(each.epoch, getattr(each, field)) for each in epochs])
 
     speed = [(each.epoch, each.images / each.epoch / max(each.seconds, 1e-9)) for each in epochs]
     charts = [
         chart("Loss", "epoch", [curve("training", "first", "loss"), curve("validation", "second", "validation_loss")]),
-        chart("Validation accuracy", "epoch", [curve("validation", "second", "accuracy")], fmt.percent),
+        chart(f"Validation {score}", "epoch", [curve("validation", "second", "accuracy")], fmt.percent),
         chart("Learning rate at the end of the epoch", "epoch", [curve("rate", "first", "learning_rate")]),
         chart("Images per second", "epoch", [Curve("speed", "first", speed)], "{:,.0f}".format),
     ]

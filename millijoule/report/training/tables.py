@@ -36,19 +36,19 @@ def training(
     name: str,
     data: str,
     epochs: Sequence[Epoch],
-    evaluated: Evaluation,
     folder: Path,
     notes: Sequence[str],
     figures: Mapping[str, str],
+    score: str = "accuracy",
 ) -> list[RenderableType]:
-    """The result of `train`. figures: what else is told of the network."""
+    """The result of `train`. figures: what is told of the network, on the test images above all. score: what epochs
+    are compared by.
+    """
     best = max(epochs, key=lambda each: (each.accuracy, -each.validation_loss, each.epoch))
     seconds, cpu_seconds = (sum(getattr(each, name) for each in epochs) for name in ("seconds", "cpu_seconds"))
     rows = [
         *figures.items(),
-        ("test accuracy", fmt.percent(evaluated.accuracy)),
-        *([("among the five best", fmt.percent(evaluated.top5))] if evaluated.top5 is not None else []),
-        (f"validation accuracy, epoch {best.epoch} of {epochs[-1].epoch}", fmt.percent(best.accuracy)),
+        (f"validation {score}, epoch {best.epoch} of {epochs[-1].epoch}", fmt.percent(best.accuracy)),
         ("images trained on", f"{epochs[-1].images:,}"),
         ("time", duration(seconds)),
         ("time of all cores together", duration(cpu_seconds)),
@@ -60,6 +60,12 @@ def training(
         *(Text(f"Note: {note}") for note in notes),
         Text(f"Run: {folder}", overflow="fold"),
     ]
+
+
+def tested(evaluated: Evaluation) -> dict[str, str]:
+    """What a table of several figures says of a classifier's test images."""
+    top5 = {"among the five best": fmt.percent(evaluated.top5)} if evaluated.top5 is not None else {}
+    return {"test accuracy": fmt.percent(evaluated.accuracy), **top5}
 
 
 def evaluation(evaluated: Evaluation) -> list[RenderableType]:

@@ -44,3 +44,20 @@ def shapes(folder: Path, train: int = 40, test: int = 12, side: int = 64, seed: 
         Image.fromarray(pixels).save(path)
         images.append(AnnotatedImage(path, (side, side), boxes))
     return DetectionSet("shapes", CLASSES, tuple(images[:train]), tuple(images[train:]))
+
+
+def write_voc(folder: Path, data: DetectionSet) -> None:
+    """The set in PASCAL VOC's layout, its images beside the annotations."""
+    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / name).mkdir(parents=True)
+    for part, images in (("trainval", data.train), ("test", data.test)):
+        (folder / "ImageSets" / "Main" / f"{part}.txt").write_text("".join(f"{each.path.stem}\n" for each in images))
+        for image in images:
+            Image.open(image.path).save(folder / "JPEGImages" / f"{image.path.stem}.jpg", quality=95)
+            objects = ""
+            for (left, top, right, bottom), label in zip(image.boxes.corners, image.boxes.labels, strict=True):
+                sides = {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}
+                box = "".join(f"<{side}>{value:.0f}</{side}>" for side, value in sides.items())
+                objects += f"<object><name>{data.classes[label]}</name><bndbox>{box}</bndbox></object>"
+            xml = f"<annotation><filename>{image.path.stem}.jpg</filename>{objects}</annotation>"
+            (folder / "Annotations" / f"{image.path.stem}.xml").write_text(xml)
