@@ -193,17 +193,25 @@ def detector_job(job: Job, data: DetectionSet | None = None) -> tuple[str, ...]:
 
 
 def _of_backbone(folder: str, detector: Detector) -> dict[str, np.ndarray]:
-    """The numbers of a trained classifier that the detector has too. OptionError if there are none."""
+    """The numbers of a trained network that the detector has too, those of its last layers left out.
+
+    OptionError if the network is another one, or of another width.
+    """
     from millijoule.train import load_run
 
     trained, params = load_run(folder), detector.graph.params()
-    common = {
-        name: array for name, array in trained.weights.items() if name in params and params[name].shape == array.shape
-    }
+    last = tuple(f"{name}." for name in detector.boxes.outputs)
+    common = {name: array for name, array in trained.weights.items() if name in params and not name.startswith(last)}
+    for name, array in common.items():
+        if array.shape != params[name].shape:
+            raise OptionError(
+                f"array '{name}' of '{trained.graph.name}' in '{folder}' has shape {array.shape}; this detector needs "
+                f"{params[name].shape}: give a training of the same backbone and width"
+            )
     if not common:
         raise OptionError(
-            f"the training in '{folder}' is of '{trained.graph.name}', which has no array in common with the backbone "
-            "of this detector: give one of the same network and width"
+            f"'{trained.graph.name}' in '{folder}' has no array in common with this detector: give a training of the "
+            "same backbone and width"
         )
     return common
 
