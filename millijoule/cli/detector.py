@@ -155,6 +155,7 @@ def train_detector_in_folder(
     """Train the detector of a run's `config`, keep the record in `folder`, count the test images and print all."""
     from millijoule.detect.find import evaluate_detector
     from millijoule.report.detection import tables
+    from millijoule.report.detection.findings import Findings
     from millijoule.report.detection.run_page import tested
     from millijoule.report.training.run_page import write_run_page
     from millijoule.train import load_run
@@ -164,7 +165,9 @@ def train_detector_in_folder(
         return
     model = load_run(folder)
     found, evaluation = evaluate_detector(model, data.test)
-    write_run_page(folder, tested(model.graph.name, data, found, evaluation))
+    assert model.boxes
+    seen = Findings(model.graph.name, data.name, data.test, found, evaluation, model.boxes.threshold)
+    write_run_page(folder, tested(seen))
     known = {"model": model.graph.name, "data": data.name, **evaluation.to_json()}
     show_training(options, folder, config, (*data.notes, *notes), known, tables.tested(evaluation))
 
