@@ -156,7 +156,7 @@ def train_detector_in_folder(
     from millijoule.detect.find import evaluate_detector
     from millijoule.report.detection import tables
     from millijoule.report.detection.findings import Findings
-    from millijoule.report.detection.run_page import tested
+    from millijoule.report.detection.run_page import counted
     from millijoule.report.training.run_page import write_run_page
     from millijoule.train import load_run
 
@@ -167,9 +167,9 @@ def train_detector_in_folder(
     found, evaluation = evaluate_detector(model, data.test)
     assert model.boxes
     seen = Findings(model.graph.name, data.name, data.test, found, evaluation, model.boxes.threshold)
-    write_run_page(folder, tested(seen))
+    write_run_page(folder, counted(seen))
     known = {"model": model.graph.name, "data": data.name, **evaluation.to_json()}
-    show_training(options, folder, config, (*data.notes, *notes), known, tables.tested(evaluation))
+    show_training(options, folder, config, (*data.notes, *notes), known, tables.counted(evaluation))
 
 
 def detector_job(job: Job, data: DetectionSet | None = None) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def train_in_folder(
     text it is for JSON alone.
     """
     from millijoule.report.training import tables
-    from millijoule.report.training.run_page import tested, write_run_page
+    from millijoule.report.training.run_page import counted, write_run_page
     from millijoule.train import evaluate, load_run
 
     notes = run_training(options, folder, config, data, train_job, start)
@@ -121,9 +121,9 @@ def train_in_folder(
         return
     model = load_run(folder)
     evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
-    write_run_page(folder, tested(evaluation))
+    write_run_page(folder, counted(evaluation))
     figures = figures or {}
-    rows = {name.replace("_", " "): text for name, (_, text) in figures.items() if text} | tables.tested(evaluation)
+    rows = {name.replace("_", " "): text for name, (_, text) in figures.items() if text} | tables.counted(evaluation)
     known = {name: value for name, (value, _) in figures.items()} | evaluation.to_json()
     show_training(options, folder, config, (*data.notes, *notes), known, rows)
 

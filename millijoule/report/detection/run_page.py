@@ -8,7 +8,7 @@ from millijoule.report.detection.tables import percent
 from millijoule.report.training.run_page import Tested
 
 
-def tested(findings: Findings) -> Tested:
+def counted(findings: Findings) -> Tested:
     evaluation = findings.evaluation
     cards = [
         ("Test mAP@0.5", percent(evaluation.map_50_area), f"{percent(evaluation.map_50_11point)} by VOC 2007's rule"),

@@ -85,7 +85,7 @@ def set_rows(summary: SetSummary) -> list[tuple[str, ...]]:
     return [*rows, ("all", fmt.count(summary.images), *map(fmt.count, sums), "")]
 
 
-def tested(evaluated: DetectionEvaluation) -> dict[str, str]:
+def counted(evaluated: DetectionEvaluation) -> dict[str, str]:
     """What a table of several figures says of the test images."""
     return {
         "test mAP@0.5": percent(evaluated.map_50_area),

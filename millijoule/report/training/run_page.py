@@ -31,7 +31,7 @@ class Tested:
     value: dict[str, Any]
 
 
-def tested(evaluation: Evaluation) -> Tested:
+def counted(evaluation: Evaluation) -> Tested:
     """Of a classifier."""
     top5 = f"{fmt.percent(evaluation.top5)} among the five best" if evaluation.top5 is not None else ""
     table = html_table(CLASS_COLUMNS, class_rows(evaluation))

@@ -62,7 +62,7 @@ def training(
     ]
 
 
-def tested(evaluated: Evaluation) -> dict[str, str]:
+def counted(evaluated: Evaluation) -> dict[str, str]:
     """What a table of several figures says of a classifier's test images."""
     top5 = {"among the five best": fmt.percent(evaluated.top5)} if evaluated.top5 is not None else {}
     return {"test accuracy": fmt.percent(evaluated.accuracy), **top5}

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from millijoule.report.training.curves import Curve, chart, nice_ticks
-from millijoule.report.training.run_page import run_page, tested
+from millijoule.report.training.run_page import counted, run_page
 from millijoule.report.training.tables import class_rows, duration
 from millijoule.train.run_folder import Epoch
 from tests.train.test_evaluation import CASE
@@ -39,7 +39,7 @@ class Checker(HTMLParser):
 
 
 def test_the_page_shows_accuracy_curves_settings_and_versions():
-    page = run_page(CONFIG, EPOCHS, tested(CASE))
+    page = run_page(CONFIG, EPOCHS, counted(CASE))
     assert Checker(page).open == []
     for text in ("Training lenet5 on a &lt;b&gt; &amp; c", "87.50 %", "50.00 %", "after epoch 2", "9.9", "500"):
         assert text in page
