@@ -46,6 +46,8 @@ class DetectionSet:
 
     classes: names; a box's label is a position in them. notes: what the reader of results must know, one line each.
     flaws: everything that was found wrong and left out or mended, one line each, with file and line.
+
+    Raises DataError for a label that is no class.
     """
 
     name: str
@@ -54,3 +56,12 @@ class DetectionSet:
     test: tuple[AnnotatedImage, ...]
     notes: tuple[str, ...] = ()
     flaws: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for image in (*self.train, *self.test):
+            labels = image.boxes.labels
+            for label in labels[(labels < 0) | (labels >= len(self.classes))][:1]:
+                raise DataError(
+                    f"'{self.name}': '{image.path.name}' has a box with the label {label}; "
+                    f"labels of the {len(self.classes)} classes go from 0 to {len(self.classes) - 1}"
+                )

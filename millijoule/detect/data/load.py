@@ -81,6 +81,9 @@ def _detection_set(
     classes = tuple(asked) if asked else tuple(label for label in drawn.classes or sorted(used) if label in used)
     if not classes:
         raise DataError(f"'{name}': no training image has a box")
+    if asked and not any(box.label in classes for each in (*train, *test) for box in each.boxes):
+        shown = ", ".join(sorted(used)) or "none"
+        raise DataError(f"'{name}' has no box of the classes {', '.join(classes)}; its classes are {shown}")
     for each in (*train, *test):
         for box in each.boxes:
             if box.label not in classes:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from millijoule.detect.data import load_detection
+from millijoule.boxes import Boxes
+from millijoule.detect.data import AnnotatedImage, DetectionSet, load_detection
 from millijoule.errors import DataError
 from millijoule.train.images import ORIENTATION, read_image
 from tests.detect.data import layouts
@@ -146,6 +147,20 @@ def test_no_box_at_all(pets):
     annotate(pets, "a")
     with pytest.raises(DataError, match="'pets': no training image has a box"):
         load_detection(f"voc:{pets}")
+
+
+def test_none_of_the_classes_that_are_asked_for(pets):
+    with pytest.raises(DataError, match="'pets' has no box of the classes dog, cow; its classes are cat"):
+        load_detection(f"voc:{pets}", classes=["dog", "cow"])
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_labels_that_are_no_class(tmp_path, label):
+    image = AnnotatedImage(tmp_path / "a.jpg", (30, 40), Boxes.of([(0, 0, 9, 9)], [label]))
+    with pytest.raises(
+        DataError, match=rf"'a\.jpg' has a box with the label {label}; labels of the 2 classes go from 0"
+    ):
+        DetectionSet("pets", ("cat", "dog"), (), (image,))
 
 
 def test_a_grey_image_has_three_channels(pets):
