@@ -4,8 +4,6 @@ import contextlib
 import io
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 ORDER = (
     *("ap", "ap_50", "ap_75", "ap_small", "ap_medium", "ap_large"),
@@ -30,6 +28,9 @@ def rows(boxes, image):
 
 def pycocotools(found, truth, classes, areas=None):
     """pycocotools' evaluation, loaded and not yet run. areas: pixels² of the annotated objects' outlines."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     drawn = [row for image, boxes in enumerate(truth, 1) for row in rows(boxes, image)]
     if areas is not None:
         for row, area in zip(drawn, np.concatenate(areas), strict=True):

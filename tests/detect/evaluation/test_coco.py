@@ -8,6 +8,8 @@ from millijoule.detect.evaluation import evaluate_boxes
 from tests.detect.evaluation.cases import some_boxes
 from tests.detect.evaluation.peers import ORDER, pycocotools, run
 
+pytest.importorskip("pycocotools")
+
 CLASSES = ("a", "b", "c")
 
 
