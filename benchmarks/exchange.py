@@ -1,21 +1,26 @@
 """What `export` writes, run by other tools and loaded again.
 
-    python benchmarks/exchange.py --data DIR [--inputs N] [--only zoo|files]
+    python benchmarks/exchange.py [--data DIR] [--inputs N] [--only zoo|int8|files] [--networks NAME …]
 
-The zoo: every network with random weights as float ONNX: the largest difference between torch's outputs and ONNX
+zoo: every network of the zoo with random weights as float ONNX: the largest difference between torch's outputs and ONNX
 Runtime's, and between torch's before and after loading the file again, both relative to the largest output. Networks of
 more than 3e9 MACs or 30e6 parameters take smaller images where their structure allows it.
 
-Every int8 file of DIR/models/*/*.tflite, exported again: how many output bytes TFLM gives as the model does, how many
-ONNX Runtime gives of the QDQ form and how often both name one class, and whether both files load again bit for bit.
-Inputs are N of the labelled ones of DIR where there are any, else random.
+int8: the same networks quantized, on the smallest images that they take, as TFLite and as QDQ ONNX: how many output
+bytes TFLM gives as the model does, how many ONNX Runtime gives of the QDQ form and how often both name one class, and
+whether both files load again bit for bit. Without a final softmax: shares of a thousand classes would all be one byte.
+
+files: the same of every int8 file of DIR/models/*/*.tflite, exported again. Inputs are N of the labelled ones of DIR
+where there are any, else random; of the zoo, a few random ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,31 +33,42 @@ from tflite_micro.python.tflite_micro import runtime
 import millijoule as mj
 from millijoule.graph import Graph
 from millijoule.model import Model
+from millijoule.ops import Softmax
 from millijoule.train.initial import initial_weights
 from millijoule.train.network import predict
 
 LARGE_MACS, LARGE_PARAMS = 3_000_000_000, 30_000_000
 SMALLER = (96, 128, 160)
+SMALLEST = (32, 64, *SMALLER, 224)
+ZOO_INPUTS = 4
+INT8_COLUMNS = ("TFLM\nbytes equal", "loaded\nagain", "ONNX Runtime\nbytes equal", "same\nclass", "loaded\nagain")
 ARENA_BYTES = 20_000_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--inputs", type=int, default=100)
-    parser.add_argument("--only", choices=("zoo", "files"))
+    parser.add_argument("--only", choices=("zoo", "int8", "files"))
+    parser.add_argument("--networks", nargs="+", default=[entry.name for entry in mj.zoo.entries()])
     options = parser.parse_args()
+    modes = (options.only,) if options.only else ("zoo", "int8", *(["files"] if options.data else []))
+    entries = [entry for entry in mj.zoo.entries() if entry.name in options.networks]
     print(f"ONNX Runtime {onnxruntime.__version__}, CPU, one thread; TFLM of PyPI's tflite-micro")
-    if options.only != "files":
+    if "zoo" in modes:
         table = Table("network", "input", "ONNX Runtime", "loaded again")
-        for entry in mj.zoo.entries():
+        for entry in entries:
             print(f"{entry.name} …", file=sys.stderr)
             table.add_row(entry.name, *zoo_row(at_most_large(entry)))
         Console(width=120).print(table)
-    if options.only != "zoo":
-        table = Table(
-            "model", "TFLM\nbytes equal", "loaded\nagain", "ONNX Runtime\nbytes equal", "same\nclass", "loaded\nagain"
-        )
+    if "int8" in modes:
+        table = Table("network", "input", *INT8_COLUMNS)
+        for entry in entries:
+            print(f"{entry.name} as int8 …", file=sys.stderr)
+            table.add_row(entry.name, *int8_zoo_row(smallest(entry)))
+        Console(width=160).print(table)
+    if "files" in modes:
+        table = Table("model", *INT8_COLUMNS)
         for path, model in int8_files(options.data):
             table.add_row(f"{path.parent.name}/{path.stem}", *file_row(path, model, options))
         Console(width=140).print(table)
@@ -61,13 +77,41 @@ def main() -> None:
 def at_most_large(entry: mj.zoo.Entry) -> Graph:
     graph = entry.function()
     cost = mj.cost(graph)
-    if (cost.macs > LARGE_MACS or cost.params > LARGE_PARAMS) and "input_shape" in entry.arguments:
-        for size in SMALLER:
-            try:
-                return entry.function(input_shape=(size, size, 3))
-            except mj.MillijouleError:
-                continue
+    return smaller(entry, SMALLER) if cost.macs > LARGE_MACS or cost.params > LARGE_PARAMS else graph
+
+
+def smallest(entry: mj.zoo.Entry) -> Graph:
+    """The network for the smallest images that it takes, without a final softmax."""
+    graph = smaller(entry, SMALLEST)
+    *nodes, last = graph.nodes
+    if not isinstance(last.op, Softmax):
+        return graph
+    return replace(graph, nodes=tuple(nodes), outputs=last.inputs)
+
+
+def smaller(entry: mj.zoo.Entry, sizes: tuple[int, ...]) -> Graph:
+    """The network for the first of the sizes that it takes and that is less than its own, or as it is."""
+    graph = entry.function()
+    height, *_, channels = graph.inputs[0].shape if len(graph.inputs[0].shape) == 3 else (0, 0)
+    for size in sizes if "input_shape" in entry.arguments else ():
+        if size < height:
+            with contextlib.suppress(mj.MillijouleError):
+                return entry.function(input_shape=(size, size, channels))
     return graph
+
+
+def int8_zoo_row(graph: Graph) -> tuple[str, ...]:
+    shape = graph.inputs[0].shape
+    size, random = "x".join(map(str, shape)), np.random.default_rng(0)
+    model = Model(graph, initial_weights(graph, 0))
+    try:
+        int8 = mj.quantize(model, random.standard_normal((32, *shape), np.float32))
+    except mj.MillijouleError as error:
+        return size, str(error), *[""] * (len(INT8_COLUMNS) - 1)
+    inputs = random.integers(-128, 128, (ZOO_INPUTS, *shape), dtype=np.int8)
+    ours = outputs(int8, inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        return size, *tflite_cells(int8, inputs, ours, Path(folder)), *qdq_cells(int8, inputs, ours, Path(folder))
 
 
 def zoo_row(graph: Graph) -> tuple[str, ...]:

@@ -125,6 +125,21 @@ def test_training_as_int8_on_request(capsys, tmp_path, folder):
     assert millijoule.load(file).is_int8
 
 
+def test_a_run_is_quantized_on_its_own_images_where_the_format_is_made_of_int8(capsys, tmp_path, folder):
+    code, _, err = run(capsys, "export", folder, "--to", "qdq", "--out", tmp_path / "a.onnx")
+    assert (code, err) == (0, "quantized by training images of 'digits', as `millijoule quantize` does\n")
+    expected, loaded = (
+        millijoule.quantize(load_run(folder), millijoule.load_data("digits").x_train),
+        millijoule.load(tmp_path / "a.onnx"),
+    )
+    x = np.random.default_rng(0).integers(-128, 128, (9, 32, 32, 1), dtype=np.int8)
+    np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], expected.run(x)[expected.graph.outputs[0]])
+    file = millijoule.export(load_run(folder), "onnx", tmp_path / "float.onnx")
+    assert "give images to quantize it by (--data)" in refused(capsys, "export", file, "--to", "c")
+    assert run(capsys, "export", file, "--to", "c", "--data", "digits", "--out", tmp_path / "c")[0] == 0
+    assert (tmp_path / "c" / "model.c").exists()
+
+
 def test_bad_input_of_quantize(capsys, tmp_path, folder):
     command = ["quantize", folder, "--data", "digits"]
     assert "--calibration is 31; at least 32" in refused(capsys, *command, "--calibration", "31")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import Command, show
+from millijoule.cli.command import Command, add_data, show
 from millijoule.cli.trained import add_trained, load_trained
+
+if TYPE_CHECKING:
+    from millijoule.model import Model
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     from millijoule.export import FORMATS
 
     add_trained(parser)
+    add_data(parser)
     texts = "; ".join(f"{name}: {format.text}" for name, format in FORMATS.items())
     parser.add_argument("--to", required=True, choices=tuple(FORMATS), help=texts)
     parser.add_argument(
@@ -26,11 +32,29 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     from rich.text import Text
 
+    from millijoule.export import FORMATS
+
     model = load_trained(options)
+    if FORMATS[options.to].takes == "int8" and not model.is_int8:
+        model = _quantized(model, options)
     path = millijoule.export(model, options.to, options.out, device=options.device, force=options.force)
     size = sum(each.stat().st_size for each in (path.rglob("*") if path.is_dir() else [path]) if each.is_file())
     value = {"model": model.graph.name, "format": options.to, "file": str(path), "bytes": size}
     show(options, value, [Text(f"{path}: {size:,} bytes")])
+
+
+def _quantized(model: Model, options: argparse.Namespace) -> Model:
+    """The int8 form by the training images of --data or, of a run, of its own data; as it is where neither is known."""
+    from millijoule.train import is_run
+    from millijoule.train.run_folder import read_config
+
+    source = options.data or (read_config(Path(options.model)).get("source") if is_run(options.model) else None)
+    if source is None:
+        return model
+    data = millijoule.load_data(source, skip_bad=options.skip_bad)
+    int8 = millijoule.quantize(model, data.x_train)
+    print(f"quantized by training images of '{data.name}', as `millijoule quantize` does", file=sys.stderr)
+    return int8
 
 
 EXPORT = Command("export", "write a network with its numbers for other tools: ONNX, TFLite, PyTorch, C", _run, _options)

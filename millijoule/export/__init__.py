@@ -83,7 +83,10 @@ def export(model: Model, to: str, out: Path | str | None = None, *, device: str 
         raise OptionError(f"'{to}' is no format; it must be one of {', '.join(FORMATS)}")
     format, name = FORMATS[to], model.graph.name
     if format.takes == "int8" and not model.is_int8:
-        raise ModelError(f"model '{name}' is float; '{to}' is made of int8 models: run `millijoule quantize` before")
+        raise ModelError(
+            f"model '{name}' is float; '{to}' is made of int8 models: give images to quantize it by (--data), or run "
+            "`millijoule quantize`"
+        )
     if format.takes == "float" and model.is_int8:
         choices = [each for each, other in FORMATS.items() if other.takes != "float"]
         raise ModelError(f"model '{name}' is int8; '{to}' holds float numbers: choose {', '.join(choices)}")

@@ -10,7 +10,11 @@ import pytest
 import millijoule
 from millijoule.errors import ModelError
 from millijoule.export.tflite import network, to_tflite
-from millijoule.ops import ChannelShuffle, HardSigmoid
+from millijoule.graph import Builder
+from millijoule.model import Model
+from millijoule.ops import ChannelShuffle, Conv2d, HardSigmoid, MaxPool2d
+from millijoule.train import predict
+from millijoule.train.initial import initial_weights
 from tests.load.cases import random_inputs, reloaded, run_tflm
 from tests.networks import small_int8_model
 from tests.ops.cases import CASES, INT8_CASES, int8_model
@@ -80,3 +84,28 @@ def test_what_tflite_lacks_is_named():
         name = next(name for name, case in CASES.items() if isinstance(case.op, op))
         with pytest.raises(ModelError, match=rf"^node 'op' \({op.__name__}\) has no operator in TFLite$"):
             to_tflite(int8_model(name))
+
+
+def padded_pool(activation: str) -> Model:
+    """3x3 maxima of a convolution's map, padded as TFLite's pools cannot."""
+    build = Builder("padded", (8, 8, 3))
+    build("conv", Conv2d(channels=4, kernel=1, activation=activation))
+    build("pool", MaxPool2d(kernel=3, stride=2, padding=((1, 1), (1, 1))))
+    graph = build.graph()
+    return Model(graph, initial_weights(graph, 0))
+
+
+def test_maxima_beside_the_border_are_padded_with_zeros_where_nothing_is_less(tmp_path):
+    model, x = padded_pool("relu"), np.random.default_rng(0).standard_normal((32, 8, 8, 3)).astype(np.float32)
+    again = millijoule.load(millijoule.export(model, "tflite", tmp_path / "float.tflite"))
+    np.testing.assert_array_equal(predict(again, x), predict(model, x))
+    int8 = millijoule.quantize(model, x)
+    data = to_tflite(int8)
+    (inputs,) = random_inputs(int8, count=4)
+    expected = int8.run(inputs)["pool"]
+    np.testing.assert_array_equal(run_tflm(data, [inputs]).reshape(expected.shape), expected)
+    loaded = reloaded(data, "padded")
+    np.testing.assert_array_equal(loaded.run(inputs)[loaded.graph.outputs[0]], expected)
+    for below_zero in (padded_pool("none"), millijoule.quantize(padded_pool("none"), x)):
+        with pytest.raises(ModelError, match=r"node 'pool' \(MaxPool2d\) pads \(\(1, 1\), \(1, 1\)\); TFLite's pools"):
+            millijoule.export(below_zero, "tflite", tmp_path / "refused.tflite")

@@ -49,6 +49,7 @@ from millijoule.ops import (
 from millijoule.ops.base import Pair
 
 ACTIVATION_NUMBERS = {name: number for number, name in ACTIVATIONS.items()}
+RELUS = (Relu, Relu6)
 PADDING_NUMBERS = {name: number for number, name in PADDINGS.items()}
 
 
@@ -119,17 +120,28 @@ def _fully_connected(network: TfliteNetwork) -> None:
 def _pool_2d(network: TfliteNetwork) -> None:
     op: Any = network.node.op
     (x,) = network.input_shapes
-    padding = op.padding
+    inputs, padding = network.inputs, op.padding
     if padding not in PADDING_NUMBERS:
         if any(map(any, padding)):
-            network.fail(f"pads {padding}; TFLite's pools pad 'same' or 'valid'")
+            if not (isinstance(op, MaxPool2d) and _is_never_below_zero(network, network.node.inputs[0])):
+                network.fail(f"pads {padding}; TFLite's pools pad 'same' or 'valid'")
+            inputs = [_pad_before(network, padding)]  # zeros change no maximum
         padding = "valid"
     if getattr(op, "count_padding", False) and not op.window(x).pads_nothing:
         network.fail("counts padding in its means; TFLite's AVERAGE_POOL_2D does not")
     fields = _window(network, padding)
     fields |= {3: Number("i", op.kernel[1]), 4: Number("i", op.kernel[0]), 5: _activation(network)}
     code = "MAX_POOL_2D" if isinstance(op, MaxPool2d) else "AVERAGE_POOL_2D"
-    network.add(code, network.inputs, (5, fields), version=2)
+    network.add(code, inputs, (5, fields), version=2)
+
+
+def _is_never_below_zero(network: TfliteNetwork, value: str) -> bool:
+    """Whether no number of a value is negative: by its scale, or because a ReLU made it."""
+    quantization = network.quantization(value)
+    if quantization is not None:
+        return bool(quantization.zero_point == -128)
+    node = network.model.graph.by_name.get(value)
+    return node is not None and (isinstance(node.op, RELUS) or getattr(node.op, "activation", "") in ("relu", "relu6"))
 
 
 def _mean(network: TfliteNetwork) -> None:
