@@ -1,12 +1,14 @@
 """What quantization, pruning and distillation cost in accuracy, and bring in bytes, instructions and energy.
 
-    python benchmarks/shrink.py --data cifar10.npz --runs DIR [--epochs N] [--networks NAME …] [--rows ROW …]
+    python benchmarks/shrink.py --data cifar10.npz --runs DIR [--epochs N] [--again N] [--networks …] [--rows …]
 
 Rows of each network: `float`; `int8`, quantized after training; `qat`, trained on as int8; `pruned` to half of its MACs
-and trained on, the whole network its teacher; `distilled` from a larger network. Each training is a run folder in DIR,
-so that the same command goes on where it was stopped and trains nothing twice; a run that is there is taken as it is.
-Where --rows leaves out what a row needs, it is trained all the same. N: epochs of the first training (default 40); an
-eighth of them as int8, a quarter after pruning.
+and trained again as `millijoule prune` does; `distilled` from another network. Each training is a run folder in DIR, so
+that the same command goes on where it was stopped and trains nothing twice; a run that is there is taken as it is.
+Where --rows leaves out what a row needs, it is trained all the same. --epochs: of first trainings and distillation
+(default 40). --again: at most so many after pruning and as int8 (default: what `prune` and `quantize --qat` take);
+fewer cost accuracy. The table says how many epochs each row was trained: those of the float row and, behind a +, what
+came after. MobileNetV1 sees images of 32x32 pixels.
 
 Accuracy: all test images; int8 by the C code on this computer, which equals the integer reference. Flash, RAM and
 instructions: of the firmware for --device, executed in the emulator. Energy: predicted from those instructions, with
@@ -40,14 +42,17 @@ from millijoule.report.page.svg import caption, draw
 from millijoule.report.survey.labels import CHARACTER, Ball, place_labels
 from millijoule.run.host import HostLibrary, build_host
 from millijoule.shrink import as_shown
+from millijoule.shrink.aware import EPOCHS
 from millijoule.train import Dataset, accuracy, load_run, quantized_inputs
 from millijoule.train.run_folder import CONFIG, read_config
 
-TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet20", "resnet20": "resnet56"}
+TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet8", "resnet20": "resnet56"}
+SHAPES = {"mobilenet_v1_025": ["--shape", "1x3x32x32"]}
 ROWS = ("float", "int8", "qat", "pruned", "distilled")
 HEADERS = (
     "network",
     "how",
+    "epochs",
     "MACs",
     "float",
     "int8",
@@ -63,10 +68,11 @@ SIZE, MARGIN = (900, 480), 50
 @dataclass(frozen=True)
 class Row:
     """What one way of shrinking gave. Accuracies are shares; lost: points between the network's float row and this
-    one's int8. energy: as text with its range."""
+    one's int8. epochs: how many, in words. energy: as text with its range."""
 
     network: str
     how: str
+    epochs: str
     macs: int
     float_accuracy: float
     int8_accuracy: float | None = None
@@ -82,7 +88,7 @@ class Row:
             return "" if value is None else f"{value:,}"
 
         return (
-            *(self.network, self.how, whole(self.macs), f"{self.float_accuracy:.2%}"),
+            *(self.network, self.how, self.epochs, whole(self.macs), f"{self.float_accuracy:.2%}"),
             "" if self.int8_accuracy is None else f"{self.int8_accuracy:.2%}",
             "" if self.lost is None else f"{self.lost:.2f}",
             *(whole(self.flash_bytes), whole(self.ram_bytes), whole(self.instructions), self.energy),
@@ -92,30 +98,46 @@ class Row:
 class Runs:
     """The trainings in a folder; each is made, or finished, when it is asked for."""
 
-    def __init__(self, folder: Path, source: str, data: Dataset, epochs: int) -> None:
-        self.folder, self.source, self.data, self.epochs = folder, source, data, epochs
+    def __init__(self, folder: Path, source: str, data: Dataset, epochs: int, again: int | None) -> None:
+        self.folder, self.source, self.data, self.epochs, self.again = folder, source, data, epochs, again
 
     def trained(self, network: str) -> Model:
-        begin = ["train", network, "--data", self.source, "--recipe", "airbench", "--validation", "0.02"]
-        return self._run(network, [*begin, "--epochs", str(self.epochs)])
+        return self._run(network, ["train", network, *SHAPES.get(network, []), *self._recipe()])
 
     def pruned(self, network: str) -> Model:
         self.trained(network)
-        whole = str(self.folder / network)
-        begin = ["prune", whole, "--data", self.source, "--macs", "0.5", "--teacher", whole]
-        return self._run(f"{network}-pruned", [*begin, "--epochs", str(max(1, self.epochs // 4))])
+        begin = ["prune", str(self.folder / network), "--data", self.source, "--macs", "0.5"]
+        few = ["--epochs", str(min(self.again, self.epochs_of(network)))] if self.again else []
+        return self._run(f"{network}-pruned", [*begin, *few])
 
     def distilled(self, network: str) -> Model:
         teacher = TEACHERS[network]
         self.trained(teacher)
-        begin = ["distill", network, "--teacher", str(self.folder / teacher), "--data", self.source]
-        recipe = ["--recipe", "airbench", "--validation", "0.02", "--epochs", str(self.epochs)]
-        return self._run(f"{network}-distilled", [*begin, *recipe])
+        begin = ["distill", network, *SHAPES.get(network, []), "--teacher", str(self.folder / teacher)]
+        return self._run(f"{network}-distilled", [*begin, *self._recipe()])
 
     def aware(self, network: str) -> Model:
-        model, epochs = self.trained(network), max(1, self.epochs // 8)
-        settings = as_shown(read_config(self.folder / network)["settings"])
-        return mj.quantize_aware(model, self.data, epochs=epochs, checkpoint=self.folder / f"{network}-qat", **settings)
+        model, settings = self.trained(network), as_shown(read_config(self.folder / network)["settings"])
+        kept = self.folder / f"{network}-qat"
+        return mj.quantize_aware(model, self.data, epochs=self.aware_epochs, checkpoint=kept, **settings)
+
+    @property
+    def aware_epochs(self) -> int:
+        return min(self.again or EPOCHS, EPOCHS)
+
+    def epochs_of(self, name: str) -> int:
+        return int(read_config(self.folder / name)["settings"]["epochs"])
+
+    def trained_for(self, network: str, how: str) -> str:
+        """The epochs of a row, in words."""
+        first = str(self.epochs_of(network))
+        after = {"qat": lambda: self.aware_epochs, "pruned": lambda: self.epochs_of(f"{network}-pruned")}
+        if how == "distilled":
+            return str(self.epochs_of(f"{network}-distilled"))
+        return f"{first} + {after[how]()}" if how in after else first
+
+    def _recipe(self) -> list[str]:
+        return ["--data", self.source, "--recipe", "airbench", "--validation", "0.02", "--epochs", str(self.epochs)]
 
     def _run(self, name: str, begin: list[str]) -> Model:
         folder = self.folder / name
@@ -131,13 +153,14 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--again", type=int)
     parser.add_argument("--networks", nargs="+", choices=tuple(TEACHERS), default=tuple(TEACHERS))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--device", default="nucleo-l4r5zi")
     parser.add_argument("--html", type=Path)
     options = parser.parse_args()
     data = mj.load_data(options.data)
-    runs = Runs(options.runs, options.data, data, options.epochs)
+    runs = Runs(options.runs, options.data, data, options.epochs, options.again)
     rows: list[Row] = []
     for network in options.networks:
         trained = runs.trained(network)
@@ -153,13 +176,13 @@ def main() -> None:
             elif how != "float":
                 int8 = mj.quantize(model, data.x_train)
             found = reference if model is trained else accuracy(model, data.x_test, data.y_test)
-            row = Row(network, how, mj.cost(model.graph).macs, found)
+            row = Row(network, how, runs.trained_for(network, how), mj.cost(model.graph).macs, found)
             rows.append(measured(row, int8, reference, data, options.device) if int8 else row)
             write_text(options.runs / "shrink.json", json.dumps([asdict(each) for each in rows], indent=2) + "\n")
     table = Table(*HEADERS, title=f"{data.name}, {len(data.x_test):,} test images; {options.device}")
     for row in rows:
         table.add_row(*row.cells())
-    Console(width=150).print(table)
+    Console(width=160).print(table)
     if options.html:
         write_text(options.html, page(rows, data.name, options.device))
 
@@ -194,7 +217,7 @@ def on_host(int8: Model, data: Dataset) -> float:
 
 
 def page(rows: list[Row], data: str, device: str) -> str:
-    columns = [Column(header, text=header in ("network", "how")) for header in HEADERS]
+    columns = [Column(header, text=header in ("network", "how", "epochs")) for header in HEADERS]
     table = html_table(columns, [row.cells() for row in rows])
     note = "Instructions were counted in an emulator; energy is predicted from them, with its 90 % range."
     main = f"<figure>{chart(rows)}</figure>{table}"
