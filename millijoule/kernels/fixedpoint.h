@@ -8,20 +8,24 @@
 
 #include <stdint.h>
 
-/* MJ_INLINE: specialised for each call's constants. MJ_SHARED: one copy for all calls.
+/* MJ_INLINE: specialised for each call's constants, unless it was defined before: as `static`, code is compiled once
+ * for all calls. MJ_SHARED: always one copy for all calls.
  *
  * noipa: GCC 12 for Arm may turn a pointer into an integer (its pass ivopts), then find that the function stores nowhere
  * (local-pure-const), and drop the calls. What callers do not know of a function they cannot draw conclusions from.
  */
 #if defined(__GNUC__) && !defined(__clang__)
-#define MJ_INLINE static inline __attribute__((always_inline, unused))
 #define MJ_SHARED static __attribute__((noipa, unused))
 #elif defined(__GNUC__)
-#define MJ_INLINE static inline __attribute__((always_inline, unused))
 #define MJ_SHARED static __attribute__((noinline, unused))
 #else
-#define MJ_INLINE static inline
 #define MJ_SHARED static
+#endif
+#ifdef MJ_INLINE
+#elif defined(__GNUC__)
+#define MJ_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define MJ_INLINE static inline
 #endif
 
 /* round(a * b / 2^31), ties upwards; the one overflow saturates. */

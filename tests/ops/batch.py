@@ -2,7 +2,8 @@
 
 Each model is emitted into a folder of its own, as it would be alone; the batch's `run` calls one after the other, each
 as a layer of the batch, so that a fault names the model. It runs each twice, over an arena filled with one number and
-then with another: what differs from the fill was written.
+then with another: what differs from the fill was written. Kernels may be compiled once for all layers of all models
+(`shared`), which is much quicker, instead of specialised for each, as they are in firmware of one model.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from tests.plan.streaming.networks import by_pixels
 from tests.run.project import device, write_firmware
 
 MEBIBYTE = 1024 * 1024
+TRIES = 100
+"""Orders in which addresses are given: plans are to be right here, not small."""
+SHARED = "#define MJ_INLINE static __attribute__((unused))\n"
 USED_BYTES = 4
 """What follows each model's outputs: an int32, the bytes of its arena up to the last one that differs from the fill."""
 BATCH_SOURCE = """#include "model.h"
@@ -60,7 +64,7 @@ def _planned(model: Model, target: Target, contract: str, grain: str) -> Plan | 
         streamed = (
             by_pixels(model, contract, target)
             if grain == "pixel"
-            else stream_plan(model, contract, target=target, grain="row" if grain == "row" else "pixel")
+            else stream_plan(model, contract, target=target, grain="row" if grain == "row" else "pixel", tries=TRIES)
         )
         verify_stream(model, streamed)
         return streamed
@@ -124,6 +128,7 @@ class Batch:
         target: Target | None = None,
         contract: str = "",
         grain: str = "row",
+        shared: bool = False,
     ) -> Batch:
         """target: what the kernels are chosen for; if none is given, what `core` can do.
 
@@ -142,7 +147,7 @@ class Batch:
         exact = bool(contract) and grain == "row" and instructions != "mve"
         batch = cls(folder, board, models, inputs, arenas, exact)
         (folder / "model.h").write_text(batch._header())
-        (folder / "model.c").write_text(batch._source())
+        (folder / "model.c").write_text((SHARED if shared else "") + batch._source())
         return batch
 
     def on_host(self, compiler: str = "zig", optimize: str = "-O2", processor: str = "native") -> dict[str, np.ndarray]:

@@ -34,6 +34,7 @@ def stream_plan(
     target: Target = SCALAR,
     alignment: int = 1,
     grain: Grain = "pixel",
+    tries: int = TRIES,
 ) -> StreamPlan:
     """The plan that needs least RAM when any run of layers may be streamed through rings.
 
@@ -49,11 +50,12 @@ def stream_plan(
     arena, where it can be read. target: what the kernels are chosen for; of an int8 model, the working memory that they
     need is planned too: as little as there are kernels for, and more where the arena has room. alignment: of every
     buffer.
-    grain: `row` leaves pixels out. Raises OptionError for any other `input`; ModelError if a node of an int8 model has
+    grain: `row` leaves pixels out. tries: orders in which addresses are given, for each way to cut; fewer are quicker,
+    more may need less. Raises OptionError for any other `input`; ModelError if a node of an int8 model has
     no kernel.
     """
     network = network_of(model, input, target)
-    return with_faster_kernels(model, network.rows, smallest(model, Needs(network), alignment, grain))
+    return with_faster_kernels(model, network.rows, smallest(model, Needs(network), alignment, grain, tries))
 
 
 def frontier(
@@ -87,7 +89,7 @@ def frontier(
     return tuple(with_faster_kernels(model, network.rows, each) for each in found)
 
 
-def smallest(model: Model | Graph, needs: Needs, alignment: int, grain: Grain) -> StreamPlan:
+def smallest(model: Model | Graph, needs: Needs, alignment: int, grain: Grain, tries: int = TRIES) -> StreamPlan:
     """The best of some ways to cut: each suits the search for addresses where the others do not."""
     few, short, fine = Cutter(needs, "moments"), Cutter(needs, "kinds"), Cutter(needs, "pixels")
     cuts = [few.within(few.least, streamed_steps), short.within(short.least, segments_used)]
@@ -95,7 +97,7 @@ def smallest(model: Model | Graph, needs: Needs, alignment: int, grain: Grain) -
         finest = fine.within(fine.least, segments_used)
         cuts += [refined(needs, finest, "moments"), refined(needs, finest, "kinds")]
     tried = _different(cuts)
-    best = _best(model, needs.network, tried.values(), alignment)
+    best = _best(model, needs.network, tried.values(), alignment, tries)
     if best.arena_bytes == best.lower_bound_bytes:
         return best
     # What needs a little more at one time may have addresses that fit better.
@@ -104,7 +106,7 @@ def smallest(model: Model | Graph, needs: Needs, alignment: int, grain: Grain) -
         finer = [fine.within(round(fine.least * more), cost) for more in MORE for cost in COSTS]
         cuts += [refined(needs, cut, measure) for cut in finer for measure in ("moments", "kinds")]
     others = [cut for key, cut in _different(cuts).items() if key not in tried]
-    return _best(model, needs.network, others, alignment, best)
+    return _best(model, needs.network, others, alignment, tries, best)
 
 
 def _different(cuts: Sequence[Sequence[Segment]]) -> dict[object, Sequence[Segment]]:
@@ -116,6 +118,7 @@ def _best(
     network: Network,
     cuts: Iterable[Sequence[Segment]],
     alignment: int,
+    tries: int,
     best: StreamPlan | None = None,
 ) -> StreamPlan:
     """The plan with the smallest arena, of these cuts and `best`; first those that need least at one time, so that no
@@ -124,12 +127,12 @@ def _best(
     for cut in sorted(cuts, key=_least):
         if best is None or _least(cut) < _size(best):
             happens = timeline(network, cut, alignment)
-            planned = build(model, network, cut, happens, limit=best.arena_bytes if best else NO_LIMIT)
+            planned = build(model, network, cut, happens, None, best.arena_bytes if best else NO_LIMIT, tries)
             if best is None or _size(planned) < _size(best):
                 best, found = planned, (cut, happens)
     assert best is not None
     if found and best.arena_bytes > best.lower_bound_bytes:
-        best = min(best, build(model, network, *found, tries=8 * TRIES), key=_size)
+        best = min(best, build(model, network, *found, tries=8 * tries), key=_size)
     return best
 
 

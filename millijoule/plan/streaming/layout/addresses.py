@@ -75,7 +75,7 @@ def lay_out(items: Sequence[Item], tries: int = TRIES, limit: int = NO_LIMIT) ->
     best = placer.place(orders[0])
     assert best is not None
     for order in orders[1:]:
-        best = placer.place(order, limit=best.total - 1) or best
+        best = placer.place(order, best.total - 1) or best
     generator = random.Random(0)
     ends = best.ends(sizes)
     placed = PLACED * max(tries // TRIES, 1)
@@ -83,14 +83,15 @@ def lay_out(items: Sequence[Item], tries: int = TRIES, limit: int = NO_LIMIT) ->
         if best.total <= bound:
             break
         # What reaches an end of the arena, and anything else, goes to another place in the order.
-        order, start = list(best.order), len(items)
+        order, start, moved = list(best.order), len(items), []
         for item in (generator.choice(ends), generator.choice(order)):
             at = order.index(item)
             order.pop(at)
             to = generator.randrange(len(order) + 1)
             order.insert(to, item)
             start = min(start, at, to)
-        found = placer.place(order, best, start, best.total)
+            moved.append((item, order[min(at, to) : max(at, to) + 1]))
+        found = placer.place(order, best.total, best, start, moved)
         if found:
             best, ends = found, found.ends(sizes)
     return Layout(best.from_bottom(), best.total, bound)
@@ -124,28 +125,21 @@ def _taken(item: Item) -> list[tuple[int, int, int]]:
 
 @dataclass(frozen=True)
 class _Placed:
-    """offsets: of each item. reach: the lowest and the highest address after each item of the order."""
+    """offsets: of each item. found: the lowest and the highest address of all items before each. bottom, total: of
+    all; offsets from `bottom` stay multiples of their alignments."""
 
     order: Sequence[int]
     offsets: Sequence[int]
-    reach: Sequence[tuple[int, int]]
-    alignment: int
-
-    @property
-    def bottom(self) -> int:
-        """Offsets from here stay multiples of their alignments."""
-        return self.reach[-1][0] - self.reach[-1][0] % self.alignment
-
-    @property
-    def total(self) -> int:
-        return self.reach[-1][1] - self.bottom
+    found: Sequence[tuple[int, int]]
+    bottom: int
+    total: int
 
     def from_bottom(self) -> tuple[int, ...]:
         return tuple(offset - self.bottom for offset in self.offsets)
 
     def ends(self, sizes: Sequence[int]) -> list[int]:
         """Items that reach the first or the last byte."""
-        bottom, top = self.bottom, self.reach[-1][1]
+        bottom, top = self.bottom, self.bottom + self.total
         return [i for i in self.order if self.offsets[i] == bottom or self.offsets[i] + sizes[i] == top]
 
 
@@ -170,6 +164,7 @@ class _Placer:
         self.shapes = [_Shape(item) for item in items]
         self.sizes = [item.bytes for item in items]
         self.alignments = [item.alignment for item in items]
+        self.alignment = max(self.alignments)
         # Item → (other, low, high): its offset less that of the other must not lie between the two.
         self.forbidden: list[list[tuple[int, int, int]]] = [[] for _ in items]
         for one, shape in enumerate(self.shapes):
@@ -178,36 +173,54 @@ class _Placer:
                     for low, high in _forbidden(other, shape):
                         self.forbidden[one].append((two, low, high))
                         self.forbidden[two].append((one, -high, -low))
+        self.beside = [{other for other, _, _ in each} for each in self.forbidden]
 
     def place(
-        self, order: Sequence[int], before: _Placed | None = None, start: int = 0, limit: int = NO_LIMIT
+        self,
+        order: Sequence[int],
+        limit: int = NO_LIMIT,
+        before: _Placed | None = None,
+        start: int = 0,
+        moved: Sequence[tuple[int, Sequence[int]]] = (),
     ) -> _Placed | None:
         """Each item, in `order`, where the arena grows least beside those before it; None if it grows above `limit`.
 
-        before, start: the first `start` items of the order lie as they did before.
+        before: this order but for the items that `moved`, each with all that it passed, itself included; the first
+        `start` items are the same. What finds the same beside it as before, lies as it did before.
         """
         offsets: list[int | None] = [None] * len(order)
-        reach = list(before.reach[:start]) if before else []
-        for item in order[:start] if before else ():
-            assert before is not None
-            offsets[item] = before.offsets[item]
-        for item in order[len(reach) :]:
-            bottom, top = reach[-1] if reach else (0, 0)
-            at = self._best(item, offsets, bottom, top)
+        found: list[tuple[int, int]] = [(0, 0)] * len(order)
+        doubtful = {item for item, _ in moved}
+        for item, passed in moved:
+            doubtful |= self.beside[item].intersection(passed)
+        bottom = top = 0
+        if before and start:
+            for item in order[:start]:
+                offsets[item], found[item] = before.offsets[item], before.found[item]
+            bottom, top = before.found[before.order[start]]
+        for item in order[start:]:
+            found[item] = bottom, top
+            if before and item not in doubtful and before.found[item] == (bottom, top):
+                at = before.offsets[item]
+            else:
+                at = self._best(item, offsets, bottom, top)
+                if before and at != before.offsets[item]:
+                    doubtful |= self.beside[item]
             offsets[item] = at
             bottom, top = min(bottom, at), max(top, at + self.sizes[item])
             if top - bottom > limit:
                 return None
-            reach.append((bottom, top))
-        placed = _Placed(order, [at for at in offsets if at is not None], reach, max(self.alignments))
+        bottom -= bottom % self.alignment
+        placed = _Placed(order, [at for at in offsets if at is not None], found, bottom, top - bottom)
         return placed if placed.total <= limit else None
 
     def _best(self, item: int, offsets: Sequence[int | None], bottom: int, top: int) -> int:
-        taken = sorted(
+        taken = [
             (base + low, base + high)
             for other, low, high in self.forbidden[item]
             if (base := offsets[other]) is not None
-        )
+        ]
+        taken.sort()
         size, alignment = self.sizes[item], self.alignments[item]
         if not taken:
             return bottom + -bottom % alignment

@@ -136,7 +136,7 @@ class Network:
         steps = self.rows.steps
         for at, mine in enumerate(reads[i]):
             for other in steps[j].reads:
-                if other.value == mine.value and len(other.last) == len(mine.last):
+                if other.value == mine.value and len(other.last) == len(mine.last) and other.last != mine.last:
                     last = tuple(max(a, b) for a, b in zip(mine.last, other.last, strict=True))
                     reads[i][at] = Read(mine.value, last, mine.kept)
 

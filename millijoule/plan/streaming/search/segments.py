@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 from millijoule.plan.streaming.layout.addresses import NO_LIMIT
@@ -52,29 +52,37 @@ class Cutter:
         return tuple(self.needs.segment(index, index + 1, self.measure) for index in range(self.count))
 
     @cached_property
+    def needed(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """For each step: (first, bytes) of the segments that end with it, from the shortest on."""
+        return tuple(tuple(self._ending(stop)) for stop in range(1, self.count + 1))
+
+    def _ending(self, stop: int) -> Iterator[tuple[int, int]]:
+        for first in reversed(range(stop)):
+            needed = self.needs.bytes(first, stop, self.measure)
+            if needed is None:
+                break
+            yield first, needed
+
+    @cached_property
     def least(self) -> int:
         """The least limit for which there are cuts: exact for the order in which segments fire."""
         least = [0] + [NO_LIMIT] * self.count
-        for stop in range(1, self.count + 1):
-            for first in reversed(range(stop)):
-                needed = self.needs.bytes(first, stop, self.measure)
-                if needed is None:
-                    break
-                least[stop] = min(least[stop], max(least[first], needed))
+        for stop, needed in enumerate(self.needed, 1):
+            for first, size in needed:
+                least[stop] = min(least[stop], max(least[first], size))
         return least[-1]
 
     def within(self, limit: int, cost: Cost) -> list[Segment]:
         """The cuts whose segments need `limit` bytes at most, for which the costs of all add up to the least."""
-        work: list[tuple[int, ...] | None] = [(0, 0), *([None] * self.count)]
+        work: list[tuple[int, int] | None] = [(0, 0), *([None] * self.count)]
         back = [0] * (self.count + 1)
-        for stop in range(1, self.count + 1):
-            for first in reversed(range(stop)):
-                needed, before, now = self.needs.bytes(first, stop, self.measure), work[first], work[stop]
-                if needed is None:
-                    break
-                if before is None or needed > limit:
+        costs = [cost(steps) for steps in range(self.count + 1)]
+        for stop, needed in enumerate(self.needed, 1):
+            for first, size in needed:
+                before, now = work[first], work[stop]
+                if before is None or size > limit:
                     continue
-                total = tuple(a + b for a, b in zip(before, cost(stop - first), strict=True))
+                total = before[0] + costs[stop - first][0], before[1] + costs[stop - first][1]
                 if now is None or total < now:
                     work[stop], back[stop] = total, first
         segments, stop = [], self.count
