@@ -23,13 +23,14 @@ class Target:
     `dsp`, the dual 16-bit multiplications of Armv7E-M and Armv8-M Mainline (Cortex-M4, M7, M33); `mve`, the vectors of
     Armv8.1-M, called Helium (Cortex-M55, M85); `host`, vectors of sixteen sums, for computers. Code for every target
     also compiles on a host and computes the same there. by_row: a kernel with a window is called for one row of the
-    output at a time, and finds the rows of its input anywhere. frugal: of several kernels, the one with the least
-    working memory. wide_weights: weights are kept as int16 where `dsp` has a kernel for it, which takes
-    twice the flash and fewer instructions.
+    output at a time, and finds the rows of its input anywhere; by_pixel: for one pixel. frugal: of several kernels, the
+    one with the least working memory. wide_weights: weights are kept as int16 where `dsp` has a kernel for it, which
+    takes twice the flash and fewer instructions.
     """
 
     instructions: Instructions = "scalar"
     by_row: bool = False
+    by_pixel: bool = False
     frugal: bool = False
     wide_weights: bool = False
 

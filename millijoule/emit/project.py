@@ -306,6 +306,8 @@ MJ_SHARED void {layer.symbol}({parameters})
             if call.scratch_bytes:
                 assert scratch is not None
                 last.insert(0, self.place(scratch))
+            elif call.without_scratch:
+                last.insert(0, "NULL")
             lines.append(self._call(layer, index, [inputs[i] for i in call.inputs], last, computed))
         return "\n".join(lines)
 

@@ -66,7 +66,7 @@ class StreamedProject(Project):
             )
         grained = self.pixels if self.grain[node.name] == "pixel" else self.rows
         step = next(step for step in grained.steps if step.name == node.name)
-        self.firings[node.name] = firing(self.model, grained, step, self.plan.targets[node.name])
+        self.firings[node.name] = firing(self.model, grained, step, self.plan.targets[node.name], self.plan.rings)
         return self.firings[node.name].calls
 
     def headers(self) -> set[str]:

@@ -30,6 +30,8 @@ class Call:
     inputs: which of the operator's inputs it reads, in the order of its pointer arguments.
     data: constant arrays, in the order of its pointer arguments after the inputs (int8, uint8, int16 or int32).
     scratch_bytes: working memory, passed as the last pointer before the output; 0: no such argument.
+    only_read_bytes: of the end of it; nothing is written there, and what is read there is multiplied by zero.
+    without_scratch: the function has that argument, but with these parameters no use for it.
     by_pixel: there is `<function>_pixel`, which computes one pixel from a pointer to each pixel under the window.
     """
 
@@ -39,6 +41,8 @@ class Call:
     inputs: tuple[int, ...] = (0,)
     data: Mapping[str, np.ndarray] = field(default_factory=dict)
     scratch_bytes: int = 0
+    only_read_bytes: int = 0
+    without_scratch: bool = False
     by_pixel: bool = False
 
 

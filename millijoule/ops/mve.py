@@ -90,7 +90,7 @@ def conv2d(
     bias = weights["bias"] if op.bias else np.zeros(op.channels, np.int32)
     if 1 < op.groups == x[2] == op.channels:
         return (_depthwise(op, x, weights["weight"][..., 0], bias, multipliers, quantization, common, target),)
-    return (_blocks(op.window(x), op.groups, weights["weight"], bias, multipliers, quantization, common),)
+    return (_blocks(op.window(x), op.groups, weights["weight"], bias, multipliers, quantization, common, target),)
 
 
 def dense(
@@ -106,7 +106,7 @@ def dense(
         # A convolution of one pixel copies its inputs, so that nothing behind them is read.
         window = Window.over((1, 1, inputs), (1, 1), (1, 1), (1, 1), "valid")
         weight = weights["weight"].reshape(op.features, 1, 1, inputs)
-        return (_blocks(window, 1, weight, bias, multipliers, quantization, common),)
+        return (_blocks(window, 1, weight, bias, multipliers, quantization, common, target),)
     words, table = pack(weights["weight"], bias, quantization.inputs[0].zero_point, multipliers)
     steps = inputs // VECTOR_BYTES
     parameters = {"steps": steps, "unroll": unroll(steps), "outputs": op.features, **common}
@@ -176,6 +176,7 @@ def _blocks(
     multipliers: tuple[np.ndarray, np.ndarray],
     quantization: OperatorQuantization,
     common: Mapping[str, int],
+    target: Target,
 ) -> Call:
     """The call of a convolution by blocks; weight: (channels, height, width, inputs of a group)."""
     zero_point = quantization.inputs[0].zero_point
@@ -195,7 +196,41 @@ def _blocks(
         **common,
     }
     data = {"weight": words, "table": tables}
-    return Call("mj_mve_conv2d", "mve/conv.h", parameters, data=data, scratch_bytes=3 * VECTOR_BYTES * steps)
+    copies = windows_copied(window, groups, weight.shape[3], target)
+    return Call(
+        "mj_mve_conv2d",
+        "mve/conv.h",
+        parameters,
+        data=data,
+        scratch_bytes=copies * VECTOR_BYTES * steps,
+        only_read_bytes=VECTOR_BYTES * steps - flat.shape[1] if copies else 0,
+        without_scratch=not copies,
+    )
+
+
+def windows_copied(window: Window, groups: int, inputs: int, target: Target) -> int:
+    """How many places kernels/mve/conv.h needs for copies of windows: it takes up to three pixels at a time.
+
+    A window of one pixel is read where it lies, if whole vectors of it can be. inputs: of a group.
+    """
+    height, width = window.output
+    if target.by_pixel:
+        height, width = 1, 1
+    y, x = np.indices((height, width))
+    pixel = x if target.by_row else y * width + x
+    copied = np.ones((height, width), bool)
+    if window.kernel == (1, 1) and not target.by_pixel:
+        y, x = (
+            at * stride - padding[0] for at, stride, padding in zip((y, x), window.stride, window.padding, strict=True)
+        )
+        inside = (y >= 0) & (y < window.input[0]) & (x >= 0) & (x < window.input[1])
+        before, pixels = (x, window.input[1]) if target.by_row else (y * window.input[1] + x, prod(window.input))
+        # Of the last group, behind which the least can be read.
+        behind = (pixels - before - 1) * groups * inputs + inputs
+        copied = ~inside | (behind < -(-inputs // VECTOR_BYTES) * VECTOR_BYTES)
+    elif window.kernel == (1, 1):
+        copied[:] = inputs % VECTOR_BYTES > 0 or any(map(any, window.padding))
+    return int(np.max(pixel[copied] % 3, initial=-1)) + 1
 
 
 def look_up(x: Shape, table: np.ndarray) -> tuple[Call, ...]:

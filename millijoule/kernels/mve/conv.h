@@ -64,7 +64,7 @@ MJ_INLINE int32_t mj_mve_conv2d_part(const struct mj_mve_conv2d p, struct mj_mve
                                      int32_t waiting, int8_t *scratch, int8_t **output)
 {
     for (int32_t x = 0; x < p.output_width; x++) {
-        int8_t *patch = scratch + waiting * 16 * p.steps;
+        int8_t *patch = scratch == NULL ? NULL : scratch + waiting * 16 * p.steps;
         block->pixel[waiting] = mj_mve_gather(p, rows, end, x, first_input, patch);
         if (++waiting == 3) {
             mj_mve_three(block, *output);
@@ -105,7 +105,7 @@ MJ_INLINE struct mj_mve_block mj_mve_conv2d_block(const struct mj_mve_conv2d p, 
 }
 
 /* weight: (groups, pairs of channels, steps, 2, 16). table: (groups, groups of eight channels, 3, 8).
- * scratch: 3 * steps * 16 bytes. */
+ * scratch: steps * 16 bytes for each of the windows that are copied, of three pixels at most; NULL where none is. */
 MJ_INLINE void mj_mve_conv2d_row(const struct mj_mve_conv2d p, const int8_t *const *rows, const int8_t *weight,
                                  const int32_t *table, int8_t *scratch, int8_t *output)
 {

@@ -70,9 +70,9 @@ MJ_MVE_OPTIMIZED MJ_SHARED void mj_mve_columns(const int8_t *const *rows, int32_
                    : "lr", "q0", "q1", "q2", "q3", "cc", "memory");
 #else
     for (int32_t x = 0; x < count; x++, to += MJ_MVE_COLUMN_BYTES)
-        for (int32_t channel = 0; channel < channels && channel < MJ_MVE_BESIDE; channel++)
+        for (int32_t channel = 0; channel < MJ_MVE_BESIDE; channel++)
             for (int32_t y = 0; y < MJ_MVE_SIDE; y++)
-                to[channel * MJ_MVE_SIDE + y] = from[y][x * step[y] + channel];
+                to[channel * MJ_MVE_SIDE + y] = channel < channels ? from[y][x * step[y] + channel] : 0;
 #endif
 }
 

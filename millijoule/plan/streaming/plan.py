@@ -103,6 +103,11 @@ class StreamPlan:
         return {(buffer.kind, buffer.value): buffer for buffer in self.buffers}
 
     @property
+    def rings(self) -> dict[str, int]:
+        """Value → rows, or pixels, of its ring, where it has one."""
+        return {buffer.value: buffer.rows for buffer in self.buffers if buffer.kind == "ring"}
+
+    @property
     def fast_bytes(self) -> int:
         """Of the arena, what lies in the fast memory: all of it where one memory was planned for."""
         return self.memories.fast_bytes if self.memories else self.arena_bytes

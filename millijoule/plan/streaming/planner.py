@@ -137,7 +137,7 @@ def _best(
 
 
 def _least(segments: Sequence[Segment]) -> tuple[int, int, int]:
-    """What `_size` of no plan of these segments is below."""
+    """What `_size` of no plan of these segments is below, if all lines are copied that may have to be."""
     most = max((segment.moments for segment in segments), default=0)
     pixels = sum(segment.stop - segment.first for segment in segments if segment.grain == "pixel")
     lengths = [segment.stop - segment.first for segment in segments]

@@ -103,7 +103,7 @@ def by_pixels(model: Model, contract: str, target: Target = SCALAR) -> StreamPla
     network = network_of(model, contract, target)
     segments = []
     for first, stop in dict.fromkeys(network.pixels.runs):
-        by_row = stop - first == 1 and network.rows.steps[first].whole
+        by_row = stop - first == 1 and network.pixels.rows.steps[first].whole
         segments.append(alone(network if by_row else network.pixels, first, stop))
     return assemble(model, network, segments, 1)
 

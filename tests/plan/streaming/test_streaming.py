@@ -8,7 +8,7 @@ import pytest
 from millijoule import zoo
 from millijoule.errors import ModelError, OptionError
 from millijoule.graph import Builder
-from millijoule.ops import Add, Conv2d, Dense, Flatten, GlobalAveragePool, Reshape
+from millijoule.ops import Add, Conv2d, Dense, Flatten, GlobalAveragePool, Reshape, Transpose
 from millijoule.passes import simplify
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, frontier, stream_picture, stream_plan, verify_stream
@@ -41,6 +41,18 @@ def test_a_value_that_is_added_to_itself(contract):
     model = random_int8(build.graph())
     inputs = np.random.default_rng(0).integers(-128, 128, (1, 9, 8, 4), dtype=np.int8)
     planned = stream_plan(model, contract)
+    verify_stream(model, planned)
+    np.testing.assert_array_equal(execute(model, planned, inputs[0])["c2"], model.run(inputs)["c2"][0])
+
+
+@pytest.mark.parametrize("grain", ["row", "pixel"])
+def test_windows_may_lie_beside_the_map(grain):
+    build = Builder("beside", (3, 4, 2))
+    build("c1", Conv2d(channels=2, kernel=3, padding="same"))
+    build("c2", Conv2d(channels=3, kernel=1, padding=((2, 3), (2, 3))))
+    model = random_int8(build.graph())
+    inputs = np.random.default_rng(0).integers(-128, 128, (1, 3, 4, 2), dtype=np.int8)
+    planned = stream_plan(model, grain="row") if grain == "row" else by_pixels(model, "overwrite")
     verify_stream(model, planned)
     np.testing.assert_array_equal(execute(model, planned, inputs[0])["c2"], model.run(inputs)["c2"][0])
 
@@ -244,6 +256,33 @@ def test_a_missing_action_is_found(graph, planned, do):
 def test_a_row_that_is_computed_too_early_is_found(graph, planned):
     actions = (Action("fire", "c1", 0), *planned.actions)
     assert_rejected(graph, replace(planned, actions=actions), "'c1' (fire 0)")
+
+
+@pytest.mark.parametrize(
+    "op", [Transpose(order=(1, 0, 2)), Reshape(target=(3, 4, 2))], ids=lambda op: type(op).__name__
+)
+def test_a_step_that_needs_all_at_once_in_a_run_is_found(op):
+    build = Builder("whole", (4, 3, 2))
+    build("c1", Conv2d(channels=2, kernel=3, padding="same"))
+    build("turned", op)
+    build("c2", Conv2d(channels=2, kernel=3, padding="same"))
+    graph = build.graph()
+    planned = stream_plan(graph)
+    names = tuple(name for segment in planned.segments for name in segment)
+    assert len(planned.segments) > 1
+    whole = "turned" if isinstance(op, Transpose) else "c2"
+    with pytest.raises(PlanError, match=f"'{whole}': needs all of '.*' at once; it cannot be streamed with other"):
+        verify_stream(graph, replace(planned, segments=(names,), grains=("row",)))
+
+
+def test_a_map_that_is_seen_with_other_lines_is_read_as_a_whole():
+    """As many pixels, but not the same ones under a window."""
+    build = Builder("seen", (3, 4, 2))
+    build("c1", Conv2d(channels=2, kernel=3, padding="same"))
+    build("seen", Reshape(target=(4, 3, 2)))
+    build("c2", Conv2d(channels=3, kernel=3, padding="same"))
+    planned = by_pixels(random_int8(build.graph()), "overwrite")
+    assert (planned.segments, planned.grains) == ((("c1",), ("c2",)), ("pixel", "row"))
 
 
 def test_sums_that_are_overwritten_are_found():

@@ -126,7 +126,7 @@ class _Execution(Replay):
 
 
 def _padding(window: Window, axis: int, at: int) -> tuple[int, int]:
-    """The padding under one position of the window, before and after the map."""
+    """The padding under one position of the window, before and after the map; all of it beside the map."""
     begin = at * window.stride[axis] - window.padding[axis][0]
     reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1
-    return max(-begin, 0), max(begin + reach - window.input[axis], 0)
+    return min(max(-begin, 0), reach), min(max(begin + reach - window.input[axis], 0), reach)

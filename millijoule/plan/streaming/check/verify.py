@@ -52,15 +52,31 @@ def _side_read(op: Operator, x: tuple[Shape, ...], index: int, axis: int, at: in
     if isinstance(op, ops.Pad):
         place = at - op.padding[axis][0]
         return range(place, place + 1) if 0 <= place < size else range(0)
+    return range(at, at + 1) if _is_by_place(op, x, index, axis) else range(size)
+
+
+def _is_by_place(op: Operator, x: tuple[Shape, ...], index: int, axis: int) -> bool:
+    """Whether place `at` of the result is computed from the same place of an input."""
     by_place = ops.Concat | ops.ChannelShuffle | ops.BatchNorm | ops.Dropout | ops.PRelu
-    if (op.in_place or isinstance(op, by_place)) and map_of(op.shape(*x))[axis] == size:
-        return range(at, at + 1)
-    return range(size)
+    return bool(op.in_place or isinstance(op, by_place)) and map_of(op.shape(*x))[axis] == map_of(x[index])[axis]
+
+
+def needs_all(op: Operator, x: tuple[Shape, ...], index: int, axes: int) -> bool:
+    """Whether all of input `index` is read for the first place of the result, along the first `axes` of its map."""
+    if isinstance(op, ops.Conv2d | ops.MaxPool2d | ops.AveragePool2d | ops.Pad):
+        return False
+    by_columns = isinstance(op, ops.Slice) and op.takes_columns(x[0])
+    return not by_columns and not all(_is_by_place(op, x, index, axis) for axis in range(axes))
 
 
 def map_of(shape: Shape) -> Shape:
     """(height, width, channels); a value that is no map is one pixel."""
     return shape if len(shape) == 3 else (1, 1, prod(shape))
+
+
+def lines_of(shape: Shape, grain: Grain) -> Shape:
+    """What a step fires for: the lines of a map, or lines and columns."""
+    return map_of(shape)[: 1 if grain == "row" else 2]
 
 
 def may_be_summed(op: Operator) -> bool:
@@ -94,7 +110,7 @@ class Replay:
         self.grain: dict[str, Grain] = {name: grain for names, grain in grains for name in names}
         self.scratch: dict[str, int] = {}
         if isinstance(model, Model) and model.is_int8:
-            self.scratch = scratch_bytes(model, plan.targets, self.grain)
+            self.scratch = scratch_bytes(model, plan.targets, self.grain, plan.rings)
         self.done = dict.fromkeys(self.first_mark, 0)
         self.step, self.acting = "the start", ""
         self.state = slice(0)
@@ -103,7 +119,23 @@ class Replay:
         if isinstance(model, Model) and model.is_int8 and plan.input == "push":
             self._place_state()
 
+    def check_runs(self) -> None:
+        """What needs all of an input at once, or sees other lines in it than its maker, is no part of a longer run."""
+        for names, grain in zip(self.plan.segments, self.plan.grains, strict=True):
+            for node in (self.graph.by_name[name] for name in names if len(names) > 1 and name in self.graph.by_name):
+                if ("sums", node.name) in self.plan.places:
+                    continue
+                x, out = self.graph.input_shapes(node), self.graph.shapes[node.name]
+                same = lines_of(out, grain) == lines_of(self.map[node.name], grain)
+                for index, name in enumerate(node.inputs):
+                    lines = lines_of(self.map[self.source[name]], grain)
+                    at_once = prod(lines) > 1 and needs_all(node.op, x, index, len(lines))
+                    if at_once or not same or lines != lines_of(x[index], grain):
+                        self.step = f"'{node.name}'"
+                        raise self.error(f"needs all of '{name}' at once; it cannot be streamed with other steps")
+
     def run(self) -> None:
+        self.check_runs()
         if self.plan.input == "read":
             self.place_outside()
         elif self.plan.input != "push":

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from millijoule.plan.streaming.layout.addresses import Item, Piece
-from millijoule.plan.streaming.network.rows import WORD_BYTES, Step
+from millijoule.plan.streaming.network.kernels import divided_bytes
+from millijoule.plan.streaming.network.rows import WORD_BYTES, Step, working_memory
 from millijoule.plan.streaming.search.needs import Segment, fired
 from millijoule.plan.streaming.search.schedule import Life, Network
 
@@ -139,6 +140,7 @@ class _Recorder:
         self.by_pixel.update(life.stored)
         for value, slots in segment.resting.items():
             self.pixel_rings[value] = PixelRing(slots, rows.bytes[value], rows.across[value])
+        scratch = {step.value: self._scratch(step) for step in rows.steps[segment.first : segment.stop]}
         for index, at in fired(self.network.pixels, segment):
             if index < 0:
                 value = rows.inputs[-1 - index]
@@ -154,8 +156,8 @@ class _Recorder:
                         for row in range(before // rows.across[read], -(-after // rows.across[read])):
                             self.died[read, row] = self.now
                 self._use_sums(step)
-                if step.scratch_bytes:
-                    self._use_scratch(step)
+                if scratch[step.value]:
+                    self._use_scratch(step, scratch[step.value])
                 value, written = step.value, int(not step.accumulator_bytes or at + 1 == step.firings)
             for _ in range(written):
                 pixel = life.write(value)
@@ -181,7 +183,16 @@ class _Recorder:
             if self.result.actions[-1].fresh:
                 self.in_place.setdefault(step.value, []).append(candidates.intersection(step.in_place))
         if step.scratch_bytes:
-            self._use_scratch(step)
+            self._use_scratch(step, step.scratch_bytes)
+
+    def _scratch(self, step: Step) -> int:
+        """Working memory at pixel grain: a line is only copied where the end of the ring divides one."""
+        if step.copied is None:
+            return step.scratch_bytes
+        value = step.reads[0].value
+        slots = self.pixel_rings[value].slots if value in self.pixel_rings else 0
+        copied = divided_bytes(step.copied, slots, self.network.pixels.rows.bytes[value])
+        return working_memory(copied, step.own_bytes)
 
     def _use_sums(self, step: Step) -> None:
         if step.accumulator_bytes:
@@ -189,12 +200,12 @@ class _Recorder:
             first = self.sums[step.value].first if step.value in self.sums else self.now
             self.sums[step.value] = Piece(first, self.now, 0, step.accumulator_bytes)
 
-    def _use_scratch(self, step: Step) -> None:
+    def _use_scratch(self, step: Step, size: int) -> None:
         pieces = self.scratch.setdefault(step.value, [])
         if pieces and pieces[-1].last + 1 == self.now:
             pieces[-1] = pieces[-1]._replace(last=self.now)
         else:
-            pieces.append(Piece(self.now, self.now, 0, step.scratch_bytes))
+            pieces.append(Piece(self.now, self.now, 0, size))
 
     def _write(
         self, life: Life, segment: Segment, waiting: dict[str, tuple[int, int]], action: Action, value: str

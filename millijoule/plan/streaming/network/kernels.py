@@ -22,6 +22,7 @@ from millijoule.plan.streaming.network.rows import (
     Step,
     columns_under,
     window_of_slice,
+    working_memory,
 )
 from millijoule.plan.streaming.network.rows import rows as rows_of
 from millijoule.target import Target
@@ -53,18 +54,48 @@ class Firing:
         return -(-self.copied_bytes // WORD_BYTES) * WORD_BYTES
 
     @property
+    def own_bytes(self) -> int:
+        """The calls' own working memory."""
+        return max((call.scratch_bytes for call in self.calls), default=0)
+
+    @property
     def scratch_bytes(self) -> int:
-        own = max((call.scratch_bytes for call in self.calls), default=0)
-        return self.scratch_offset + own if own else self.copied_bytes
+        return working_memory(self.copied_bytes, self.own_bytes)
+
+    @property
+    def written_bytes(self) -> int:
+        """Of the working memory, up to the last byte that is not only read."""
+        own = max((call.scratch_bytes - call.only_read_bytes for call in self.calls), default=0)
+        return working_memory(self.copied_bytes, own)
 
 
-def firing(model: Model, rows: Rows, step: Step, target: Target) -> Firing:
-    """The calls of a step of an int8 model. Raises ModelError if it has no int8 kernel."""
+def firing(model: Model, rows: Rows, step: Step, target: Target, rings: Mapping[str, int] | None = None) -> Firing:
+    """The calls of a step of an int8 model. Raises ModelError if it has no int8 kernel.
+
+    rings: value → pixels of its ring, where it has one; without them, there is room to copy the longest line.
+    """
     node = model.graph.by_name[step.name]
     try:
-        return _firing(model, rows, step, node, target)
+        found = _firing(model, rows, step, node, target)
     except (ValueError, ModelError) as error:
         raise ModelError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from None
+    if rings is None or not found.copied_bytes or found.window is None:
+        return found
+    value = step.reads[0].value
+    return replace(found, copied_bytes=divided_bytes(found.window, rings.get(value, 0), rows.bytes[value]))
+
+
+def divided_bytes(window: Window, slots: int, pixel_bytes: int) -> int:
+    """The longest line under a window that the end of a ring of so many pixels divides; 0 slots: of a stored map."""
+    if not slots:
+        return 0
+    (top, left), (height, width) = (sides[0] for sides in window.padding), window.input
+    y = np.arange(window.output[0])[:, None] * window.stride[0] + np.arange(window.kernel[0]) * window.dilation[0] - top
+    x = np.arange(window.output[1]) * window.stride[1] - left
+    lines, begin = np.unique(y[(y >= 0) & (y < height)]), np.maximum(x, 0)
+    seen = np.minimum(x + columns_under(window), width) - begin
+    divided = (lines[:, None] * width + begin) % slots + seen > slots
+    return int(np.max(np.broadcast_to(seen, divided.shape)[divided], initial=0)) * pixel_bytes
 
 
 def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) -> Firing:
@@ -78,6 +109,8 @@ def _firing(model: Model, rows: Rows, step: Step, node: Node, target: Target) ->
             call = replace(call, parameters={**call.parameters, "width": 1})
         return Firing("sums", (call,))
     window = None
+    if step.whole:
+        target = replace(target, by_row=False)
     if not step.whole and rows.grain == "pixel":
         return _pixel(node, x, weights, quantization, target)
     if not step.whole and isinstance(op, WINDOWS):
@@ -103,6 +136,7 @@ def _pixel(
     target: Target,
 ) -> Firing:
     op, copied, suffix, window = node.op, 0, "", None
+    target = replace(target, by_pixel=True)
     if isinstance(op, WINDOWS):
         window, (height, width, channels) = op.window(x[0]), x[0]
         calls = op.call(x[0], weights=weights, quantization=quantization, target=target)
@@ -135,14 +169,19 @@ def window_of_pad(op: ops.Pad, x: Shape) -> Window:
     return Window.over(x, (1, 1), (1, 1), (1, 1), op.padding)
 
 
-def scratch_bytes(model: Model, targets: Mapping[str, Target], grains: Mapping[str, Grain]) -> dict[str, int]:
-    """Step → bytes of its kernel's working memory, for the steps of an int8 model that need any."""
+def scratch_bytes(
+    model: Model, targets: Mapping[str, Target], grains: Mapping[str, Grain], rings: Mapping[str, int]
+) -> dict[str, int]:
+    """Step → bytes of its kernel's working memory, for the steps of an int8 model that need any.
+
+    rings: as in `firing`.
+    """
     needed = {}
     for grain in set(grains.values()):
         found = rows_of(model.graph, grain)
         for step in found.steps:
             if grains[step.name] == grain:
-                needed[step.name] = firing(model, found, step, targets[step.name]).scratch_bytes
+                needed[step.name] = firing(model, found, step, targets[step.name], rings).scratch_bytes
     return {name: size for name, size in needed.items() if size}
 
 
@@ -173,6 +212,8 @@ def with_kernels(model: Model, rows: Rows, targets: Mapping[str, Target], contra
     steps = []
     for step in rows.steps:
         target = targets[step.name]
-        scratch = firing(model, rows, step, target).scratch_bytes
-        steps.append(replace(step, target=target, scratch_bytes=scratch))
+        fires = firing(model, rows, step, target)
+        window = fires.window if fires.copied_bytes else None
+        sizes = {"scratch_bytes": fires.scratch_bytes, "own_bytes": fires.own_bytes}
+        steps.append(replace(step, target=target, copied=window, **sizes))
     return replace(rows, steps=tuple(steps), state_bytes=state_bytes(rows, contract))

@@ -58,8 +58,9 @@ class Step:
     A firing computes one row of `value`; where `accumulator_bytes` is not 0, it consumes one row of the input, and the
     last one writes the value. whole: every firing needs all rows of the inputs, so there is nothing to stream.
     joins: the lines of its inputs, put side by side, are the lines of its value: where all of them are stored, nothing
-    is moved. in_place: the values whose row the written row may replace. target, scratch_bytes: what its kernel is
-    chosen for, and the working memory of that while it fires.
+    is moved. in_place: the values whose row the written row may replace. target: what its kernel is chosen for.
+    scratch_bytes: working memory while it fires, at most: `own_bytes` of the kernel, and room for a copy of a line
+    under the window `copied` that the end of a ring divides.
     """
 
     name: str
@@ -72,6 +73,8 @@ class Step:
     in_place: tuple[str, ...] = ()
     target: Target = SCALAR
     scratch_bytes: int = 0
+    own_bytes: int = 0
+    copied: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,8 @@ def rows(graph: Graph, grain: Grain = "row") -> Rows:
             shape = max((view for view in views if len(view) == 3), key=lambda view: view[1])
         count[value] = _count(shape, grain)
         size[value] = prod(shape) // count[value]
-        across[value] = count[value] // _count(shape, "row")
-    steps = tuple(_step(graph, node, source, count, grain) for node in graph.nodes if not node.op.alias)
+        across[value] = _across(shape, grain)
+    steps = tuple(_step(graph, node, source, count, across, grain) for node in graph.nodes if not node.op.alias)
     widest = dict.fromkeys(count, 1)
     for node in graph.nodes:
         if isinstance(node.op, WINDOWS):
@@ -125,12 +128,19 @@ def rows(graph: Graph, grain: Grain = "row") -> Rows:
     return Rows(grain, inputs, outputs, steps, count, size, across, widest, source)
 
 
+def working_memory(copied: int, own: int) -> int:
+    """Bytes of a copied line and, behind it from a whole word on, of a kernel's own."""
+    return -(-copied // WORD_BYTES) * WORD_BYTES + own if own else copied
+
+
 def columns_under(window: Window) -> int:
     """The columns from the first to the last under a window."""
     return (window.kernel[1] - 1) * window.dilation[1] + 1
 
 
-def _step(graph: Graph, node: Node, source: dict[str, str], count: dict[str, int], grain: Grain) -> Step:
+def _step(
+    graph: Graph, node: Node, source: dict[str, str], count: dict[str, int], across: dict[str, int], grain: Grain
+) -> Step:
     op, x = node.op, graph.input_shapes(node)
     values = [source[name] for name in node.inputs]
     firings = count[node.name]
@@ -139,7 +149,10 @@ def _step(graph: Graph, node: Node, source: dict[str, str], count: dict[str, int
     counts = [count[value] for value in values]
     if _count(graph.shapes[node.name], grain) != firings:
         return whole
-    if any(_count(shape, grain) != n for shape, n in zip(x, counts, strict=True)) and not isinstance(op, ops.Dense):
+    if not isinstance(op, ops.Dense) and any(
+        (_count(shape, grain), _across(shape, grain)) != (count[value], across[value])
+        for shape, value in zip(x, values, strict=True)
+    ):
         return whole
     accumulators = _accumulators(op, x[0], counts[0])
     if accumulators:
@@ -185,6 +198,10 @@ def _count(shape: Shape, grain: Grain) -> int:
     if len(shape) != 3:
         return 1
     return shape[0] if grain == "row" else shape[0] * shape[1]
+
+
+def _across(shape: Shape, grain: Grain) -> int:
+    return _count(shape, grain) // _count(shape, "row")
 
 
 def _accumulators(op: object, x: Shape, count: int) -> int:

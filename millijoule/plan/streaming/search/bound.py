@@ -45,6 +45,6 @@ def _written(network: Network, step: Step) -> int:
     """Bytes that a firing writes beside what it reads."""
     size = network.rows.bytes
     if step.accumulator_bytes:
-        return step.accumulator_bytes + step.scratch_bytes
+        return step.accumulator_bytes + step.own_bytes
     replaced = any(size[value] == size[step.value] for value in step.in_place)
-    return step.scratch_bytes + (0 if replaced else size[step.value])
+    return step.own_bytes + (0 if replaced else size[step.value])

@@ -26,8 +26,9 @@ class Segment:
     """Steps `first` to `stop` - 1, streamed: between them, no value is stored whole.
 
     bytes: what it needs by the measure it was chosen by, everything that passes by included. moments: the most in use
-    at one time, which no placement is below. resting: value → rows of its ring: those that stay while nothing reads
-    them; a row that is just being read may be outside of it. At pixel grain, all its pixels.
+    at one time, which no placement is below, but for copies of lines that no ring turns out to divide. resting: value
+    → rows of its ring: those that stay while nothing reads them; a row that is just being read may be outside of it. At
+    pixel grain, all its pixels.
     run: the steps in whose order these fire. policy, grain: how ties are broken in it, and what a firing computes.
     """
 
