@@ -1,6 +1,6 @@
 """RAM of int8 models: ours, streamed, beside what TFLM and TiGrIS need for the same files.
 
-    python benchmarks/memory.py --data DIR [--tigris COMMAND] [--models NAME…]
+    python benchmarks/memory.py --data DIR [--tigris COMMAND] [--models NAME…] [--fast BYTES…]
 
 All bytes of working memory, input and output included; stacks are not. Peers are asked live, on this computer:
 
@@ -10,6 +10,9 @@ TiGrIS    PyPI tigris-ml: `tigris analyze MODEL -m BUDGET --json` for four budge
 ours      `stream_plan` with the working memory of kernels for `--instructions` (scalar: none of theirs is compiled in),
           verified by replay; held: the input lies in the arena and is overwritten; pushed: its rows arrive one at a
           time, one of them counted. `reduced`: after `millijoule.reduce`, which leaves outputs equal, bit for bit
+
+With --fast, instead: of a fast memory of so many bytes and a slow one of 4 MiB, what each plan takes of both, input and
+output included, and the bytes that our kernels read and write in the slow one; TiGrIS is given the same budget.
 
 A ratio is the peer's bytes over ours, unreduced and held, as theirs are. Peers that are not installed say how to get
 them; a peer that refuses a model says so.
@@ -33,9 +36,10 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import millijoule as mj
+from millijoule.errors import OptionError
 from millijoule.model import Model
 from millijoule.passes.integer import fold_pads, reduce
-from millijoule.plan.streaming import stream_plan, verify_stream
+from millijoule.plan.streaming import stream_plan, two_memories, verify_stream
 from millijoule.target import Target
 
 MODELS = {
@@ -45,6 +49,7 @@ MODELS = {
     "MobileNetV2": "google_coral/tf2_mobilenet_v2_1.0_224_ptq.tflite",
     "MCUNet VWW": "tinyengine/vww.tflite",
 }
+SLOW_BYTES = 4 * 1024 * 1024
 OCTAVE = 4
 """Budgets asked of TiGrIS between one power of two and the next."""
 
@@ -55,7 +60,12 @@ def main() -> None:
     parser.add_argument("--tigris", metavar="COMMAND", help="the tigris executable, if it is not on the path")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--instructions", choices=("scalar", "armv6m", "dsp"), default="scalar")
+    parser.add_argument("--fast", type=int, nargs="+", metavar="BYTES")
     options = parser.parse_args()
+    tigris = options.tigris or shutil.which("tigris")
+    if options.fast:
+        in_two_memories(options, tigris)
+        return
     table = Table(box=SIMPLE_HEAD)
     for column in (
         "",
@@ -70,7 +80,6 @@ def main() -> None:
         "pushed",
     ):
         table.add_column(column, justify="left" if not column else "right", overflow="fold")
-    tigris = options.tigris or shutil.which("tigris")
     for name in options.models:
         path = options.data / "models" / MODELS[name]
         print(f"{name} …", file=sys.stderr)
@@ -84,6 +93,33 @@ def main() -> None:
     console.print(
         f"Bytes. millijoule {mj.__version__}, kernels {options.instructions}; tflite-micro "
         f"{installed('tflite-micro')}; {tigris_version(tigris)}, {OCTAVE} budgets an octave from 1 KiB.",
+        highlight=False,
+    )
+
+
+def in_two_memories(options: argparse.Namespace, tigris: str | None) -> None:
+    columns = ("", "fast memory", "fast", "slow", "traffic", "TiGrIS,\nfast", "slow", "sum, ratio")
+    table = Table(*columns, box=SIMPLE_HEAD)
+    for name in options.models:
+        path = options.data / "models" / MODELS[name]
+        model = fold_pads(mj.load(path))
+        for fast in options.fast:
+            try:
+                planned = two_memories(model, fast, SLOW_BYTES, target=Target(options.instructions))
+            except OptionError as error:
+                table.add_row(name, f"{fast:,}", str(error))
+                continue
+            verify_stream(model, planned)
+            assert planned.memories is not None
+            ours = (planned.fast_bytes, planned.slow_bytes, planned.memories.traffic_bytes)
+            theirs = peaks(analysis(tigris, path, fast)) if tigris else None
+            cells = [f"{size:,}" for size in ours]
+            cells += [f"{size:,}" for size in theirs] if theirs else ["does not fit" if tigris else "not installed", ""]
+            table.add_row(name, f"{fast:,}", *cells, f"{sum(theirs) / sum(ours[:2]):.1f}" if theirs else "")
+    console = Console(width=120)
+    console.print(table)
+    console.print(
+        f"Input overwritten. millijoule {mj.__version__}, kernels {options.instructions}; {tigris_version(tigris)}",
         highlight=False,
     )
 
@@ -127,10 +163,14 @@ def budgets(command: str, path: Path) -> Iterator[int]:
 
 def asked_tigris(command: str, path: Path, budget: int) -> int:
     """Fast peak and slow peak together, with a fast memory of `budget` bytes; 0 where the plan does not fit."""
-    found = analysis(command, path, budget)
+    return sum(peaks(analysis(command, path, budget)) or ())
+
+
+def peaks(found: dict) -> tuple[int, int] | None:
+    """Of the fast memory and the slow one; None where the plan does not fit."""
     if not found or found["fast"]["infeasible"] or found["fast"]["stages_untileable"]:
-        return 0
-    return int(found["fast"]["scheduled_peak_bytes"]) + int(found["slow"]["peak_bytes"])
+        return None
+    return int(found["fast"]["scheduled_peak_bytes"]), int(found["slow"]["peak_bytes"])
 
 
 def analysis(command: str, path: Path, budget: int) -> dict:

@@ -1,12 +1,15 @@
 """Plans in strips: smaller where lines are long, and proven like all others."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from millijoule.cli import main
 from millijoule.cost import cost
 from millijoule.errors import OptionError
+from millijoule.export.tflite import to_tflite
 from millijoule.graph import Builder
 from millijoule.model import Model
 from millijoule.ops import Add, Conv2d, Dense, Flatten, GlobalAveragePool
@@ -86,6 +89,23 @@ def test_a_frontier_of_strips_needs_more_with_fewer():
     plans = [planned for _, planned in strip_frontier(wide(), 4)]
     assert [planned.strips for planned in plans] == sorted((planned.strips for planned in plans), reverse=True)
     assert [planned.arena_bytes for planned in plans] == sorted({planned.arena_bytes for planned in plans})
+
+
+def test_the_command_shows_strips_before_what_needs_more(capsys, tmp_path):
+    model, path = wide(), tmp_path / "wide.tflite"
+    path.write_bytes(to_tflite(model))
+    assert main(["plan", str(path), "--frontier", "--strips", "3", "--input", "read", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    arenas, strips = [each["arena_bytes"] for each in found], [each["strips"] for each in found]
+    assert arenas == sorted(set(arenas))
+    assert strips == sorted(strips, reverse=True)
+    assert strips[0] == 3
+    for each in found:
+        assert (each["more_macs"] > 0) == (each["strips"] > 1)
+    without = stream_plan(model, "read")
+    assert without.arena_bytes == arenas[strips.index(1)]
+    assert main(["plan", str(path), "--frontier", "--strips", "3", "--input", "read"]) == 0
+    assert f"{found[0]['more_macs']:,}" in capsys.readouterr().out
 
 
 def test_what_cannot_be_in_strips_is_refused():
