@@ -65,7 +65,7 @@ class PixelRing:
         slot = pixel % self.slots
         if self.first[slot] < 0:
             self.first[slot] = now
-        self.last[slot] = max(self.last[slot], now)
+        self.last[slot] = now
 
     def die(self, before: int, after: int, now: int) -> None:
         for pixel in range(before, after):
@@ -141,30 +141,32 @@ class _Recorder:
         for value, slots in segment.resting.items():
             self.pixel_rings[value] = PixelRing(slots, rows.bytes[value], rows.across[value])
         scratch = {step.value: self._scratch(step) for step in rows.steps[segment.first : segment.stop]}
+        rings, across, actions = self.pixel_rings, rows.across, self.result.actions
         for index, at in fired(self.network.pixels, segment):
+            now = len(actions)
             if index < 0:
                 value = rows.inputs[-1 - index]
-                self.result.actions.append(Action("arrive", value, at))
-                written = rows.across[value]
+                actions.append(Action("arrive", value, at))
+                written = across[value]
             else:
                 step = rows.steps[index]
-                self.result.actions.append(Action("fire", step.name, at))
+                actions.append(Action("fire", step.name, at))
                 for read, before, after in life.read(index, at):
-                    if read in self.pixel_rings:
-                        self.pixel_rings[read].die(before, after, self.now)
+                    if read in rings:
+                        rings[read].die(before, after, now)
                     else:
-                        for row in range(before // rows.across[read], -(-after // rows.across[read])):
-                            self.died[read, row] = self.now
+                        for row in range(before // across[read], -(-after // across[read])):
+                            self.died[read, row] = now
                 self._use_sums(step)
                 if scratch[step.value]:
                     self._use_scratch(step, scratch[step.value])
                 value, written = step.value, int(not step.accumulator_bytes or at + 1 == step.firings)
             for _ in range(written):
                 pixel = life.write(value)
-                if value in life.stored:
-                    self.born.setdefault((value, pixel // rows.across[value]), self.now)
-                else:
-                    self.pixel_rings[value].write(pixel, self.now)
+                if value in rings:
+                    rings[value].write(pixel, now)
+                elif not pixel % across[value]:
+                    self.born.setdefault((value, pixel // across[value]), now)
 
     def _fire(self, life: Life, segment: Segment, waiting: dict[str, tuple[int, int]], index: int, at: int) -> None:
         step = self.rows.steps[index]

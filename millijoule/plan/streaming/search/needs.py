@@ -102,7 +102,9 @@ def alone(network: Network, first: int, stop: int) -> Segment:
 
 
 def runs_of(network: Network, first: int, stop: int) -> list[_Run]:
-    return [_Run(network, first, stop, policy) for policy in network.policies(first, stop)]
+    """One for each order: policies may come to the same."""
+    runs = [_Run(network, first, stop, policy) for policy in network.policies(first, stop)]
+    return [run for index, run in enumerate(runs) if all(run.order != other.order for other in runs[:index])]
 
 
 class _Run:
@@ -125,7 +127,12 @@ class _Run:
         """What the segment of steps `first` to `stop` - 1 needs."""
         if stop not in self._endings:
             self._endings[stop] = _Ending(self, stop)
-        return self._endings[stop].needed(first)
+        found = self._endings[stop].needed(first)
+        if found is None:
+            self._endings[stop] = _Ending(self, stop)
+            found = self._endings[stop].needed(first)
+        assert found is not None
+        return found
 
     def segment(self, first: int, stop: int, measure: Measure) -> Segment:
         network = self.network
@@ -212,12 +219,13 @@ class _Ending:
         self.saved: dict[int, np.ndarray] = {}
         self.found: dict[int, Needed] = {}
 
-    def needed(self, first: int) -> Needed:
-        while self.first > first:
-            self._extend()
-            if self.run.network.rows.grain == "row" or self.first == first:
-                self.found[self.first] = self._sum()
-        return self.found[first]
+    def needed(self, first: int) -> Needed | None:
+        """None if that segment is shorter than one that was asked for before, and was not asked for itself."""
+        if self.first > first:
+            while self.first > first:
+                self._extend()
+            self.found[first] = self._sum()
+        return self.found.get(first)
 
     def _sum(self) -> Needed:
         always = self.network.rows.state_bytes + self.network.crossing[self.first] + self.sums

@@ -178,12 +178,14 @@ class Life:
         changed = []
         for read in self.network.rows.steps[index].reads:
             value = read.value
-            self._kept_by[value][index] = read.kept[at]
+            kept = self._kept_by[value]
+            kept[index] = read.kept[at]
             if value not in self.kept and value not in self.stored:
-                before = self.low[value]
-                self.low[value] = min(min(self._kept_by[value].values()), self.arrived[value])
-                if self.low[value] > before:
-                    changed.append((value, before, self.low[value]))
+                low = kept[index] if len(kept) == 1 else min(kept.values())
+                before, low = self.low[value], min(low, self.arrived[value])
+                if low > before:
+                    self.low[value] = low
+                    changed.append((value, before, low))
         return changed
 
 

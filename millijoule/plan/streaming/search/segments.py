@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from millijoule.plan.streaming.layout.addresses import NO_LIMIT
@@ -45,6 +45,7 @@ class Cutter:
     def __init__(self, needs: Needs, measure: Measure) -> None:
         self.needs, self.measure = needs, measure
         self.count = len(needs.network.rows.steps)
+        self._found: dict[int, list[tuple[int, int, int]]] = {}
 
     @cached_property
     def stored(self) -> tuple[Segment, ...]:
@@ -52,39 +53,48 @@ class Cutter:
         return tuple(self.needs.segment(index, index + 1, self.measure) for index in range(self.count))
 
     @cached_property
-    def needed(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """For each step: (first, bytes) of the segments that end with it, from the shortest on."""
-        return tuple(tuple(self._ending(stop)) for stop in range(1, self.count + 1))
-
-    def _ending(self, stop: int) -> Iterator[tuple[int, int]]:
-        for first in reversed(range(stop)):
-            needed = self.needs.bytes(first, stop, self.measure)
-            if needed is None:
-                break
-            yield first, needed
-
-    @cached_property
     def least(self) -> int:
         """The least limit for which there are cuts: exact for the order in which segments fire."""
+        network = self.needs.network
+        # Runs end where they must, with what is stored there; the longest segments tell where else it may be worth it.
+        limit = max(network.crossing[cut] for run in network.runs for cut in run)
+        while (found := self._least(limit)) > limit:
+            limit = found
+        return found
+
+    def _least(self, limit: int) -> int:
         least = [0] + [NO_LIMIT] * self.count
-        for stop, needed in enumerate(self.needed, 1):
-            for first, size in needed:
-                least[stop] = min(least[stop], max(least[first], size))
+        for first, stop, needed in self._segments(limit):
+            least[stop] = min(least[stop], max(least[first], needed))
         return least[-1]
+
+    def _segments(self, limit: int) -> list[tuple[int, int, int]]:
+        """(first, stop, bytes) of the segments between cuts at which no more than `limit` bytes are stored, which every
+        segment that begins or ends there needs."""
+        if limit not in self._found:
+            crossing, found = self.needs.network.crossing, []
+            cuts = [0, *(cut for cut in range(1, self.count) if crossing[cut] <= limit), self.count]
+            for index, stop in enumerate(cuts):
+                for first in reversed(cuts[:index]):
+                    needed = self.needs.bytes(first, stop, self.measure)
+                    if needed is None:
+                        break
+                    found.append((first, stop, needed))
+            self._found[limit] = found
+        return self._found[limit]
 
     def within(self, limit: int, cost: Cost) -> list[Segment]:
         """The cuts whose segments need `limit` bytes at most, for which the costs of all add up to the least."""
         work: list[tuple[int, int] | None] = [(0, 0), *([None] * self.count)]
         back = [0] * (self.count + 1)
         costs = [cost(steps) for steps in range(self.count + 1)]
-        for stop, needed in enumerate(self.needed, 1):
-            for first, size in needed:
-                before, now = work[first], work[stop]
-                if before is None or size > limit:
-                    continue
-                total = before[0] + costs[stop - first][0], before[1] + costs[stop - first][1]
-                if now is None or total < now:
-                    work[stop], back[stop] = total, first
+        for first, stop, needed in self._segments(limit):
+            before, now = work[first], work[stop]
+            if before is None or needed > limit:
+                continue
+            total = before[0] + costs[stop - first][0], before[1] + costs[stop - first][1]
+            if now is None or total < now:
+                work[stop], back[stop] = total, first
         segments, stop = [], self.count
         while stop:
             segments.append(self.needs.segment(back[stop], stop, self.measure))
