@@ -6,7 +6,6 @@ Every function answers None where a proof fails; the operator then takes the por
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
@@ -231,9 +230,9 @@ def conv2d(
     patch = 0 if in_place else weight.shape[1]
     pixels = 1 if target.frugal or parameters["output_width"] < 4 else 4
     parameters |= {"groups": op.groups, "quads": quads, "pixels": pixels, "input_zero_point": zero_point}
-    scratch, zeros = 8 * quads * pixels, 8 * (quads - fours) * pixels
-    call = Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=scratch + patch)
-    return (call if patch else replace(call, only_read_bytes=zeros),)
+    scratch, zeros = 8 * quads * pixels + patch, 0 if patch else 8 * (quads - fours) * pixels
+    call = Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=scratch, only_read_bytes=zeros)
+    return (call,)
 
 
 def _requantized(

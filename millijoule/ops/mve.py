@@ -213,24 +213,18 @@ def windows_copied(window: Window, groups: int, inputs: int, target: Target) -> 
 
     A window of one pixel is read where it lies, if whole vectors of it can be. inputs: of a group.
     """
-    height, width = window.output
     if target.by_pixel:
-        height, width = 1, 1
-    y, x = np.indices((height, width))
-    pixel = x if target.by_row else y * width + x
-    copied = np.ones((height, width), bool)
-    if window.kernel == (1, 1) and not target.by_pixel:
-        y, x = (
-            at * stride - padding[0] for at, stride, padding in zip((y, x), window.stride, window.padding, strict=True)
-        )
-        inside = (y >= 0) & (y < window.input[0]) & (x >= 0) & (x < window.input[1])
-        before, pixels = (x, window.input[1]) if target.by_row else (y * window.input[1] + x, prod(window.input))
-        # Of the last group, behind which the least can be read.
-        behind = (pixels - before - 1) * groups * inputs + inputs
+        return int(window.kernel != (1, 1) or inputs % VECTOR_BYTES > 0 or any(map(any, window.padding)))
+    y, x = np.indices(window.output)
+    place, copied = x if target.by_row else y * window.output[1] + x, np.ones(window.output, bool)
+    if window.kernel == (1, 1):
+        y, x = y * window.stride[0] - window.padding[0][0], x * window.stride[1] - window.padding[1][0]
+        (height, width), inside = window.input, (y >= 0) & (x >= 0) & (y < window.input[0]) & (x < window.input[1])
+        pixels = width - x if target.by_row else height * width - y * width - x
+        # What can be read of the last group's inputs on, behind which there is least.
+        behind = (pixels - 1) * groups * inputs + inputs
         copied = ~inside | (behind < -(-inputs // VECTOR_BYTES) * VECTOR_BYTES)
-    elif window.kernel == (1, 1):
-        copied[:] = inputs % VECTOR_BYTES > 0 or any(map(any, window.padding))
-    return int(np.max(pixel[copied] % 3, initial=-1)) + 1
+    return int(np.max(place[copied] % 3, initial=-1)) + 1
 
 
 def look_up(x: Shape, table: np.ndarray) -> tuple[Call, ...]:

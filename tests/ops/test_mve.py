@@ -8,7 +8,7 @@ from millijoule.fixedpoint import (
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
-from millijoule.ops import mve
+from millijoule.ops import Conv2d, mve
 from millijoule.ops.base import Window
 from millijoule.target import SCALAR, Target
 from tests.ops.cases import CASES, int8_model
@@ -114,6 +114,32 @@ def test_depthwise_kernels_are_chosen_by_size(name, function, squares):
     assert by_row.parameters.get("squares") in (0, None)
     (frugal,) = calls(name, Target("mve", frugal=True))
     assert (frugal.function, frugal.scratch_bytes) == ("mj_mve_depthwise_any", 0)
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "padding", "by", "copied"),
+    [
+        ((4, 2, 3), 3, "same", "row", 2),
+        ((4, 5, 3), 3, "same", "row", 3),
+        ((4, 5, 3), 3, "same", "pixel", 1),
+        ((2, 1, 3), (2, 1), "valid", "map", 1),
+        ((2, 2, 3), (1, 2), "valid", "map", 2),
+        # Of pixels of 12 channels, a vector of 16 reaches behind the last one only.
+        ((4, 5, 12), 1, "valid", "row", 2),
+        ((4, 6, 12), 1, "valid", "row", 3),
+        ((4, 4, 12), 1, "valid", "map", 1),
+        ((4, 5, 12), 1, "valid", "pixel", 1),
+        ((4, 5, 32), 1, "valid", "row", 0),
+        ((4, 5, 32), 1, "valid", "pixel", 0),
+        ((4, 5, 32), 1, "same", "map", 0),
+        ((4, 5, 32), 1, ((0, 1), (0, 0)), "row", 3),
+        ((4, 5, 32), 1, ((0, 0), (1, 0)), "pixel", 1),
+    ],
+)
+def test_working_memory_is_for_the_windows_that_are_copied(x, kernel, padding, by, copied):
+    window = Conv2d(channels=4, kernel=kernel, padding=padding).window(x)
+    target = Target("mve", by_row=by != "map", by_pixel=by == "pixel")
+    assert mve.windows_copied(window, 1, x[2], target) == copied
 
 
 def test_taps_lie_column_by_column_between_zeros():

@@ -7,9 +7,10 @@ import pytest
 
 from millijoule.graph import Builder
 from millijoule.ops import Conv2d
+from millijoule.ops.base import Window
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, stream_plan, verify_stream
-from millijoule.plan.streaming.network.kernels import count_bytes
+from millijoule.plan.streaming.network.kernels import count_bytes, divided_bytes
 from millijoule.target import Target
 from tests.networks import random_int8
 from tests.plan.streaming.networks import random_model
@@ -73,6 +74,24 @@ def test_working_memory_that_is_too_small_is_found():
     buffers = (replace(b, row_bytes=b.row_bytes - 4) if b.kind == "scratch" else b for b in planned.buffers)
     with pytest.raises(PlanError, match=r"has no .* bytes of working memory"):
         verify_stream(model, replace(planned, buffers=tuple(buffers)))
+
+
+@pytest.mark.parametrize(
+    ("slots", "expected"),
+    [(0, 0), (8, 0), (12, 0), (9, 3 * 5), (10, 3 * 5), (11, 3 * 5)],
+    ids=lambda number: str(number),
+)
+def test_a_line_is_copied_where_the_end_of_a_ring_divides_it(slots, expected):
+    """A map of 6 by 4 pixels: in a ring of whole lines, and in a stored map, every line lies side by side."""
+    window = Window.over((6, 4, 5), (3, 3), (1, 1), (1, 1), "valid")
+    assert divided_bytes(window, slots, 5) == expected
+
+
+def test_no_more_of_a_line_is_copied_than_lies_under_the_window():
+    """At the sides of the map two pixels are; in a ring of 10, no other line is divided."""
+    window = Window.over((3, 4, 5), (1, 3), (1, 2), (1, 1), ((0, 0), (1, 1)))
+    assert divided_bytes(window, 5, 5) == 3 * 5
+    assert divided_bytes(window, 9, 5) == 2 * 5
 
 
 def test_counts_take_as_many_bytes_as_the_highest_needs():
