@@ -51,6 +51,7 @@ from tests.random_models import random_model
 from tests.run.project import device
 
 TOGETHER = 50
+"""Networks in one firmware; twice as many where they share kernels."""
 SAMPLES = 4
 EMULATORS = {"unicorn": emulate, "qemu": emulate_qemu}
 Arrays = dict[str, np.ndarray]
@@ -120,8 +121,9 @@ def main() -> None:
     records = read_log(options.log)
     done = {(record["place"], record["first"], record["count"]) for record in records}
     end = options.first + options.graphs
-    for first in range(options.first, end, TOGETHER):
-        count = min(TOGETHER, end - first)
+    together = 2 * TOGETHER if options.shared_kernels else TOGETHER
+    for first in range(options.first, end, together):
+        count = min(together, end - first)
         waiting = [
             place for place in places(options.emulator, options.stream) if (str(place), first, count) not in done
         ]

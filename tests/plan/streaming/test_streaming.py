@@ -13,10 +13,12 @@ from millijoule.passes import simplify
 from millijoule.plan import PlanError
 from millijoule.plan.streaming import execute, frontier, stream_picture, stream_plan, verify_stream
 from millijoule.plan.streaming.layout.timeline import Action
-from millijoule.target import CONTRACTS
+from millijoule.plan.streaming.planner import network_of
+from millijoule.plan.streaming.search.needs import Needs
+from millijoule.target import CONTRACTS, SCALAR
 from tests.networks import random_int8, small_int8_model
 from tests.plan.streaming.exhaustive import least_bytes
-from tests.plan.streaming.networks import by_pixels, random_model, small_graph
+from tests.plan.streaming.networks import by_pixels, random_graph, random_model, small_graph
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -90,6 +92,19 @@ def chain(*kernels: int, rows: int = 16, mean: bool = False):
     if mean:
         build("mean", GlobalAveragePool())
     return build.graph()
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_no_segment_needs_less_than_is_stored_where_it_is_cut(contract):
+    """What cuts that are not looked at rest on."""
+    for seed in range(10):
+        network = network_of(random_graph(seed), contract, SCALAR)
+        needs, count = Needs(network), len(network.rows.steps)
+        for first in range(count):
+            for stop in range(first + 1, count + 1):
+                needed = [needs.bytes(first, stop, measure) for measure in ("moments", "kinds", "pixels")]
+                stored = max(network.crossing[first], network.crossing[stop])
+                assert all(size is None or size >= stored for size in needed)
 
 
 def test_rows_that_arrive_need_the_rows_of_the_kernels_only():
