@@ -213,7 +213,6 @@ def with_kernels(model: Model, rows: Rows, targets: Mapping[str, Target], contra
     for step in rows.steps:
         target = targets[step.name]
         fires = firing(model, rows, step, target)
-        window = fires.window if fires.copied_bytes else None
-        sizes = {"scratch_bytes": fires.scratch_bytes, "own_bytes": fires.own_bytes}
-        steps.append(replace(step, target=target, copied=window, **sizes))
+        copied, size, own = fires.window if fires.copied_bytes else None, fires.scratch_bytes, fires.own_bytes
+        steps.append(replace(step, target=target, scratch_bytes=size, own_bytes=own, copied=copied))
     return replace(rows, steps=tuple(steps), state_bytes=state_bytes(rows, contract))
