@@ -57,7 +57,7 @@ class Cutter:
         """The least limit for which there are cuts: exact for the order in which segments fire."""
         network = self.needs.network
         # Runs end where they must, with what is stored there; the longest segments tell where else it may be worth it.
-        limit = max(network.crossing[cut] for run in network.runs for cut in run)
+        limit = max((network.crossing[cut] for run in network.runs for cut in run), default=0)
         while (found := self._least(limit)) > limit:
             limit = found
         return found
@@ -73,7 +73,7 @@ class Cutter:
         segment that begins or ends there needs."""
         if limit not in self._found:
             crossing, found = self.needs.network.crossing, []
-            cuts = [0, *(cut for cut in range(1, self.count) if crossing[cut] <= limit), self.count]
+            cuts = sorted({0, *(cut for cut in range(1, self.count) if crossing[cut] <= limit), self.count})
             for index, stop in enumerate(cuts):
                 for first in reversed(cuts[:index]):
                     needed = self.needs.bytes(first, stop, self.measure)
