@@ -74,6 +74,13 @@ class Operator(ABC):
     """The inputs whose bytes the output may overwrite, element by element."""
     alias: ClassVar[bool] = False
     """The output is the bytes of input 0 under another shape; nothing is executed."""
+    writes_parts: ClassVar[bool] = False
+    """Its kernels can write pixels between which other bytes lie: `output_pixel` is a parameter of theirs."""
+
+    @property
+    def reads_parts(self) -> bool:
+        """Whether its kernels can read such pixels, of every input: `input_pixel`, or `a_step` and `b_step`."""
+        return self.writes_parts
 
     @abstractmethod
     def shape(self, *x: Any, **_: Any) -> Shape:
@@ -169,6 +176,15 @@ class Graph:
     @cached_property
     def by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def readers(self) -> dict[str, tuple[Node, ...]]:
+        """Value → the nodes that read it, in execution order."""
+        readers: dict[str, list[Node]] = {name: [] for name in self.shapes}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers[name].append(node)
+        return {name: tuple(nodes) for name, nodes in readers.items()}
 
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
         return tuple(self.shapes[name] for name in node.inputs)

@@ -1,22 +1,29 @@
-/* int8 functions of one number by table, PReLU and softmax, portable. The output may lie over the input. */
+/* int8 functions of one number by table, PReLU and softmax, portable. The output may lie over the input.
+ *
+ * input_pixel, output_pixel: as in conv.h. */
 #ifndef MJ_ACTIVATION_H
 #define MJ_ACTIVATION_H
 
 #include "fixedpoint.h"
 
 struct mj_look_up {
-    int32_t count;
+    int32_t positions, channels, input_pixel, output_pixel;
 };
 
 /* table: the output for each input from -128 to 127. */
-MJ_INLINE void mj_look_up(const struct mj_look_up p, const int8_t *input, const int8_t *table, int8_t *output)
+MJ_INLINE void mj_look_up(struct mj_look_up p, const int8_t *input, const int8_t *table, int8_t *output)
 {
-    for (int32_t i = 0; i < p.count; i++)
-        output[i] = table[input[i] + 128];
+    if (p.input_pixel == p.channels && p.output_pixel == p.channels) {
+        p.channels *= p.positions; /* one run */
+        p.positions = 1;
+    }
+    for (int32_t position = 0; position < p.positions; position++, input += p.input_pixel, output += p.output_pixel)
+        for (int32_t i = 0; i < p.channels; i++)
+            output[i] = table[input[i] + 128];
 }
 
 struct mj_prelu {
-    int32_t positions, channels;
+    int32_t positions, channels, input_pixel, output_pixel;
     int32_t input_zero_point, slope_zero_point, output_zero_point;
     int32_t positive_multiplier, positive_shift, negative_multiplier, negative_shift;
 };
@@ -24,7 +31,7 @@ struct mj_prelu {
 /* slope: (channels). */
 MJ_INLINE void mj_prelu(const struct mj_prelu p, const int8_t *input, const int8_t *slope, int8_t *output)
 {
-    for (int32_t position = 0; position < p.positions; position++)
+    for (int32_t position = 0; position < p.positions; position++) {
         for (int32_t channel = 0; channel < p.channels; channel++) {
             const int32_t x = *input++ - p.input_zero_point;
             const int32_t scaled =
@@ -33,6 +40,9 @@ MJ_INLINE void mj_prelu(const struct mj_prelu p, const int8_t *input, const int8
                                                              p.negative_multiplier, p.negative_shift);
             *output++ = (int8_t)mj_clamp(scaled + p.output_zero_point, INT8_MIN, INT8_MAX);
         }
+        input += p.input_pixel - p.channels;
+        output += p.output_pixel - p.channels;
+    }
 }
 
 /* x * 2^exponent, saturated. */

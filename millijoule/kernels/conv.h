@@ -1,5 +1,7 @@
 /* int8 convolutions, portable. Maps are (height, width, channels); every parameter is a constant at the call.
  *
+ * input_pixel, output_pixel: bytes from one pixel to the next, more than its channels where it is a part of larger ones.
+ *
  * `…_row` computes one row of the output. rows: the input row under each row of the kernel, NULL where it lies outside
  * the map; they need not be neighbours in memory.
  */
@@ -14,7 +16,7 @@ struct mj_conv2d {
     int32_t output_height, output_width, output_channels;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t groups;
+    int32_t groups, input_pixel, output_pixel;
     int32_t input_zero_point, weight_zero_point, output_zero_point, output_low, output_high;
 };
 
@@ -25,9 +27,9 @@ MJ_INLINE void mj_conv2d_row(const struct mj_conv2d p, const int8_t *const *rows
     const int32_t group_inputs = p.input_channels / p.groups;
     const int32_t group_outputs = p.output_channels / p.groups;
     /* Where the kernel's columns touch each other in memory, a kernel row is one run of bytes. */
-    const int32_t row_is_run = p.groups == 1 && p.dilation_width == 1;
+    const int32_t row_is_run = p.groups == 1 && p.dilation_width == 1 && p.input_pixel == p.input_channels;
 
-    for (int32_t out_x = 0; out_x < p.output_width; out_x++) {
+    for (int32_t out_x = 0; out_x < p.output_width; out_x++, output += p.output_pixel - p.output_channels) {
         const struct mj_span columns =
             mj_window(out_x, p.stride_width, p.padding_left, p.kernel_width, p.dilation_width, p.input_width);
         for (int32_t channel = 0; channel < p.output_channels; channel++) {
@@ -41,7 +43,7 @@ MJ_INLINE void mj_conv2d_row(const struct mj_conv2d p, const int8_t *const *rows
                 for (int32_t run = 0; run < runs; run++) {
                     const int32_t kx = columns.begin + run;
                     const int32_t in_x = columns.origin + kx * p.dilation_width;
-                    const int8_t *x = rows[ky] + in_x * p.input_channels + first_input;
+                    const int8_t *x = rows[ky] + in_x * p.input_pixel + first_input;
                     const int8_t *w = weight + ((channel * p.kernel_height + ky) * p.kernel_width + kx) * group_inputs;
                     for (int32_t i = 0; i < length; i++)
                         sum = mj_wrapping_add(sum, (x[i] - p.input_zero_point) * (w[i] - p.weight_zero_point));
@@ -58,10 +60,10 @@ MJ_INLINE void mj_conv2d(const struct mj_conv2d p, const int8_t *input, const in
 {
     const int8_t *rows[p.kernel_height];
     for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
-        mj_window_rows(rows, input, p.input_width * p.input_channels, out_y, p.stride_height, p.padding_top,
+        mj_window_rows(rows, input, p.input_width * p.input_pixel, out_y, p.stride_height, p.padding_top,
                        p.kernel_height, p.dilation_height, p.input_height);
         mj_conv2d_row(p, rows, weight, bias, multiplier, shift, output);
-        output += p.output_width * p.output_channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 
@@ -70,6 +72,7 @@ struct mj_depthwise_conv2d {
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
+    int32_t input_pixel, output_pixel;
     int32_t input_zero_point, weight_zero_point, output_zero_point, output_low, output_high;
 };
 
@@ -78,7 +81,7 @@ MJ_INLINE void mj_depthwise_conv2d_row(const struct mj_depthwise_conv2d p, const
                                        const int8_t *weight, const int32_t *bias, const int32_t *multiplier,
                                        const int8_t *shift, int8_t *output)
 {
-    for (int32_t out_x = 0; out_x < p.output_width; out_x++) {
+    for (int32_t out_x = 0; out_x < p.output_width; out_x++, output += p.output_pixel - p.channels) {
         const struct mj_span columns =
             mj_window(out_x, p.stride_width, p.padding_left, p.kernel_width, p.dilation_width, p.input_width);
         const int32_t first_x = columns.origin + columns.begin * p.dilation_width;
@@ -87,11 +90,11 @@ MJ_INLINE void mj_depthwise_conv2d_row(const struct mj_depthwise_conv2d p, const
             for (int32_t ky = 0; ky < p.kernel_height; ky++) {
                 if (rows[ky] == NULL)
                     continue;
-                const int8_t *x = rows[ky] + first_x * p.channels + channel;
+                const int8_t *x = rows[ky] + first_x * p.input_pixel + channel;
                 const int8_t *w = weight + (ky * p.kernel_width + columns.begin) * p.channels + channel;
                 for (int32_t kx = columns.begin; kx < columns.end; kx++) {
                     sum = mj_wrapping_add(sum, (*x - p.input_zero_point) * (*w - p.weight_zero_point));
-                    x += p.dilation_width * p.channels;
+                    x += p.dilation_width * p.input_pixel;
                     w += p.channels;
                 }
             }
@@ -107,10 +110,10 @@ MJ_INLINE void mj_depthwise_conv2d(const struct mj_depthwise_conv2d p, const int
 {
     const int8_t *rows[p.kernel_height];
     for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
-        mj_window_rows(rows, input, p.input_width * p.channels, out_y, p.stride_height, p.padding_top,
+        mj_window_rows(rows, input, p.input_width * p.input_pixel, out_y, p.stride_height, p.padding_top,
                        p.kernel_height, p.dilation_height, p.input_height);
         mj_depthwise_conv2d_row(p, rows, weight, bias, multiplier, shift, output);
-        output += p.output_width * p.channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 

@@ -1,4 +1,6 @@
-/* The transpose of an int8 convolution, portable. Maps are (height, width, channels). */
+/* The transpose of an int8 convolution, portable. Maps are (height, width, channels).
+ *
+ * input_pixel, output_pixel: as in conv.h. */
 #ifndef MJ_CONV_TRANSPOSE_H
 #define MJ_CONV_TRANSPOSE_H
 
@@ -11,7 +13,7 @@ struct mj_conv_transpose2d {
     int32_t output_height, output_width, output_channels;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t groups;
+    int32_t groups, input_pixel, output_pixel;
     int32_t input_zero_point, weight_zero_point, output_zero_point, output_low, output_high;
 };
 
@@ -32,7 +34,7 @@ MJ_INLINE void mj_conv_transpose2d_row(const struct mj_conv_transpose2d p, const
     const int32_t group_inputs = p.input_channels / p.groups;
     const int32_t group_outputs = p.output_channels / p.groups;
 
-    for (int32_t out_x = 0; out_x < p.output_width; out_x++)
+    for (int32_t out_x = 0; out_x < p.output_width; out_x++, output += p.output_pixel - p.output_channels)
         for (int32_t channel = 0; channel < p.output_channels; channel++) {
             const int32_t first_input = channel / group_outputs * group_inputs;
             int32_t sum = bias[channel];
@@ -42,7 +44,7 @@ MJ_INLINE void mj_conv_transpose2d_row(const struct mj_conv_transpose2d p, const
                 for (int32_t ky = 0; in_x >= 0 && ky < p.kernel_height; ky++) {
                     if (rows[ky] == NULL)
                         continue;
-                    const int8_t *x = rows[ky] + in_x * p.input_channels + first_input;
+                    const int8_t *x = rows[ky] + in_x * p.input_pixel + first_input;
                     const int8_t *w = weight + ((channel * p.kernel_height + ky) * p.kernel_width + kx) * group_inputs;
                     for (int32_t i = 0; i < group_inputs; i++)
                         sum = mj_wrapping_add(sum, (x[i] - p.input_zero_point) * (w[i] - p.weight_zero_point));
@@ -62,10 +64,10 @@ MJ_INLINE void mj_conv_transpose2d(const struct mj_conv_transpose2d p, const int
         for (int32_t ky = 0; ky < p.kernel_height; ky++) {
             const int32_t in_y =
                 mj_spread_from(out_y, ky, p.stride_height, p.dilation_height, p.padding_top, p.input_height);
-            rows[ky] = in_y >= 0 ? input + in_y * p.input_width * p.input_channels : NULL;
+            rows[ky] = in_y >= 0 ? input + in_y * p.input_width * p.input_pixel : NULL;
         }
         mj_conv_transpose2d_row(p, rows, weight, bias, multiplier, shift, output);
-        output += p.output_width * p.output_channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 

@@ -1,4 +1,5 @@
-/* int8 pooling, portable. Maps are (height, width, channels); windows read no padding. `…_row`: as in conv.h. */
+/* int8 pooling, portable. Maps are (height, width, channels); windows read no padding. `…_row` and `…_pixel`:
+ * as in conv.h. */
 #ifndef MJ_POOL_H
 #define MJ_POOL_H
 
@@ -10,12 +11,13 @@ struct mj_max_pool2d {
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width;
     int32_t padding_top, padding_left;
+    int32_t input_pixel, output_pixel;
     int32_t output_low, output_high;
 };
 
 MJ_INLINE void mj_max_pool2d_row(const struct mj_max_pool2d p, const int8_t *const *rows, int8_t *output)
 {
-    for (int32_t out_x = 0; out_x < p.output_width; out_x++) {
+    for (int32_t out_x = 0; out_x < p.output_width; out_x++, output += p.output_pixel - p.channels) {
         const struct mj_span columns =
             mj_window(out_x, p.stride_width, p.padding_left, p.kernel_width, 1, p.input_width);
         for (int32_t channel = 0; channel < p.channels; channel++) {
@@ -24,7 +26,7 @@ MJ_INLINE void mj_max_pool2d_row(const struct mj_max_pool2d p, const int8_t *con
                 if (rows[ky] == NULL)
                     continue;
                 for (int32_t x = columns.origin + columns.begin; x < columns.origin + columns.end; x++) {
-                    const int32_t value = rows[ky][x * p.channels + channel];
+                    const int32_t value = rows[ky][x * p.input_pixel + channel];
                     largest = value > largest ? value : largest;
                 }
             }
@@ -37,10 +39,10 @@ MJ_INLINE void mj_max_pool2d(const struct mj_max_pool2d p, const int8_t *input, 
 {
     const int8_t *rows[p.kernel_height];
     for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
-        mj_window_rows(rows, input, p.input_width * p.channels, out_y, p.stride_height, p.padding_top,
+        mj_window_rows(rows, input, p.input_width * p.input_pixel, out_y, p.stride_height, p.padding_top,
                        p.kernel_height, 1, p.input_height);
         mj_max_pool2d_row(p, rows, output);
-        output += p.output_width * p.channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 
@@ -49,6 +51,7 @@ struct mj_average_pool2d {
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width;
     int32_t padding_top, padding_left;
+    int32_t input_pixel, output_pixel;
     int32_t output_low, output_high;
 };
 
@@ -57,7 +60,7 @@ MJ_INLINE void mj_average_pool2d_row(const struct mj_average_pool2d p, const int
     int32_t height = 0;
     for (int32_t ky = 0; ky < p.kernel_height; ky++)
         height += rows[ky] != NULL;
-    for (int32_t out_x = 0; out_x < p.output_width; out_x++) {
+    for (int32_t out_x = 0; out_x < p.output_width; out_x++, output += p.output_pixel - p.channels) {
         const struct mj_span columns =
             mj_window(out_x, p.stride_width, p.padding_left, p.kernel_width, 1, p.input_width);
         const int32_t count = height * (columns.end - columns.begin);
@@ -67,7 +70,7 @@ MJ_INLINE void mj_average_pool2d_row(const struct mj_average_pool2d p, const int
                 if (rows[ky] == NULL)
                     continue;
                 for (int32_t x = columns.origin + columns.begin; x < columns.origin + columns.end; x++)
-                    sum += rows[ky][x * p.channels + channel];
+                    sum += rows[ky][x * p.input_pixel + channel];
             }
             /* Rounded to nearest, ties away from zero. */
             const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
@@ -80,10 +83,10 @@ MJ_INLINE void mj_average_pool2d(const struct mj_average_pool2d p, const int8_t 
 {
     const int8_t *rows[p.kernel_height];
     for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
-        mj_window_rows(rows, input, p.input_width * p.channels, out_y, p.stride_height, p.padding_top,
+        mj_window_rows(rows, input, p.input_width * p.input_pixel, out_y, p.stride_height, p.padding_top,
                        p.kernel_height, 1, p.input_height);
         mj_average_pool2d_row(p, rows, output);
-        output += p.output_width * p.channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 

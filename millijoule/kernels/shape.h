@@ -34,16 +34,17 @@ MJ_INLINE void mj_pad_row(const struct mj_pad p, const int8_t *const *rows, int8
         mj_pad(p, rows[0], output);
 }
 
-struct mj_copy_rows {
-    int32_t rows, input_row_bytes, output_row_bytes, output_offset;
+/* input_pixel, output_pixel: as in conv.h. */
+struct mj_copy_pixels {
+    int32_t positions, channels, input_pixel, output_pixel, output_offset;
 };
 
-/* Each input row goes to output_offset in the output's row. */
-MJ_INLINE void mj_copy_rows(const struct mj_copy_rows p, const int8_t *input, int8_t *output)
+/* Each input pixel goes to output_offset in the output's. */
+MJ_INLINE void mj_copy_pixels(const struct mj_copy_pixels p, const int8_t *input, int8_t *output)
 {
-    for (int32_t row = 0; row < p.rows; row++)
-        memcpy(output + row * p.output_row_bytes + p.output_offset, input + row * p.input_row_bytes,
-               (size_t)p.input_row_bytes);
+    for (int32_t position = 0; position < p.positions; position++)
+        memcpy(output + position * p.output_pixel + p.output_offset, input + position * p.input_pixel,
+               (size_t)p.channels);
 }
 
 struct mj_strided_copy {

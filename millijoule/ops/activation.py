@@ -15,7 +15,7 @@ from millijoule.fixedpoint import multiply_by_quantized_multiplier, quantize_mul
 from millijoule.graph import Operator, OperatorCost, Param, Shape
 from millijoule.model import OperatorQuantization
 from millijoule.ops import mve
-from millijoule.ops.base import Call, activation_range, channel_axis, make_module, same_quantization
+from millijoule.ops.base import Call, activation_range, channel_axis, make_module, run, same_quantization
 from millijoule.target import SCALAR, Target
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Unary(Operator):
     """A function of one number. int8: 256 answers, computed when the C is emitted; the kernel looks them up."""
 
     in_place = (0,)
+    writes_parts = True
 
     def shape(self, x: Shape) -> Shape:
         return x
@@ -50,7 +51,7 @@ class Unary(Operator):
     ) -> tuple[Call, ...]:
         if target.instructions == "mve":
             return mve.look_up(x, self._table(quantization))
-        return (Call("mj_look_up", "activation.h", {"count": prod(x)}, data={"table": self._table(quantization)}),)
+        return (Call("mj_look_up", "activation.h", run(x), data={"table": self._table(quantization)}),)
 
     def _table(self, quantization: OperatorQuantization) -> np.ndarray:
         """int8 (256,): the output for each input from -128 to 127."""
@@ -300,6 +301,7 @@ class PRelu(Operator):
     """
 
     in_place = (0,)
+    writes_parts = True
 
     def shape(self, x: Shape) -> Shape:
         return x
@@ -333,8 +335,7 @@ class PRelu(Operator):
     ) -> tuple[Call, ...]:
         (positive, positive_shift), (negative, negative_shift) = self._multipliers(quantization)
         parameters = {
-            "positions": prod(x[:-1]),
-            "channels": x[-1],
+            **run(x),
             "input_zero_point": quantization.inputs[0].zero_point,
             "slope_zero_point": quantization.weights["slope"].zero_point,
             "output_zero_point": quantization.output.zero_point,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import ceil, copysign, floor
+from math import ceil, copysign, floor, prod
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -168,6 +168,11 @@ class Window:
 
         (top, bottom), (left, right) = self.padding
         return F.pad(x, (left, right, top, bottom), value=value) if top or bottom or left or right else x
+
+
+def run(x: Shape) -> dict[str, int]:
+    """The members of a C struct for a kernel that goes from pixel to pixel: x as (positions, channels)."""
+    return {"positions": prod(x[:-1]), "channels": x[-1], "input_pixel": x[-1], "output_pixel": x[-1]}
 
 
 def make_module(params: Mapping[str, Param], forward: Callable[..., torch.Tensor]) -> torch.nn.Module:

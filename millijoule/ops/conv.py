@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 class Convolution(Operator):
     """What a convolution and its transpose share."""
 
+    writes_parts = True
     channels: int
     kernel: int | Pair
     stride: int | Pair = 1
@@ -107,6 +108,11 @@ class Conv2d(Convolution):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_padding(self.padding, "same", "valid")
+
+    @property
+    def reads_parts(self) -> bool:
+        """Windows that are neighbours in a row would have to be copied, which some kernels have no memory for."""
+        return self.groups > 1 or pair(self.kernel)[1] == 1
 
     def window(self, x: Shape) -> Window:
         return Window.over(x, pair(self.kernel), pair(self.stride), pair(self.dilation), self.padding)
@@ -187,6 +193,8 @@ class Conv2d(Convolution):
             "input_channels": x[2],
             "output_channels": self.channels,
             "groups": self.groups,
+            "input_pixel": x[2],
+            "output_pixel": self.channels,
             "input_zero_point": input_zero_point,
             "weight_zero_point": weight_zero_point,
             "output_zero_point": quantization.output.zero_point,

@@ -119,6 +119,8 @@ class ConvTranspose2d(Convolution):
             "padding_top": self.padding[0][0],
             "padding_left": self.padding[1][0],
             "groups": self.groups,
+            "input_pixel": x[2],
+            "output_pixel": self.channels,
             "input_zero_point": quantization.inputs[0].zero_point,
             "weight_zero_point": quantization.weights["weight"].zero_point,
             "output_zero_point": quantization.output.zero_point,

@@ -230,6 +230,7 @@ def conv2d(
     patch = 0 if in_place else weight.shape[1]
     pixels = 1 if target.frugal or parameters["output_width"] < 4 else 4
     parameters |= {"groups": op.groups, "quads": quads, "pixels": pixels, "input_zero_point": zero_point}
+    parameters |= {"input_pixel": x[2], "output_pixel": op.channels}
     scratch, zeros = 8 * quads * pixels + patch, 0 if patch else 8 * (quads - fours) * pixels
     call = Call("mj_dsp_conv2d", "dsp/conv.h", parameters, data=data, scratch_bytes=scratch, only_read_bytes=zeros)
     return (call,)

@@ -29,6 +29,7 @@ ADD_LEFT_SHIFT = 20
 @dataclass(frozen=True, kw_only=True)
 class _Elementwise(Operator):
     in_place = (0, 1)
+    writes_parts = True
     activation: Activation = "none"
 
     def __post_init__(self) -> None:
@@ -55,17 +56,16 @@ class _Elementwise(Operator):
 
         return make_module({}, forward)
 
-    def _walk(self, a: Shape, b: Shape) -> dict[str, int]:
-        if a == b:
-            return {"positions": 1, "channels": prod(a), "a_step": 0, "b_step": 0}
-        height, width, channels = self.shape(a, b)
-        steps = {f"{name}_step": channels if len(x) == 3 and x[:2] != (1, 1) else 0 for name, x in (("a", a), ("b", b))}
-        return {"positions": height * width, "channels": channels, **steps}
+    def walk(self, a: Shape, b: Shape) -> dict[str, int]:
+        """The pixels of the output, and bytes from each to the next in both values and in it; 0 for a repeated one."""
+        *sizes, channels = shape = self.shape(a, b)
+        steps = {f"{name}_step": channels if x == shape else 0 for name, x in (("a", a), ("b", b))}
+        return {"positions": prod(sizes), "channels": channels, **steps, "output_pixel": channels}
 
     def _parameters(self, a: Shape, b: Shape, quantization: OperatorQuantization) -> dict[str, int]:
         low, high = activation_range(self.activation, quantization.output)
         return {
-            **self._walk(a, b),
+            **self.walk(a, b),
             "a_zero_point": quantization.inputs[0].zero_point,
             "b_zero_point": quantization.inputs[1].zero_point,
             "output_zero_point": quantization.output.zero_point,
@@ -132,7 +132,7 @@ class _Sum(_Elementwise):
             return None
         output_low, output_high = activation_range(self.activation, quantization.output)
         parameters = dict(zip(("multiplier", "offset", "shift"), scaling[0].tolist(), strict=True))
-        parameters |= {"count": prod(x), "output_low": output_low, "output_high": output_high}
+        parameters |= {**self.walk(x, x), "output_low": output_low, "output_high": output_high}
         data = {name: (2 * table).astype(np.int32) for name, table in zip(("a", "b"), tables, strict=True)}
         return (Call("mj_dsp_add", "dsp/elementwise.h", parameters, inputs=(0, 1), data=data),)
 

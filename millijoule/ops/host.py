@@ -37,6 +37,7 @@ def conv2d(
         blocks = filled(weight[..., 0], LANES).reshape(-1, LANES, *window.kernel)
         data = {"weight": np.moveaxis(blocks, 1, -1), "table": _blocks(table)}
         function, parameters = "mj_host_depthwise_conv2d", parameters | {"channels": x[2], "pixel": pixel}
+        parameters |= {"input_pixel": x[2], "output_pixel": x[2]}
         return _call(function, window, pixel, parameters, data)
     return _conv2d(window, x, weight, table, op.groups, parameters)
 
@@ -60,6 +61,7 @@ def _conv2d(
     parts = [filled(part, LANES) for part in np.split(even, groups)]
     blocks = np.stack([part.reshape(-1, LANES, *window.kernel, pairs, 2) for part in parts])
     parameters |= {"input_channels": x[2], "output_channels": len(weight), "groups": groups, "pairs": pairs}
+    parameters |= {"input_pixel": x[2], "output_pixel": len(weight)}
     data = {
         "weight": np.moveaxis(blocks, 2, -2),
         "table": np.stack([_blocks(part) for part in np.split(table, groups)]),

@@ -15,7 +15,7 @@ from millijoule.fixedpoint import (
 )
 from millijoule.graph import Shape
 from millijoule.model import OperatorQuantization
-from millijoule.ops.base import Call, Window, activation_range
+from millijoule.ops.base import Call, Window, activation_range, run
 from millijoule.ops.dsp import filled
 from millijoule.target import Target
 
@@ -125,7 +125,8 @@ def _depthwise(
 ) -> Call:
     """The call of one kernel for each channel; weight: (channels, height, width)."""
     window, zero_point = op.window(x), quantization.inputs[0].zero_point
-    parameters = {**window.parameters(), "channels": x[2], "input_zero_point": zero_point, **common}
+    pixels = {"channels": x[2], "input_pixel": x[2], "output_pixel": x[2]}
+    parameters = {**window.parameters(), **pixels, "input_zero_point": zero_point, **common}
     if target.frugal or max(window.kernel) > PATCH_SIDE or window.dilation != (1, 1):
         table = filled(np.stack([bias, *multipliers], axis=1).astype(np.int32), 4)
         data = {
@@ -192,6 +193,8 @@ def _blocks(
         "groups": groups,
         "steps": steps,
         "unroll": unroll(steps),
+        "input_pixel": weight.shape[3] * groups,
+        "output_pixel": len(weight),
         "input_zero_point": zero_point,
         **common,
     }
@@ -229,7 +232,7 @@ def windows_copied(window: Window, groups: int, inputs: int, target: Target) -> 
 
 def look_up(x: Shape, table: np.ndarray) -> tuple[Call, ...]:
     """The call into kernels/mve; table: int8 (256,), the output for each input from -128 to 127."""
-    return (Call("mj_mve_look_up", "mve/activation.h", {"count": prod(x)}, data={"table": np.roll(table, 128)}),)
+    return (Call("mj_mve_look_up", "mve/activation.h", run(x), data={"table": np.roll(table, 128)}),)
 
 
 def add(op: _Sum, x: Shape, quantization: OperatorQuantization) -> tuple[Call, ...] | None:
@@ -240,7 +243,7 @@ def add(op: _Sum, x: Shape, quantization: OperatorQuantization) -> tuple[Call, .
     common = _common(op, quantization, np.array([shift]))
     if common is None:
         return None
-    parameters = {"count": prod(x), "b_sign": op.sign, "output_multiplier": multiplier, "output_shift": shift, **common}
+    parameters = {**op.walk(x, x), "b_sign": op.sign, "output_multiplier": multiplier, "output_shift": shift, **common}
     every = np.arange(-128, 128, dtype=np.int64)
     for name, given, pair in zip(("a", "b"), quantization.inputs, inputs, strict=True):
         ties = _ties_of((every - given.zero_point) << ADD_LEFT_SHIFT, *pair)
@@ -256,7 +259,7 @@ def multiply(op: Multiply, x: Shape, quantization: OperatorQuantization) -> tupl
     if common is None:
         return None
     zero_points = {f"{name}_zero_point": q.zero_point for name, q in zip(("a", "b"), quantization.inputs, strict=True)}
-    parameters = {"count": prod(x), **zero_points, "multiplier": multiplier, "shift": shift, **common}
+    parameters = {**op.walk(x, x), **zero_points, "multiplier": multiplier, "shift": shift, **common}
     return (Call("mj_mve_multiply", "mve/elementwise.h", parameters, inputs=(0, 1)),)
 
 
@@ -299,6 +302,8 @@ def mean(
     parameters = {
         **{name: value for name, value in window.items() if not name.startswith(("padding", "dilation"))},
         "channels": channels,
+        "input_pixel": channels,
+        "output_pixel": channels,
         "start": -quantization.inputs[0].zero_point * positions,
         "left": 0,
         "multiplier": multiplier,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pool2d(Operator):
+    writes_parts = True
     kernel: int | Pair
     stride: int | Pair | None = None
     padding: Padding = "valid"
@@ -70,7 +71,8 @@ class _Pool2d(Operator):
         low, high = activation_range(self.activation, quantization.output)
         parameters = self.window(x).parameters()
         del parameters["dilation_height"], parameters["dilation_width"]
-        return {**parameters, "channels": x[2], "output_low": low, "output_high": high}
+        pixels = {"channels": x[2], "input_pixel": x[2], "output_pixel": x[2]}
+        return {**parameters, **pixels, "output_low": low, "output_high": high}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,6 +303,7 @@ class GlobalMaxPool(Operator):
     int8: input and output share one quantization; MaxPool2d over the whole map.
     """
 
+    writes_parts = True
     keep_dims: bool = False
 
     def shape(self, x: Shape) -> Shape:

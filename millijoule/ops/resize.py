@@ -40,6 +40,7 @@ class Resize2d(Operator):
     RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR.
     """
 
+    writes_parts = True
     size: Pair
     mode: ResizeMode = "nearest"
     align: Align = "half_pixel"
@@ -100,6 +101,8 @@ class Resize2d(Operator):
             "output_height": self.size[0],
             "output_width": self.size[1],
             "channels": channels,
+            "input_pixel": channels,
+            "output_pixel": channels,
         }
         if self.mode == "nearest":
             data = {

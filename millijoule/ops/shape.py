@@ -21,6 +21,7 @@ from millijoule.ops.base import (
     check_positive,
     check_rank,
     make_module,
+    run,
     same_quantization,
 )
 from millijoule.target import SCALAR, Target
@@ -144,6 +145,8 @@ class Concat(Operator):
     int8: all inputs and the output share one quantization; equal to TFLM's CONCATENATION.
     """
 
+    writes_parts = True
+
     def shape(self, *x: Shape) -> Shape:
         if len(x) < 2:
             raise ValueError(f"{len(x)} input is given; 2 or more are needed")
@@ -175,11 +178,10 @@ class Concat(Operator):
         calls, offset = [], 0
         for index, shape in enumerate(x):
             parameters = {
-                "rows": prod(shape[:-1]),
-                "input_row_bytes": shape[-1],
-                "output_row_bytes": total,
+                **run(shape),
+                "output_pixel": total,
                 "output_offset": offset,
             }
-            calls.append(Call("mj_copy_rows", "shape.h", parameters, inputs=(index,)))
+            calls.append(Call("mj_copy_pixels", "shape.h", parameters, inputs=(index,)))
             offset += shape[-1]
         return tuple(calls)

@@ -183,13 +183,13 @@ MJ_INLINE void mj_armv6m_pixel(const uint8_t *input, const struct mj_armv6m_pixe
 }
 
 /* by_line: whether channels are requantized by lines. count: weights of an output channel, filled up to four.
- * group_weights: those of a group's channels. */
+ * group_weights: those of a group's channels. input_pixel, output_pixel: as in the portable conv.h. */
 struct mj_armv6m_conv2d {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t groups, by_line, count, group_weights;
+    int32_t groups, by_line, count, group_weights, input_pixel, output_pixel;
     int32_t input_zero_point, output_low, output_high;
 };
 
@@ -209,9 +209,10 @@ MJ_INLINE void mj_armv6m_conv2d_row(const struct mj_armv6m_conv2d p, const int8_
             uint8_t *to = window;
             pixel.sum = 0;
             for (int32_t ky = 0; ky < p.kernel_height; ky++) {
-                if (p.groups == 1 && p.dilation_width == 1 && rows[ky] != NULL && first_x >= 0 &&
+                if (p.groups == 1 && p.dilation_width == 1 &&
+                    (p.kernel_width == 1 || p.input_pixel == p.input_channels) && rows[ky] != NULL && first_x >= 0 &&
                     first_x + p.kernel_width <= p.input_width) {
-                    const int8_t *from = rows[ky] + first_x * inputs;
+                    const int8_t *from = rows[ky] + first_x * p.input_pixel;
                     pixel.sum += mj_armv6m_copy(from, to, p.kernel_width * inputs, inputs);
                     to += p.kernel_width * inputs;
                     continue;
@@ -219,7 +220,7 @@ MJ_INLINE void mj_armv6m_conv2d_row(const struct mj_armv6m_conv2d p, const int8_
                 for (int32_t kx = 0; kx < p.kernel_width; kx++) {
                     const int32_t in_x = first_x + kx * p.dilation_width;
                     if (rows[ky] != NULL && in_x >= 0 && in_x < p.input_width) {
-                        const int8_t *from = rows[ky] + in_x * p.input_channels + group * inputs;
+                        const int8_t *from = rows[ky] + in_x * p.input_pixel + group * inputs;
                         pixel.sum += mj_armv6m_copy_bytes(from, to, inputs);
                     } else {
                         memset(to, p.input_zero_point + 128, (size_t)inputs);
@@ -231,7 +232,7 @@ MJ_INLINE void mj_armv6m_conv2d_row(const struct mj_armv6m_conv2d p, const int8_
             mj_armv6m_pixel(window, &pixel, p.by_line, weight + group * p.group_weights,
                             table + group * channels * numbers, output + group * channels);
         }
-        output += p.output_channels;
+        output += p.output_pixel;
     }
 }
 
@@ -240,10 +241,10 @@ MJ_INLINE void mj_armv6m_conv2d(const struct mj_armv6m_conv2d p, const int8_t *i
 {
     const int8_t *rows[p.kernel_height];
     for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
-        mj_window_rows(rows, input, p.input_width * p.input_channels, out_y, p.stride_height, p.padding_top,
+        mj_window_rows(rows, input, p.input_width * p.input_pixel, out_y, p.stride_height, p.padding_top,
                        p.kernel_height, p.dilation_height, p.input_height);
         mj_armv6m_conv2d_row(p, rows, weight, table, scratch, output);
-        output += p.output_width * p.output_channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 

@@ -12,13 +12,13 @@
 #include "requantize.h"
 
 /* line: int32 in a spread row, padding included. sums: an even number of them, output_width or one more. by_line: whether
- * channels are requantized by lines. */
+ * channels are requantized by lines. input_pixel, output_pixel: as in the portable conv.h. */
 struct mj_armv6m_depthwise_conv2d {
     int32_t input_height, input_width, channels;
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width;
     int32_t padding_top, padding_left;
-    int32_t line, sums, by_line;
+    int32_t line, sums, by_line, input_pixel, output_pixel;
     int32_t input_zero_point, output_low, output_high;
 };
 
@@ -156,11 +156,11 @@ MJ_INLINE void mj_armv6m_depthwise_one(const struct mj_armv6m_depthwise_conv2d p
     }
     if (p.by_line)
         mj_armv6m_row_line(spread.sums, p.output_width, (const struct mj_armv6m_line *)(const void *)table + channel,
-                           output + channel, p.channels);
+                           output + channel, p.output_pixel);
     else
         mj_armv6m_row_rounded(spread.sums, p.output_width,
                               (const struct mj_armv6m_rounded *)(const void *)table + channel, p.output_low,
-                              p.output_high, output + channel, p.channels);
+                              p.output_high, output + channel, p.output_pixel);
 }
 
 /* A channel of an input row, NULL for one of padding, between the zeros at its ends. */
@@ -171,7 +171,7 @@ MJ_INLINE void mj_armv6m_spread_row(const struct mj_armv6m_depthwise_conv2d p, c
     if (row == NULL)
         memset(to, 0, (size_t)p.line * sizeof *to);
     else
-        mj_armv6m_spread(row + channel, p.channels, p.input_width < room ? p.input_width : room, p.input_zero_point,
+        mj_armv6m_spread(row + channel, p.input_pixel, p.input_width < room ? p.input_width : room, p.input_zero_point,
                          to + p.padding_left);
 }
 
@@ -210,14 +210,14 @@ MJ_INLINE void mj_armv6m_depthwise_conv2d(const struct mj_armv6m_depthwise_conv2
                 lines[ky] = to;
                 if (top + ky >= below) {
                     const int32_t y = top + ky - p.padding_top;
-                    const int8_t *row = input + y * p.input_width * p.channels;
+                    const int8_t *row = input + y * p.input_width * p.input_pixel;
                     mj_armv6m_spread_row(p, y >= 0 && y < p.input_height ? row : NULL, channel, to);
                 }
             }
             below = top + p.kernel_height;
             for (first += p.stride_height; first >= p.kernel_height; first -= p.kernel_height)
                 ;
-            mj_armv6m_depthwise_one(p, lines, spread, table, channel, output + out_y * p.output_width * p.channels);
+            mj_armv6m_depthwise_one(p, lines, spread, table, channel, output + out_y * p.output_width * p.output_pixel);
         }
     }
 }

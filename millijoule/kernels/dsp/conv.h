@@ -11,13 +11,13 @@
 
 /* quads: fours of weights of one output channel, the last of them filled up with zeros, in a multiple of `unroll`.
  * by_line: whether channels are requantized by lines. pixels: how many are widened side by side, four or, for less
- * working memory, one. wide: whether weights are int16, see block.h. */
+ * working memory, one. wide: whether weights are int16, see block.h. input_pixel, output_pixel: as in the portable conv.h. */
 struct mj_dsp_conv2d {
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width, output_channels;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t groups, quads, unroll, by_line, pixels, wide;
+    int32_t groups, quads, unroll, by_line, pixels, wide, input_pixel, output_pixel;
     int32_t input_zero_point, output_low, output_high;
 };
 
@@ -65,14 +65,15 @@ MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *
     const int32_t inputs = p.input_channels / p.groups;
     const int32_t first_x = out_x * p.stride_width - p.padding_left;
     struct mj_dsp_window window = {
-        rows, patch, first_x * p.input_channels, p.kernel_height, p.kernel_width * inputs,
+        rows, patch, first_x * p.input_pixel, p.kernel_height, p.kernel_width * inputs,
     };
     /* A constant: then there is no patch. */
     const int32_t pads_nothing =
         p.padding_top + p.padding_left == 0 && (p.output_width - 1) * p.stride_width + p.kernel_width <= p.input_width &&
         (p.output_height - 1) * p.stride_height + (p.kernel_height - 1) * p.dilation_height < p.input_height;
     const int32_t inside = complete && first_x >= 0 && first_x + p.kernel_width <= p.input_width;
-    if (p.groups == 1 && p.dilation_width == 1 && (pads_nothing || inside)) {
+    const int32_t is_run = p.dilation_width == 1 && (p.kernel_width == 1 || p.input_pixel == p.input_channels);
+    if (p.groups == 1 && is_run && (pads_nothing || inside)) {
         mj_dsp_widen_window(window, pixels, p.wide, to);
         return;
     }
@@ -81,7 +82,7 @@ MJ_INLINE void mj_dsp_gather(const struct mj_dsp_conv2d p, const int8_t *const *
         for (int32_t kx = 0; kx < p.kernel_width; kx++) {
             const int32_t in_x = first_x + kx * p.dilation_width;
             if (rows[ky] != NULL && in_x >= 0 && in_x < p.input_width)
-                memcpy(at, rows[ky] + in_x * p.input_channels + first_input, (size_t)inputs);
+                memcpy(at, rows[ky] + in_x * p.input_pixel + first_input, (size_t)inputs);
             else
                 memset(at, p.input_zero_point, (size_t)inputs);
             at += inputs;
@@ -108,7 +109,7 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
         struct mj_dsp_block block = {
             .columns = columns,
             .columns_end = columns + p.quads * 2 * p.pixels,
-            .stride = p.output_channels,
+            .stride = p.output_pixel,
             .stream = (const uint32_t *)stream + group * words,
             .channels = channels,
         };
@@ -119,18 +120,17 @@ MJ_INLINE void mj_dsp_conv2d_row(const struct mj_dsp_conv2d p, const int8_t *con
                 mj_dsp_gather(p, rows, complete, x + pixel, first_input, 4, patch, columns + pixel);
             block.output = to;
             mj_dsp_block(4, p.unroll, p.by_line, p.wide, &block);
-            to += 4 * p.output_channels;
+            to += 4 * p.output_pixel;
         }
         block.columns_end = columns + p.quads * 2;
         for (; x < p.output_width; x++) {
             mj_dsp_gather(p, rows, complete, x, first_input, 1, patch, columns);
             block.output = to;
             mj_dsp_block(1, p.unroll, p.by_line, p.wide, &block);
-            to += p.output_channels;
+            to += p.output_pixel;
         }
     }
-    if (p.output_low > INT8_MIN || p.output_high < INT8_MAX)
-        mj_dsp_clamp(output, p.output_width * p.output_channels, p.output_low, p.output_high);
+    mj_dsp_clamp_pixels(output, p.output_width, p.output_pixel, p.output_channels, p.output_low, p.output_high);
 }
 
 MJ_INLINE void mj_dsp_conv2d(struct mj_dsp_conv2d p, const int8_t *input, const int32_t *stream, int8_t *scratch,
@@ -145,10 +145,10 @@ MJ_INLINE void mj_dsp_conv2d(struct mj_dsp_conv2d p, const int8_t *input, const 
     }
     const int8_t *rows[p.kernel_height];
     for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
-        mj_window_rows(rows, input, p.input_width * p.input_channels, out_y, p.stride_height, p.padding_top,
+        mj_window_rows(rows, input, p.input_width * p.input_pixel, out_y, p.stride_height, p.padding_top,
                        p.kernel_height, p.dilation_height, p.input_height);
         mj_dsp_conv2d_row(p, rows, stream, scratch, output);
-        output += p.output_width * p.output_channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 

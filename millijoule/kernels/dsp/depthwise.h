@@ -222,8 +222,7 @@ MJ_INLINE void mj_dsp_depthwise_conv2d_row(const struct mj_dsp_depthwise_conv2d 
             mj_dsp_spread_row(p, rows[ky], first, spread + ky * 4 * p.line);
         mj_dsp_depthwise_four(p, first, lines, table, output);
     }
-    if (p.output_low > INT8_MIN || p.output_high < INT8_MAX)
-        mj_dsp_clamp(output, p.output_width * p.channels, p.output_low, p.output_high);
+    mj_dsp_clamp_pixels(output, p.output_width, p.output_pixel, p.channels, p.output_low, p.output_high);
 }
 
 MJ_INLINE void mj_dsp_depthwise_conv2d(const struct mj_dsp_depthwise_conv2d p, const int8_t *input,
@@ -248,8 +247,8 @@ MJ_INLINE void mj_dsp_depthwise_conv2d(const struct mj_dsp_depthwise_conv2d p, c
             mj_dsp_depthwise_four(p, first, lines, table, output + out_y * p.output_row);
         }
     }
-    if (p.output_low > INT8_MIN || p.output_high < INT8_MAX)
-        mj_dsp_clamp(output, p.output_height * p.output_width * p.channels, p.output_low, p.output_high);
+    const int32_t pixel = p.output_pixel < p.output_row ? p.output_pixel : p.output_row;
+    mj_dsp_clamp_pixels(output, p.output_height * p.output_width, pixel, p.channels, p.output_low, p.output_high);
 }
 
 #endif

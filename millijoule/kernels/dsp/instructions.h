@@ -243,4 +243,18 @@ MJ_SHARED void mj_dsp_clamp(int8_t *values, int32_t count, int32_t low, int32_t 
         values[i] = (int8_t)mj_clamp(values[i], low, high);
 }
 
+/* A fused activation's narrower range for `channels` of each pixel, `pixel` bytes apart; all of it is constant. */
+MJ_INLINE void mj_dsp_clamp_pixels(int8_t *values, int32_t pixels, int32_t pixel, int32_t channels, int32_t low,
+                                 int32_t high)
+{
+    if (low == INT8_MIN && high == INT8_MAX)
+        return;
+    if (pixel == channels) {
+        mj_dsp_clamp(values, pixels * channels, low, high);
+        return;
+    }
+    for (int32_t i = 0; i < pixels; i++)
+        mj_dsp_clamp(values + i * pixel, channels, low, high);
+}
+
 #endif

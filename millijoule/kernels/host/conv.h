@@ -13,7 +13,7 @@ struct mj_host_conv2d {
     int32_t output_height, output_width, output_channels;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t groups, pairs, line;
+    int32_t groups, pairs, line, input_pixel, output_pixel; /* the last two as in the portable conv.h */
     int32_t input_zero_point, output_zero_point, output_low, output_high;
 };
 
@@ -36,7 +36,7 @@ MJ_INLINE void mj_host_conv_tile(const struct mj_host_conv2d p, int32_t count, c
         }
     for (int32_t t = 0; t < count; t++)
         mj_store_sums(sums[t], table + MJ_LANES, p.output_zero_point, p.output_low, p.output_high, channels,
-                      output + t * p.output_channels);
+                      output + t * p.output_pixel);
 }
 
 /* weight: (groups, blocks of MJ_LANES channels, kernel_height, kernel_width, pairs, MJ_LANES, 2).
@@ -50,7 +50,7 @@ MJ_INLINE void mj_host_conv2d(const struct mj_host_conv2d p, const int8_t *input
     const int32_t blocks = (group_outputs + MJ_LANES - 1) / MJ_LANES;
     const struct mj_host_lines lines = {
         p.input_height, p.input_width,  p.groups,           p.input_channels / p.groups, 2 * p.pairs,
-        p.line,         p.padding_left, p.input_zero_point,
+        p.line,         p.padding_left, p.input_zero_point, p.input_pixel,
     };
     int16_t *const kept = (int16_t *)(void *)scratch;
     const int16_t *rows[p.kernel_height];
@@ -70,7 +70,7 @@ MJ_INLINE void mj_host_conv2d(const struct mj_host_conv2d p, const int8_t *input
                     const int16_t *const w = weight + at * block_weights;
                     const int32_t *const t = table + at * 3 * MJ_LANES;
                     const int32_t offset = out_x * p.stride_width * pixel + group * 2 * p.pairs;
-                    int8_t *const to = output + out_x * p.output_channels + group * group_outputs + first;
+                    int8_t *const to = output + out_x * p.output_pixel + group * group_outputs + first;
                     if (tiled)
                         mj_host_conv_tile(p, MJ_TILE, rows, offset, w, t, group_outputs - first, to);
                     else
@@ -78,7 +78,7 @@ MJ_INLINE void mj_host_conv2d(const struct mj_host_conv2d p, const int8_t *input
                 }
             out_x += tiled ? MJ_TILE : 1;
         }
-        output += p.output_width * p.output_channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 
@@ -87,7 +87,7 @@ struct mj_host_depthwise_conv2d {
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
     int32_t padding_top, padding_left;
-    int32_t pixel, line;
+    int32_t pixel, line, input_pixel, output_pixel;
     int32_t input_zero_point, output_zero_point, output_low, output_high;
 };
 
@@ -100,6 +100,7 @@ MJ_INLINE void mj_host_depthwise_conv2d(const struct mj_host_depthwise_conv2d p,
     const int32_t taps = p.kernel_height * p.kernel_width;
     const struct mj_host_lines lines = {
         p.input_height, p.input_width, 1, p.channels, p.pixel, p.line, p.padding_left, p.input_zero_point,
+        p.input_pixel,
     };
     int16_t *const kept = (int16_t *)(void *)scratch;
     int32_t next = 0;
@@ -120,9 +121,9 @@ MJ_INLINE void mj_host_depthwise_conv2d(const struct mj_host_depthwise_conv2d p,
                         sums = mj_add_products(sums, x + kx * p.dilation_width * p.pixel, w);
                 }
                 mj_store_sums(sums, t + MJ_LANES, p.output_zero_point, p.output_low, p.output_high,
-                              p.channels - first, output + out_x * p.channels + first);
+                              p.channels - first, output + out_x * p.output_pixel + first);
             }
-        output += p.output_width * p.channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 

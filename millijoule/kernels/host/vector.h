@@ -97,6 +97,7 @@ MJ_INLINE void mj_store_sums(struct mj_sums sums, const int32_t *table, int32_t 
 struct mj_host_lines {
     int32_t height, width, groups, group_channels, group_stride; /* group_stride: int16 numbers of one group */
     int32_t line, left, zero_point;                              /* line: positions with padding */
+    int32_t input_pixel;                                         /* bytes from one pixel of the input to the next */
 };
 
 /* Row y of the input, which may lie outside the map, into `to`. */
@@ -107,14 +108,12 @@ MJ_INLINE void mj_host_line(const struct mj_host_lines p, const int8_t *input, i
     memset(to, 0, (size_t)(p.line * pixel) * sizeof *to);
     if (y < 0 || y >= p.height || copied < 1)
         return;
-    const int8_t *from = input + y * p.width * p.groups * p.group_channels;
+    const int8_t *from = input + y * p.width * p.input_pixel;
     to += p.left * pixel;
-    for (int32_t part = 0; part < copied * p.groups; part++) {
-        for (int32_t i = 0; i < p.group_channels; i++)
-            to[i] = (int16_t)(from[i] - p.zero_point);
-        from += p.group_channels;
-        to += p.group_stride;
-    }
+    for (int32_t x = 0; x < copied; x++, from += p.input_pixel)
+        for (int32_t group = 0; group < p.groups; group++, to += p.group_stride)
+            for (int32_t i = 0; i < p.group_channels; i++)
+                to[i] = (int16_t)(from[group * p.group_channels + i] - p.zero_point);
 }
 
 #endif

@@ -16,12 +16,12 @@
 #define MJ_MVE_COLUMN_BYTES 64 /* = MJ_MVE_SIDE * MJ_MVE_BESIDE */
 
 /* columns: in `scratch`; the first padding_left of them lie outside the map. squares: outputs are computed by two rows
- * and two columns; there are two of each. */
+ * and two columns; there are two of each. input_pixel, output_pixel: as in the portable conv.h. */
 struct mj_mve_depthwise_conv2d {
     int32_t input_height, input_width, channels;
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width;
-    int32_t padding_top, padding_left, columns, squares;
+    int32_t padding_top, padding_left, columns, squares, input_pixel, output_pixel;
     int32_t input_zero_point, output_zero_point, output_low, output_high, ties_away;
 };
 
@@ -202,18 +202,18 @@ MJ_INLINE void mj_mve_depthwise_rows(const struct mj_mve_depthwise_conv2d p, con
                                      const int8_t *taps, const int32_t *table, int8_t *scratch, int8_t *output)
 {
     const int32_t room = p.columns - p.padding_left;
-    const int32_t row = p.output_width * p.channels, turn = p.squares ? 2 : 4;
+    const int32_t row = p.output_width * p.output_pixel, turn = p.squares ? 2 : 4;
     struct mj_mve_patches patches = {
-        .advance = turn * p.channels,
+        .advance = turn * p.output_pixel,
         .zero_point = p.output_zero_point,
         .step = p.stride_width * MJ_MVE_COLUMN_BYTES,
         .columns = scratch,
         .width = p.output_width,
-        .pixel = p.channels,
+        .pixel = p.output_pixel,
         .row = row,
     };
     for (int32_t i = 0; i < 4; i++) {
-        patches.offsets[i] = p.squares ? i % 2 * p.channels + i / 2 * row : i * p.channels;
+        patches.offsets[i] = p.squares ? i % 2 * p.output_pixel + i / 2 * row : i * p.output_pixel;
         patches.patch[i] = (p.squares ? i - turn : i) * MJ_MVE_COLUMN_BYTES;
     }
     for (int32_t first = 0; first < p.channels; first += MJ_MVE_BESIDE) {
@@ -224,7 +224,7 @@ MJ_INLINE void mj_mve_depthwise_rows(const struct mj_mve_depthwise_conv2d p, con
         patches.channels = left < MJ_MVE_BESIDE ? left : MJ_MVE_BESIDE;
         patches.taps = taps + 8 + first * 16;
         patches.channel = (const struct mj_mve_channel *)(const void *)table + first;
-        mj_mve_columns(from, p.channels, p.input_width < room ? p.input_width : room, left, p.input_zero_point,
+        mj_mve_columns(from, p.input_pixel, p.input_width < room ? p.input_width : room, left, p.input_zero_point,
                        scratch + p.padding_left * MJ_MVE_COLUMN_BYTES);
         if (p.squares && p.ties_away)
             mj_mve_squares_1(&patches, output + first);
@@ -246,8 +246,7 @@ MJ_INLINE void mj_mve_depthwise_conv2d_row(const struct mj_mve_depthwise_conv2d 
         four[y] = rows[y];
     mj_mve_frame(p, scratch);
     mj_mve_depthwise_rows(p, four, taps, table, scratch, output);
-    if (p.output_low > INT8_MIN || p.output_high < INT8_MAX)
-        mj_mve_clamp(output, p.output_width * p.channels, p.output_low, p.output_high);
+    mj_mve_clamp_pixels(output, p.output_width, p.output_pixel, p.channels, p.output_low, p.output_high);
 }
 
 MJ_INLINE void mj_mve_depthwise_conv2d(const struct mj_mve_depthwise_conv2d p, const int8_t *input, const int8_t *taps,
@@ -258,12 +257,12 @@ MJ_INLINE void mj_mve_depthwise_conv2d(const struct mj_mve_depthwise_conv2d p, c
     for (int32_t y = 0; y < p.output_height; y += p.squares ? 2 : 1) {
         if (p.squares && y == p.output_height - 1)
             y--; /* an odd last row, with the one before it once more */
-        mj_window_rows(rows, input, p.input_width * p.channels, y, p.stride_height, p.padding_top,
+        mj_window_rows(rows, input, p.input_width * p.input_pixel, y, p.stride_height, p.padding_top,
                        p.squares ? MJ_MVE_SIDE : p.kernel_height, 1, p.input_height);
-        mj_mve_depthwise_rows(p, rows, taps, table, scratch, output + y * p.output_width * p.channels);
+        mj_mve_depthwise_rows(p, rows, taps, table, scratch, output + y * p.output_width * p.output_pixel);
     }
-    if (p.output_low > INT8_MIN || p.output_high < INT8_MAX)
-        mj_mve_clamp(output, p.output_height * p.output_width * p.channels, p.output_low, p.output_high);
+    mj_mve_clamp_pixels(output, p.output_height * p.output_width, p.output_pixel, p.channels, p.output_low,
+                        p.output_high);
 }
 
 /* Any kernel: four channels at a time. */
@@ -271,7 +270,7 @@ struct mj_mve_depthwise_any {
     int32_t input_height, input_width, channels;
     int32_t output_height, output_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
-    int32_t padding_top, padding_left;
+    int32_t padding_top, padding_left, input_pixel, output_pixel;
     int32_t input_zero_point, output_zero_point, output_low, output_high, ties_away;
 };
 
@@ -279,7 +278,7 @@ struct mj_mve_depthwise_any {
 MJ_INLINE void mj_mve_depthwise_any_row(const struct mj_mve_depthwise_any p, const int8_t *const *rows,
                                         const int8_t *weight, const int32_t *table, int8_t *output)
 {
-    for (int32_t out_x = 0; out_x < p.output_width; out_x++, output += p.channels) {
+    for (int32_t out_x = 0; out_x < p.output_width; out_x++, output += p.output_pixel) {
         const struct mj_span columns =
             mj_window(out_x, p.stride_width, p.padding_left, p.kernel_width, p.dilation_width, p.input_width);
         const int32_t first_x = columns.origin + columns.begin * p.dilation_width;
@@ -295,7 +294,7 @@ MJ_INLINE void mj_mve_depthwise_any_row(const struct mj_mve_depthwise_any p, con
             for (int32_t ky = 0; ky < p.kernel_height; ky++) {
                 if (rows[ky] == NULL)
                     continue;
-                const int8_t *x = rows[ky] + first_x * p.channels + channel;
+                const int8_t *x = rows[ky] + first_x * p.input_pixel + channel;
                 const int8_t *w = weight + (ky * p.kernel_width + columns.begin) * p.channels + channel;
                 for (int32_t kx = columns.begin; kx < columns.end; kx++) {
 #if MJ_MVE
@@ -305,7 +304,7 @@ MJ_INLINE void mj_mve_depthwise_any_row(const struct mj_mve_depthwise_any p, con
                     for (int32_t i = 0; i < count; i++)
                         sum[i] = mj_wrapping_add(sum[i], (x[i] - p.input_zero_point) * w[i]);
 #endif
-                    x += p.dilation_width * p.channels;
+                    x += p.dilation_width * p.input_pixel;
                     w += p.channels;
                 }
             }
@@ -329,10 +328,10 @@ MJ_INLINE void mj_mve_depthwise_any(const struct mj_mve_depthwise_any p, const i
 {
     const int8_t *rows[p.kernel_height];
     for (int32_t out_y = 0; out_y < p.output_height; out_y++) {
-        mj_window_rows(rows, input, p.input_width * p.channels, out_y, p.stride_height, p.padding_top,
+        mj_window_rows(rows, input, p.input_width * p.input_pixel, out_y, p.stride_height, p.padding_top,
                        p.kernel_height, p.dilation_height, p.input_height);
         mj_mve_depthwise_any_row(p, rows, weight, table, output);
-        output += p.output_width * p.channels;
+        output += p.output_width * p.output_pixel;
     }
 }
 

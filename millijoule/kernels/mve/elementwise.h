@@ -1,4 +1,6 @@
-/* int8 sums, differences and products of two values of one shape by vectors. The output may lie over either input. */
+/* int8 sums, differences and products of two values of one shape by vectors. The output may lie over either input.
+ *
+ * a_step, b_step, output_pixel: as in the portable elementwise.h. */
 #ifndef MJ_MVE_ELEMENTWISE_H
 #define MJ_MVE_ELEMENTWISE_H
 
@@ -8,7 +10,7 @@
  * b_sign of -1 their difference, for the output.
  * a_ties, b_ties, ties_away: as in instructions.h. */
 struct mj_mve_add {
-    int32_t count, b_sign;
+    int32_t positions, channels, a_step, b_step, output_pixel, b_sign;
     int32_t a_zero_point, b_zero_point, output_zero_point, output_low, output_high;
     int32_t a_multiplier, a_shift, a_ties, b_multiplier, b_shift, b_ties;
     int32_t output_multiplier, output_shift, ties_away;
@@ -36,10 +38,10 @@ MJ_INLINE int32x4_t mj_mve_four_sums(const struct mj_mve_add p, int32x4_t a, int
 }
 #endif
 
-MJ_INLINE void mj_mve_add(const struct mj_mve_add p, const int8_t *a, const int8_t *b, int8_t *output)
+MJ_INLINE void mj_mve_add_run(const struct mj_mve_add p, const int8_t *a, const int8_t *b, int8_t *output)
 {
 #if MJ_MVE
-    int32_t left = p.count;
+    int32_t left = p.channels;
     for (; left >= 4; left -= 4, a += 4, b += 4, output += 4)
         vstrbq_s32(output, mj_mve_four_sums(p, vldrbq_s32(a), vldrbq_s32(b)));
     if (left > 0) {
@@ -48,7 +50,7 @@ MJ_INLINE void mj_mve_add(const struct mj_mve_add p, const int8_t *a, const int8
         vstrbq_p_s32(output, sums, inside);
     }
 #else
-    for (int32_t i = 0; i < p.count; i++) {
+    for (int32_t i = 0; i < p.channels; i++) {
         const int32_t x = mj_multiply_by_quantized_multiplier(
             (a[i] - p.a_zero_point) * (1 << MJ_MVE_ADD_LEFT_SHIFT), p.a_multiplier, p.a_shift);
         const int32_t y = mj_multiply_by_quantized_multiplier(
@@ -59,8 +61,22 @@ MJ_INLINE void mj_mve_add(const struct mj_mve_add p, const int8_t *a, const int8
 #endif
 }
 
+MJ_INLINE void mj_mve_add(struct mj_mve_add p, const int8_t *a, const int8_t *b, int8_t *output)
+{
+    if (p.a_step == p.channels && p.b_step == p.channels && p.output_pixel == p.channels) {
+        p.channels *= p.positions; /* one run */
+        p.positions = 1;
+    }
+    for (int32_t position = 0; position < p.positions; position++) {
+        mj_mve_add_run(p, a, b, output);
+        a += p.a_step;
+        b += p.b_step;
+        output += p.output_pixel;
+    }
+}
+
 struct mj_mve_multiply {
-    int32_t count;
+    int32_t positions, channels, a_step, b_step, output_pixel;
     int32_t a_zero_point, b_zero_point, output_zero_point, output_low, output_high;
     int32_t multiplier, shift, ties_away;
 };
@@ -75,10 +91,10 @@ MJ_INLINE int32x4_t mj_mve_four_products(const struct mj_mve_multiply p, int32x4
 }
 #endif
 
-MJ_INLINE void mj_mve_multiply(const struct mj_mve_multiply p, const int8_t *a, const int8_t *b, int8_t *output)
+MJ_INLINE void mj_mve_multiply_run(const struct mj_mve_multiply p, const int8_t *a, const int8_t *b, int8_t *output)
 {
 #if MJ_MVE
-    int32_t left = p.count;
+    int32_t left = p.channels;
     for (; left >= 4; left -= 4, a += 4, b += 4, output += 4)
         vstrbq_s32(output, mj_mve_four_products(p, vldrbq_s32(a), vldrbq_s32(b)));
     if (left > 0) {
@@ -87,12 +103,26 @@ MJ_INLINE void mj_mve_multiply(const struct mj_mve_multiply p, const int8_t *a, 
         vstrbq_p_s32(output, products, inside);
     }
 #else
-    for (int32_t i = 0; i < p.count; i++) {
+    for (int32_t i = 0; i < p.channels; i++) {
         const int32_t product = (a[i] - p.a_zero_point) * (b[i] - p.b_zero_point);
         const int32_t scaled = mj_multiply_by_quantized_multiplier(product, p.multiplier, p.shift);
         output[i] = (int8_t)mj_clamp(scaled + p.output_zero_point, p.output_low, p.output_high);
     }
 #endif
+}
+
+MJ_INLINE void mj_mve_multiply(struct mj_mve_multiply p, const int8_t *a, const int8_t *b, int8_t *output)
+{
+    if (p.a_step == p.channels && p.b_step == p.channels && p.output_pixel == p.channels) {
+        p.channels *= p.positions; /* one run */
+        p.positions = 1;
+    }
+    for (int32_t position = 0; position < p.positions; position++) {
+        mj_mve_multiply_run(p, a, b, output);
+        a += p.a_step;
+        b += p.b_step;
+        output += p.output_pixel;
+    }
 }
 
 #endif

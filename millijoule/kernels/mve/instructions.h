@@ -78,6 +78,20 @@ MJ_SHARED void mj_mve_clamp(int8_t *values, int32_t count, int32_t low, int32_t 
 #endif
 }
 
+/* A fused activation's narrower range for `channels` of each pixel, `pixel` bytes apart; all of it is constant. */
+MJ_INLINE void mj_mve_clamp_pixels(int8_t *values, int32_t pixels, int32_t pixel, int32_t channels, int32_t low,
+                                 int32_t high)
+{
+    if (low == INT8_MIN && high == INT8_MAX)
+        return;
+    if (pixel == channels) {
+        mj_mve_clamp(values, pixels * channels, low, high);
+        return;
+    }
+    for (int32_t i = 0; i < pixels; i++)
+        mj_mve_clamp(values + i * pixel, channels, low, high);
+}
+
 MJ_INLINE void mj_mve_copy(int8_t *to, const int8_t *from, int32_t bytes)
 {
 #if MJ_MVE
