@@ -93,7 +93,7 @@ def measure(model: Model, computed: Model, device_name: str, compiler: str) -> t
         emit(computed, planned, device, Path(folder))
         firmware = build(Path(folder), device, compiler)
         name = identifier(model.graph.name)
-        seen = run(firmware, device, name, inputs, layer_symbols(computed), expected.shape[1])
+        seen = run(firmware, device, name, inputs, layer_symbols(computed, planned.joined), expected.shape[1])
     return firmware, seen, np.array_equal(seen.outputs, expected)
 
 

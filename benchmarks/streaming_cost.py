@@ -91,7 +91,7 @@ def instructions(model: Model, planned: Plan | StreamPlan, board: Device) -> tup
         emit(model, planned, board, Path(folder))
         firmware = build(Path(folder), board)
         name = identifier(model.graph.name)
-        seen = emulate(firmware, board, name, inputs, layer_symbols(model), expected.shape[1])
+        seen = emulate(firmware, board, name, inputs, layer_symbols(model, planned.joined), expected.shape[1])
     return seen.instructions[0], np.array_equal(seen.outputs, expected)
 
 

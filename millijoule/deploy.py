@@ -310,8 +310,7 @@ def _run_firmware(
         return firmware, None
     run = emulate_qemu if emulator == "qemu" else emulate
     name = identifier(model.graph.name)
-    joined = planned.joined if isinstance(planned, StreamPlan) else ()
-    symbols, rows = layer_symbols(model, joined), rows_pushed(model, planned)
+    symbols, rows = layer_symbols(model, planned.joined), rows_pushed(model, planned)
     measurement = run(firmware, device, name, inputs, symbols, written_bytes(model), progress, rows)
     return firmware, measurement
 

@@ -56,6 +56,8 @@ KINDS = (
     "groups",
     "transposed",
     "join",
+    "branches",
+    "branches",
     "gate",
     "pool",
     "unary",
@@ -103,6 +105,8 @@ class _Growing:
         channels = self.shapes[self.last][2]
         if kind == "join":
             self.join()
+        elif kind == "branches":
+            self.branches()
         elif kind == "gate":
             values = self.last
             self.add([GlobalAveragePool(keep_dims=True), GlobalMaxPool(keep_dims=True)][self.rng.integers(2)])
@@ -163,7 +167,50 @@ class _Growing:
             kind = [Add, Add, Subtract, Multiply][self.rng.integers(4)]
             self.add(kind(activation=activation), self.last, str(self.rng.choice(same)))
 
+    def branches(self) -> None:
+        """Side by side, values of one map and one quantization, each made of what was there before or of another."""
+        x, values, given = self.last, [], [self.last]
+        for _ in range(int(self.rng.integers(2, 6))):
+            self.last = source = str(self.rng.choice(given))
+            self.branch(self.quantization[x])
+            is_beside = self.shapes[self.last][:2] == self.shapes[x][:2] and self.last != source
+            if is_beside and self.quantization[self.last] == self.quantization[x]:
+                values.append(self.last)
+                given.append(self.last)
+            if len(values) > 1 and self.rng.random() < 0.4:
+                self.add(Concat(), *values)
+                given.append(self.last)
+        if len(values) > 1:
+            self.rng.shuffle(values)
+            self.add(Concat(), *values)
+
+    def branch(self, output: Quantization) -> None:
+        height, width, channels = x = self.shapes[self.last]
+        kind = self.rng.choice(["conv", "pointwise", "depthwise", "pool", "unary", "slice", "resize", "sum"])
+        same = [name for name, shape in self.shapes.items() if shape == x]
+        if kind in ("conv", "pointwise", "depthwise"):
+            kernel = (1, 1) if kind == "pointwise" else self.kernel(5)
+            outputs, groups = (channels, channels) if kind == "depthwise" else (self.channels(), 1)
+            op = Conv2d(channels=outputs, kernel=kernel, padding="same", groups=groups, activation=self.activation())
+            self.add_layer(op, output)
+        elif kind == "pool":
+            pool = [MaxPool2d, AveragePool2d][self.rng.integers(2)]
+            self.add(pool(kernel=self.kernel(3), stride=1, padding="same", activation=self.activation()))
+        elif kind == "unary":
+            self.add([Relu(), Requantize(), HardSwish()][self.rng.integers(3)], output=output)
+        elif kind == "slice":
+            begin = int(self.rng.integers(channels))
+            size = int(self.rng.integers(1, channels - begin + 1))
+            self.add(Slice(begin=(0, 0, begin), size=(height, width, size)))
+        elif kind == "resize":
+            mode = str(self.rng.choice(["nearest", "bilinear"]))
+            self.add(Resize2d(size=(height, width), mode=mode, align="half_pixel"))
+        else:
+            self.add([Add(), Multiply()][self.rng.integers(2)], self.last, str(self.rng.choice(same)))
+
     def add_unary(self) -> None:
+        if np.prod(self.shapes[self.last]) > LARGEST:
+            return
         slope = float(self.rng.choice([0.01, 0.2, 0.25, 1.5, -0.5]))
         curves = [Relu(), Relu6(), Sigmoid(), Tanh(), Requantize(), LeakyRelu(slope=slope), Elu(), HardSigmoid()]
         curves += [HardSwish(), Swish(), Gelu(), PRelu(), Factor(factor=slope)]
@@ -215,7 +262,7 @@ class _Growing:
         )
         self.add_layer(op)
 
-    def add_layer(self, op: Conv2d | ConvTranspose2d | Dense) -> None:
+    def add_layer(self, op: Conv2d | ConvTranspose2d | Dense, output: Quantization | None = None) -> None:
         x = self.shapes[self.last]
         try:
             if np.prod(op.shape(x)) > LARGEST:
@@ -236,7 +283,7 @@ class _Growing:
                 self.rng.choice([0, 1000, 100.0 * terms, 2.0**30, 2.0**31 - 1], p=[0.1, 0.4, 0.4, 0.05, 0.05])
             )
             self.weights[f"{name}.bias"] = self.rng.uniform(-reach, reach, shape[0]).astype(np.int32)
-        output = self.random_quantization()
+        output = output or self.random_quantization()
         # The ratio of scales that spreads typical sums over int8, or one far from it.
         ratio = np.exp2(-np.log2(terms) / 2 - 6 + self.rng.normal(0, 1, len(weight) if self.rng.random() < 0.7 else 1))
         if self.rng.random() < 0.15:

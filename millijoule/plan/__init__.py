@@ -6,6 +6,7 @@ from millijoule.errors import OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.plan.lifetimes import lifetimes
+from millijoule.plan.parts import Place, joined
 from millijoule.plan.picture import picture
 from millijoule.plan.placement import place
 from millijoule.plan.plan import Buffer, Plan
@@ -35,16 +36,19 @@ def plan(model: Model | Graph, *, target: Target = SCALAR, alignment: int = 4) -
         raise OptionError(f"alignment is {alignment}; it must be one of {', '.join(map(str, ALIGNMENTS))}")
     graph = model.graph if isinstance(model, Model) else model
     held = lifetimes(model, target)
+    places = {value: Place(memory.values[0]) for memory in held for value in memory.values}
+    places |= {part.value: Place(memory.values[0], part.offset) for memory in held for part in memory.parts}
     placed = place([(memory.first, memory.last, memory.bytes) for memory in held], alignment)
     return Plan(
         model=graph.name,
         target=target,
         steps=("input", *(node.name for node in graph.nodes)),
         buffers=tuple(
-            Buffer(memory.values, memory.bytes, memory.first, memory.last, offset)
+            Buffer(memory.values, memory.bytes, memory.first, memory.last, offset, memory.parts)
             for memory, offset in zip(held, placed.offsets, strict=True)
         ),
         arena_bytes=placed.total,
         lower_bound_bytes=placed.lower_bound,
         notes=(placed.note,) if placed.note else (),
+        joined=joined(graph, places),
     )
