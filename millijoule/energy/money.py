@@ -104,10 +104,11 @@ def training(device: Device, hours: float, prices: Prices, power_w: float | None
     elif "power_w" in device.figures:
         most = hours * device.figures["power_w"] * device.figures.get("chips", 1) / 1000
         kwh = Estimate(None, None, most)
-        missing = (f"power was not measured; the most that its processors draw: {device.sources['power_w']}",)
+        most_drawn = f"power was not measured; the most that its processors draw: {device.sources['power_w']}"
+        missing = (most_drawn, *device.notes)
     else:
         raise OptionError(f"device '{device.name}' states no power: give --power, as 350W, which a meter shows")
-    return _bill(f"{hours:g} hours", device, constant, kwh, prices, (*missing, *device.notes))
+    return _bill(f"{hours:g} hours", device, constant, kwh, prices, missing)
 
 
 def _bill(

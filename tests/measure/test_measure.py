@@ -1,11 +1,13 @@
 """Runs in real engines, as far as they are installed, and every reason why a row may be empty."""
 
 import importlib.util
+import io
 import json
 import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from millijoule.cli import main
 from millijoule.errors import DataError, OptionError
@@ -14,7 +16,7 @@ from millijoule.measure.analysis import fits, speed_ups
 from millijoule.measure.engines import ENGINES, Engine
 from millijoule.measure.meters import Meter, Reading, meter
 from millijoule.measure.runs import Measured, Run, measure
-from millijoule.ops import Conv2d, Dense, GlobalAveragePool, Softmax
+from millijoule.ops import Conv2d, Dense, GlobalAveragePool, LocalResponseNorm, Softmax
 from millijoule.report.measure import tables
 from millijoule.report.measure.page import measured_page
 
@@ -106,6 +108,16 @@ def test_idle_power_is_subtracted_and_a_meter_that_fails_leaves_a_reason(monkeyp
     assert heading in measured_page(found, [])
 
 
+def test_memory_is_shown_where_empty_energies_would_take_its_room():
+    shown = io.StringIO()
+    row = run_of("mobilenet_v1_025", 1, 1.5, latency_low_ms=1.4, latency_high_ms=1.6, resident_peak_bytes=45 * 10**6)
+    Console(file=shown, width=80).print(*tables.measured(measured_of(row)))
+    head, line = shown.getvalue().splitlines()[2:5:2]
+    assert "peak RAM" in shown.getvalue()
+    assert "energy" not in head
+    assert line.split()[-1] == "45"
+
+
 def test_why_idle_power_is_not_known_is_said(monkeypatch):
     class Late(Counter):
         def stop(self, begin, end):
@@ -148,6 +160,29 @@ def test_the_line_of_least_squares():
 def test_other_devices_against_the_processor():
     found = speed_ups(measured_of(run_of("a", 1, 100.0), run_of("a", 1, 4.0, device="cuda:0"), run_of("b", 1, 1.0)))
     assert [(each.network, each.device, each.times) for each in found] == [("a", "cuda:0", 25.0)]
+
+
+def test_without_another_device_the_row_says_so(capsys, tmp_path):
+    alone, both = measured_of(run_of("a", 1, 100.0)), [run_of("a", 1, 100.0), run_of("a", 1, 4.0, device="cuda:0")]
+    for found, words in ((alone, "none: PyTorch sees no device but the processor"), (measured_of(*both), "cuda:0 25")):
+        path = tmp_path / "measured.json"
+        path.write_text(json.dumps(found.to_json()))
+        assert main(["measure", "--from", str(path), "--gpu"]) == 0
+        assert words in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.skipif("litert" not in INSTALLED or len(INSTALLED) < 2, reason="needs LiteRT and another engine")
+def test_an_operator_that_an_engine_lacks_is_its_reason_and_the_others_rows_come():
+    build = Builder("normalised", (8, 8, 4))
+    build("conv", Conv2d(channels=16, kernel=3))
+    build("norm", LocalResponseNorm())
+    other = next(name for name in INSTALLED if name != "litert")
+    litert, row = measure([build.graph()], ["litert", other], seconds=0.1).runs
+    assert litert.latency_ms is None
+    assert "'norm'" in litert.problem
+    assert "no operator in TFLite" in litert.problem
+    assert row.problem == ""
+    assert row.latency_ms > 0
 
 
 def test_what_json_prints_can_be_read_again(tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -19,9 +20,9 @@ COLUMNS = (
     Column("network", text=True),
     Column("engine", text=True),
     Column("batch"),
-    Column("ms a batch,\nmedian"),
+    Column("ms a\nbatch"),
     Column("95 % interval\nof the median"),
-    Column("images\n/ s"),
+    Column("images\n/ s", rank=2),
     Column("peak RAM,\nMB", rank=1),
     Column("energy, mJ\n/ image"),
     Column("repeats", wide_only=True),
@@ -48,7 +49,7 @@ def measured(
     ]
     parts: list[RenderableType] = [
         Text(f"{found.machine}; {meter(found)}", overflow="fold"),
-        make_table(COLUMNS, [run_cells(run) for run in runs]),
+        make_table(_columns(runs), [run_cells(run) for run in runs]),
         *problems,
     ]
     for reason in dict.fromkeys(run.no_energy for run in runs if run.no_energy):
@@ -58,6 +59,12 @@ def measured(
     if speed_ups is not None:
         parts += [Text("Other devices against the processor:"), _speed_ups(speed_ups)]
     return parts
+
+
+def _columns(runs: Sequence[Run]) -> list[Column]:
+    """Where nothing was metered, the empty energies are the first to go in a narrow terminal."""
+    has_energy = any(run.energy_mj is not None for run in runs)
+    return [replace(each, rank=3) if each.header.startswith("energy") and not has_energy else each for each in COLUMNS]
 
 
 def meter(found: Measured) -> str:
@@ -83,7 +90,7 @@ def run_cells(run: Run) -> tuple[str, ...]:
         str(run.batch),
         f"{run.latency_ms or 0.0:.4g}",
         f"{low:.4g} to {high:.4g}",
-        f"{run.images_per_second or 0.0:,.4g}",
+        fmt.figures(run.images_per_second or 0.0),
         peak,
         energy,
         str(run.repeats),
@@ -108,4 +115,5 @@ def fit_rows(found: Sequence[Fit]) -> list[tuple[str, ...]]:
 def _speed_ups(found: Sequence[SpeedUp]) -> RenderableType:
     columns = (Column("network", text=True), Column("batch"), Column("device", text=True), Column("times faster"))
     rows = [(each.network, str(each.batch), each.device, f"{each.times:.3g}") for each in found]
-    return make_table(columns, rows) if rows else Text("PyTorch sees no device but the processor: nothing to compare.")
+    none = (fmt.NONE, fmt.NONE, "none: PyTorch sees no device but the processor", fmt.NONE)
+    return make_table(columns, rows or [none])
