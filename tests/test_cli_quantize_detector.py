@@ -5,6 +5,8 @@ import json
 import pytest
 
 import millijoule as mj
+from millijoule.detect.data.load import READERS
+from millijoule.train.data import ANNOTATED
 from tests.detectors import drawn_squares, squares
 from tests.test_cli import assert_one_line_error, run
 
@@ -68,6 +70,9 @@ def test_photos_are_enough_for_ranges(here, capsys):
         (("quantize", "squares.onnx", "--data", "voc:drawn", "--qat"), ["--qat trains models that tell classes apart"]),
         (("quantize", "squares.onnx", "--data", "voc:nowhere"), ["'nowhere' is not there"]),
         (("deploy", "squares.onnx", "--device", "host", "--data", "digits"), ["'squares' finds boxes"]),
+        (("evaluate", "squares.onnx", "--data", "digits"), ["'squares' finds boxes", "--data voc:FOLDER"]),
+        (("diagnose", "squares.onnx", "--data", "digits"), ["'squares' finds boxes"]),
+        (("diagnose", "squares.onnx", "--data", "voc:drawn"), ["'voc:drawn' has boxes; labelled images are needed"]),
         (("deploy", "lenet5", "--device", "host", "--data", "voc:drawn"), ["'lenet5'", "without numbers"]),
     ],
 )
@@ -75,3 +80,7 @@ def test_errors_are_one_line(here, capsys, arguments, words):
     before = {path.name for path in here.iterdir()}
     assert_one_line_error(run(capsys, *arguments), *words)
     assert {path.name for path in here.iterdir()} == before
+
+
+def test_sources_with_boxes_are_told_from_others():
+    assert set(ANNOTATED) == set(READERS)

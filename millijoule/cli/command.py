@@ -146,9 +146,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def is_annotated(source: str | None) -> bool:
     """Whether --data names images with annotated boxes, as voc:FOLDER does, and not labelled ones."""
-    from millijoule.detect.data.load import READERS
+    from millijoule.train import data
 
-    return bool(source) and str(source).partition(":")[0] in READERS
+    return source is not None and data.is_annotated(source)
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 from millijoule.errors import DataError
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+ANNOTATED = ("voc", "coco", "yolo")
+"""What a source of images with boxes begins with, before a colon (millijoule.detect.data)."""
 TEST_FRACTION = 0.2
 SOURCES = (
     "digits, an .npz file with x_train, y_train, x_test, y_test, a folder with x_train.npy, …, Parquet files, or a "
@@ -94,6 +96,12 @@ class Dataset:
         }
 
 
+def is_annotated(source: str) -> bool:
+    """Whether `source` is written as one of images with boxes, which `load_data` does not read."""
+    kind, colon, _ = source.partition(":")
+    return bool(colon) and kind in ANNOTATED
+
+
 def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None = None, seed: int = 0) -> Dataset:
     """Labelled images from `source`, split into training and test.
 
@@ -120,6 +128,8 @@ def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None 
     path = Path(source).expanduser()
     if source == "digits":
         return _digits()
+    if is_annotated(source) and not path.exists():
+        raise DataError(f"'{source}' has boxes; labelled images are needed here")
     if (path / "x_train.npy").is_file():
         return _mapped(path)
     if parquet_files(path):

@@ -14,7 +14,7 @@ from millijoule.errors import DataError
 from millijoule.model import Model
 from millijoule.ops.activation import Sigmoid, Softmax
 from millijoule.train.images import read_image
-from millijoule.train.network import outputs_are_distances, predict
+from millijoule.train.network import check_classifier, outputs_are_distances, predict
 from millijoule.train.prepare import prepare, quantized_inputs
 
 BATCH = 256
@@ -113,6 +113,7 @@ def scores_of(model: Model, images: np.ndarray) -> np.ndarray:
 
     Outputs that are no shares already are put through a softmax, distances negated before.
     """
+    check_classifier(model)
     shape = model.graph.inputs[0].shape
     parts: Iterator[np.ndarray] = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
     outputs = np.concatenate(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millijoule.errors import DataError, ToolError
+from millijoule.errors import DataError, ModelError, ToolError
 from millijoule.graph import Graph, Node
 from millijoule.model import Model
 from millijoule.ops.base import channels_first, channels_last
@@ -132,6 +132,7 @@ def accuracy(model: Model, images: np.ndarray, labels: np.ndarray) -> float:
     """
     if not len(images) or len(images) != len(labels):
         raise DataError(f"accuracy needs images with as many labels: {len(images)} images, {len(labels)} labels")
+    check_classifier(model)
     shape = model.graph.inputs[0].shape
     answer = _answerer(model)
     right = 0
@@ -141,6 +142,15 @@ def accuracy(model: Model, images: np.ndarray, labels: np.ndarray) -> float:
         answers = predicted_labels(model.graph, answer(inputs))
         right += int(np.sum(answers == labels[start : start + BATCH]))
     return right / len(images)
+
+
+def check_classifier(model: Model) -> None:
+    """ModelError for a model that finds boxes."""
+    if model.boxes:
+        raise ModelError(
+            f"model '{model.graph.name}' finds boxes and names no class of an image: give annotated images where they "
+            "are taken, as --data voc:FOLDER"
+        )
 
 
 def _answerer(model: Model) -> Callable[[np.ndarray], np.ndarray]:
