@@ -73,7 +73,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 """Settings that go together, by name. What a recipe leaves open is chosen by the number of images."""
 
-STEPS = 6_000
+STEPS = 3_000
 """So many steps are trained, on few images or many."""
 
 
@@ -102,7 +102,7 @@ def defaults(images: int) -> dict[str, Any]:
     return {
         "epochs": max(20, round(STEPS * batch_size / max(1, images))),
         "batch_size": batch_size,
-        "learning_rate": 4e-3,
+        "learning_rate": 5e-3,
         "optimizer": "adamw",
         "weight_decay": 0.02,
         "schedule": "one_cycle",
