@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz.py [--graphs N] [--first SEED] [--emulator unicorn|qemu|both|none] [--log FILE] [--stream]
                               [--compiler zig|gcc] [--optimize=-O2] [--host-compiler zig|clang|gcc]
-                              [--host-optimize=-O2] [--shared-kernels]
+                              [--host-optimize=-O2] [--shared-kernels] [--in-turn]
 
 Each network (tests/random_models.py) runs layer by layer on this computer with the kernels of every kind of
 instructions, and in the emulators on Cortex-M0+, M4 and M55 (QEMU has no machine for M0+ with enough memory; unicorn
@@ -17,6 +17,9 @@ its numbers by zero, it is only read: the run must end where the kernel says tha
 
 --shared-kernels: each kernel is compiled once for all layers of all networks, not specialised for each layer's numbers:
 the same code in a fraction of the time.
+
+--in-turn: each batch runs in every fourth place only, the next batch in the next places: half of them on this computer,
+half emulated.
 
 --log: a file to which every finished batch is added, a line of JSON for each place; what it holds already is not run
 again, so that an interrupted run goes on where it was, and several runs add up.
@@ -115,6 +118,7 @@ def main() -> None:
     parser.add_argument("--host-compiler", choices=("zig", "clang", "gcc"), default="zig")
     parser.add_argument("--host-optimize", default="-O2")
     parser.add_argument("--shared-kernels", action="store_true")
+    parser.add_argument("--in-turn", action="store_true")
     parser.add_argument("--log", type=Path)
     parser.add_argument("--stream", action="store_true")
     options = parser.parse_args()
@@ -124,9 +128,10 @@ def main() -> None:
     together = 2 * TOGETHER if options.shared_kernels else TOGETHER
     for first in range(options.first, end, together):
         count = min(together, end - first)
-        waiting = [
-            place for place in places(options.emulator, options.stream) if (str(place), first, count) not in done
-        ]
+        found = places(options.emulator, options.stream)
+        if options.in_turn:
+            found = found[first // together % 4 :: 4]
+        waiting = [place for place in found if (str(place), first, count) not in done]
         if not waiting:
             continue
         models = {f"random_{seed}": network(seed, options.stream) for seed in range(first, first + count)}
