@@ -1,17 +1,20 @@
-"""What operators that only move numbers take of an inference: concatenation, channel shuffle, slices, transposes.
+"""What operators that only move numbers take, with copies and without: concatenation, slices, shuffles, transposes.
 
     python benchmarks/moves.py [--side 32] [NAME ...]
 
-Networks of the zoo with random weights, quantized, as firmware for Cortex-M4 with as much memory as they need, in the
-emulator: instructions of their operators that only move numbers, beside the whole inference. It is the most that could
-be gained by writing a part of a concatenation, or a shuffled channel, where it is read; kernels would need a stride of
-the output for it, which costs others.
+Networks of the zoo with random weights, quantized, as firmware for Cortex-M4 with as much memory as they need, executed
+layer by layer in the emulator: instructions and arena if every concatenation, slice and shuffle is a copy, and as they
+are planned, where most are written or read in place; then what is left of operators that only move numbers, as a share
+of all instructions. `subpixel` enlarges a picture three times: the layers of ESPCN (Shi et al. 2016), the last of 27
+channels, which become 3. Outputs are compared with the reference, byte by byte.
 """
 
 import argparse
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from rich.console import Console
@@ -20,15 +23,26 @@ from rich.table import Table
 from millijoule import zoo
 from millijoule.cost.device import Region, load_device, target_of
 from millijoule.emit import emit, identifier, layer_symbols
+from millijoule.graph import Builder, Graph
 from millijoule.model import Model
-from millijoule.plan import plan
+from millijoule.ops import Conv2d, DepthToSpace
+from millijoule.passes.integer import fold_shuffles
+from millijoule.plan import Plan, plan, verify
 from millijoule.quantize import quantize
 from millijoule.run.emulator import emulate
+from millijoule.run.measurement import Measurement
 from millijoule.run.toolchain import build
 from millijoule.train.initial import initial_weights
 
-NAMES = ("squeezenet1_1", "shufflenet_v1", "shufflenet_v2", "densenet121")
-MOVES = ("Concat", "ChannelShuffle", "Slice", "Transpose", "Pad")
+NAMES = (
+    "squeezenet1_1",
+    "shufflenet_v1",
+    "shufflenet_v2",
+    "googlenet_torchvision",
+    "densenet121",
+    "subpixel",
+)
+MOVES = ("Concat", "Slice", "ChannelShuffle", "DepthToSpace")
 MIB = 1024 * 1024
 
 
@@ -37,36 +51,61 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", default=NAMES)
     parser.add_argument("--side", type=int, default=32)
     options = parser.parse_args()
-    table = Table("network", "instructions", *MOVES, "all moves")
+    table = Table("network", "instructions, copied", "in place", "arena, copied", "in place", *MOVES)
     for name in options.names:
-        total, moves = count(name, options.side)
-        shares = [f"{moves.get(operator, 0) / total:.2%}" for operator in MOVES]
-        table.add_row(name, f"{total:,}", *shares, f"{sum(moves.values()) / total:.2%}")
-    Console(width=120).print(table)
+        model = random_int8(subpixel(options.side) if name == "subpixel" else zoo_graph(name, options.side))
+        _, copied = measure(model, copies=True)
+        model = fold_shuffles(model)
+        planned, seen = measure(model, copies=False)
+        total = seen.instructions[0]
+        moved = dict.fromkeys(MOVES, 0)
+        for node in model.graph.nodes:
+            operator = type(node.op).__name__
+            if operator in moved and node.name not in planned.joined:
+                moved[operator] += seen.layer_instructions[node.name]
+        counts = copied.instructions[0], total, copied.arena_bytes, seen.arena_bytes
+        row = (name, *(f"{count:,}" for count in counts), *(f"{count / total:.2%}" for count in moved.values()))
+        print(*row, flush=True)
+        table.add_row(*row)
+    Console(width=140).print(table)
 
 
-def count(name: str, side: int) -> tuple[int, dict[str, int]]:
-    """Instructions of one inference, and of its operators of MOVES."""
-    graph = zoo.get(name, input_shape=(side, side, 3))
-    images = np.random.default_rng(0).normal(size=(4, side, side, 3)).astype(np.float32)
-    model = quantize(Model(graph, initial_weights(graph, seed=0)), images)
+def zoo_graph(name: str, side: int) -> Graph:
+    return zoo.get(name, input_shape=(side, side, 3))
+
+
+def subpixel(side: int) -> Graph:
+    build = Builder("subpixel", (side, side, 3))
+    build("features", Conv2d(channels=64, kernel=5, padding="same", activation="relu"))
+    build("map", Conv2d(channels=32, kernel=3, padding="same", activation="relu"))
+    build("colours", Conv2d(channels=27, kernel=3, padding="same"))
+    build("picture", DepthToSpace(block=3, order="channel"))
+    return build.graph()
+
+
+def random_int8(graph: Graph) -> Model:
+    images = np.random.default_rng(0).normal(size=(32, *graph.inputs[0].shape)).astype(np.float32)
+    return quantize(Model(graph, initial_weights(graph, seed=0)), images)
+
+
+def measure(model: Model, copies: bool) -> tuple[Plan, Measurement]:
+    """The plan and what the emulator saw of it. copies: every concatenation and slice is one."""
     board = load_device("nucleo-l4r5zi")
     device = replace(
         board, flash=Region("flash", 0x08000000, 64 * MIB), ram=Region("RAM", 0x20000000, 16 * MIB), other=()
     )
-    inputs = np.random.default_rng(1).integers(-128, 128, (1, side, side, 3), dtype=np.int8)
+    with patch("millijoule.plan.lifetimes.parts", return_value={}) if copies else nullcontext():
+        planned = plan(model, target=target_of(device))
+    verify(model, planned)
+    inputs = np.random.default_rng(1).integers(-128, 128, (1, *model.graph.inputs[0].shape), dtype=np.int8)
     expected = model.run(inputs)[model.graph.outputs[0]].reshape(1, -1)
     with tempfile.TemporaryDirectory() as folder:
-        emit(model, plan(model, target=target_of(device)), device, Path(folder))
+        emit(model, planned, device, Path(folder))
         firmware = build(Path(folder), device)
-        seen = emulate(firmware, device, identifier(model.graph.name), inputs, layer_symbols(model), expected.shape[1])
-    assert np.array_equal(seen.outputs, expected), f"{name} differs from the reference"
-    moves: dict[str, int] = {}
-    for node in model.graph.nodes:
-        operator = type(node.op).__name__
-        if operator in MOVES:
-            moves[operator] = moves.get(operator, 0) + seen.layer_instructions.get(node.name, 0)
-    return seen.instructions[0], moves
+        symbols = layer_symbols(model, planned.joined)
+        seen = emulate(firmware, device, identifier(model.graph.name), inputs, symbols, expected.shape[1])
+    assert np.array_equal(seen.outputs, expected), f"{model.graph.name} differs from the reference"
+    return planned, seen
 
 
 if __name__ == "__main__":

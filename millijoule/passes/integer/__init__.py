@@ -18,9 +18,10 @@ from millijoule.passes.integer.identities import identities, without
 from millijoule.passes.integer.narrow import narrow
 from millijoule.passes.integer.padding import fold_pads
 from millijoule.passes.integer.reduction import Reduction, RemovedChannel
+from millijoule.passes.integer.shuffles import fold_shuffles
 from millijoule.passes.integer.twins import twins
 
-__all__ = ["Reduction", "RemovedChannel", "fold_pads", "reduce"]
+__all__ = ["Reduction", "RemovedChannel", "fold_pads", "fold_shuffles", "reduce"]
 
 
 def reduce(model: Model) -> Reduction:
@@ -32,6 +33,7 @@ def reduce(model: Model) -> Reduction:
     - channels that nothing reads any more, and so on backwards.
     - functions of one number that change none, and sums and products with a constant that changes nothing.
     - padding, where only convolutions read it: they pad for themselves.
+    - channel shuffles, where the weights of a layer can be put into another order instead.
 
     Channels go through depthwise convolutions, pools, additions and concatenations; one that is needed on any path
     stays on all. Raises ModelError if the model is float or a node has no int8 form.
@@ -39,7 +41,7 @@ def reduce(model: Model) -> Reduction:
     if not model.is_int8:
         raise ModelError(f"model '{model.graph.name}' is float; constant channels are found in int8 models")
     check_known(model.graph)
-    padded = fold_pads(model)
+    padded = fold_shuffles(fold_pads(model))
     bound = bounds(padded)
     returned = identities(padded, bound)
     smaller = without(padded, returned)
