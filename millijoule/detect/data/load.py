@@ -10,11 +10,11 @@ import numpy as np
 
 from millijoule.boxes import Boxes
 from millijoule.detect.data.checks import check
-from millijoule.detect.data.coco import read_coco
 from millijoule.detect.data.detection_set import AnnotatedImage, DetectionSet
 from millijoule.detect.data.drawn import Drawn, Flaws, Listing, listing
-from millijoule.detect.data.voc import read_voc
-from millijoule.detect.data.yolo import read_yolo
+from millijoule.detect.data.readers.coco import read_coco
+from millijoule.detect.data.readers.voc import read_voc
+from millijoule.detect.data.readers.yolo import read_yolo
 from millijoule.errors import DataError
 from millijoule.train.data import TEST_FRACTION
 

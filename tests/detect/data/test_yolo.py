@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from millijoule.detect.data import load_detection
-from millijoule.detect.data.yaml_file import read_yaml
+from millijoule.detect.data.readers.yaml_file import read_yaml
 from millijoule.errors import DataError
 from tests.detect.data.layouts import image, yolo, yolo_lines
 

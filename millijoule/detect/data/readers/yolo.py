@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from millijoule.detect.data.drawn import Drawn, DrawnBox, Flaws, Listing, part_of
-from millijoule.detect.data.yaml_file import Plain, read_yaml
+from millijoule.detect.data.readers.yaml_file import Plain, read_yaml
 from millijoule.errors import DataError
 
 NAMES = ("classes.txt", "obj.names", "labels/classes.txt", "labels.txt")
