@@ -45,16 +45,20 @@ def predict_energy(
     if precision not in (None, "int8", "fp32"):
         raise OptionError(f"precision is '{precision}'; it must be int8 or fp32")
     precision = precision or ("int8" if is_int8 or device.kind == "mcu" else "fp32")
-    if device.kind == "mcu":
-        return _on_mcu(deployed(network), device, instructions, core_cycles, stack)
-    if stack:
+    is_array = row_stationary.FIGURES[0] in device.figures
+    if stack and device.kind != "mcu":
         raise OptionError(f"device '{device.name}' is no microcontroller: leave the stack '{stack}' out")
+    if planned and (is_array or device.kind != "hierarchy"):
+        raise OptionError(f"what is predicted on '{device.name}' does not depend on a plan: leave it out")
+    graph, counted = deployed(network), cost(network, table.NUMBERS[precision])
+    if counted.at_least:
+        reason = f"it has layers of operators that are not known: {counted.named_not_counted}"
+        return Prediction(graph.name, device.name, None, None, refused=(("latency", reason), ("energy", reason)))
+    if device.kind == "mcu":
+        return _on_mcu(graph, device, instructions, core_cycles, stack)
     if device.kind == "roofline":
-        return roofline.predict(cost(network, table.NUMBERS[precision]), device, precision)
-    graph = deployed(network)
-    if row_stationary.FIGURES[0] in device.figures:
-        if planned:
-            raise OptionError(f"device '{device.name}' runs layer by layer, as it was measured: leave the plan out")
+        return roofline.predict(counted, device, precision)
+    if is_array:
         return array.predict(graph, cost(graph), device)
     return table.predict(graph, planned or plan(graph), cost(graph, table.NUMBERS[precision]), device, precision)
 

@@ -113,7 +113,7 @@ def test_what_does_not_fit_the_chip_is_read_from_dram():
 
 
 def test_a_plan_that_does_not_fit_is_refused():
-    with pytest.raises(OptionError, match="'eyeriss' runs layer by layer"):
+    with pytest.raises(OptionError, match="predicted on 'eyeriss' does not depend on a plan"):
         predict_energy(small(), "eyeriss", planned=plan(small()))
     with pytest.raises(PlanError, match="'resnet8'"):
         predict_energy(small(), "horowitz-45nm", planned=stream_plan(simplify(zoo.resnet8())))

@@ -17,6 +17,10 @@ from millijoule.energy.fitted.tables import counted, submissions
 from millijoule.energy.prediction import Estimate, together, within
 from millijoule.energy.roofline import terms_of
 from millijoule.errors import DeviceError, OptionError
+from millijoule.graph import Builder
+from millijoule.ops import Conv2d, Opaque
+from millijoule.passes import simplify
+from millijoule.plan import plan
 
 WITH_ENERGY = {
     *("nucleo-l4r5zi", "nucleo-l4r5zi-p", "nucleo-h7a3zi-q", "nucleo-u575zi-q", "nucleo-u385rg-q", "ek-ra6m4"),
@@ -180,6 +184,23 @@ def test_figures_that_are_missing_are_named():
         predict_energy(zoo.lenet5(), board)
     with pytest.raises(OptionError, match="precision is 'fp16'; it must be int8 or fp32"):
         predict_energy(zoo.lenet5(), "h100", precision="fp16")
+
+
+@pytest.mark.parametrize("name", ["nucleo-l4r5zi", "odroid-tflite-2.7.1", "h100", "horowitz-45nm", "eyeriss"])
+def test_a_network_with_an_operator_that_is_not_known_is_refused(name):
+    build = Builder("partly", (8, 8, 3))
+    build("conv", Conv2d(channels=4, kernel=3))
+    build("rest", Opaque(operator="Einsum", output=(6, 6, 4)))
+    found = predict_energy(build.graph(), name)
+    assert (found.latency_ms, found.energy_mj) == (None, None)
+    assert {reason for _, reason in found.refused} == {"it has layers of operators that are not known: rest (Einsum)"}
+
+
+def test_a_plan_changes_a_table_of_energies_alone():
+    graph = simplify(zoo.ds_cnn())
+    for name in ("nucleo-l4r5zi", "h100"):
+        with pytest.raises(OptionError, match=f"predicted on '{name}' does not depend on a plan: leave it out"):
+            predict_energy(graph, name, planned=plan(graph))
 
 
 def test_this_computer_is_not_predicted():
