@@ -12,7 +12,7 @@ from millijoule.errors import ModelError
 from millijoule.export.tflite import network, to_tflite
 from millijoule.graph import Builder
 from millijoule.model import Model
-from millijoule.ops import ChannelShuffle, Conv2d, HardSigmoid, MaxPool2d
+from millijoule.ops import ChannelShuffle, Concat, Conv2d, HardSigmoid, MaxPool2d
 from millijoule.train import predict
 from millijoule.train.initial import initial_weights
 from tests.load.cases import random_inputs, reloaded, run_tflm
@@ -109,3 +109,17 @@ def test_maxima_beside_the_border_are_padded_with_zeros_where_nothing_is_less(tm
     for below_zero in (padded_pool("none"), millijoule.quantize(padded_pool("none"), x)):
         with pytest.raises(ModelError, match=r"node 'pool' \(MaxPool2d\) pads \(\(1, 1\), \(1, 1\)\); TFLite's pools"):
             millijoule.export(below_zero, "tflite", tmp_path / "refused.tflite")
+
+
+def test_more_values_than_tflm_concatenates_at_once_are_joined_in_turn():
+    build = Builder("many", (4, 4, 3))
+    branches = [build(f"c{index}", Conv2d(channels=1 + index % 3, kernel=1), build.input) for index in range(23)]
+    graph = build.graph(build("all", Concat(), *branches))
+    random = np.random.default_rng(0)
+    weights = {name: random.normal(0, 0.3, each.shape).astype(np.float32) for name, each in graph.params().items()}
+    int8 = millijoule.quantize(Model(graph, weights), random.standard_normal((32, 4, 4, 3)).astype(np.float32))
+    data, (x,) = to_tflite(int8), random_inputs(int8, count=4)
+    expected = int8.run(x)["all"]
+    np.testing.assert_array_equal(run_tflm(data, [x]).reshape(expected.shape), expected)
+    loaded = reloaded(data, "many")
+    np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], expected)

@@ -50,6 +50,8 @@ from millijoule.ops.base import Pair
 
 ACTIVATION_NUMBERS = {name: number for number, name in ACTIVATIONS.items()}
 RELUS = (Relu, Relu6)
+MOST_CONCATENATED = 10
+"""TFLM takes no more inputs of a CONCATENATION (its kernel's kMaxInputNum)."""
 PADDING_NUMBERS = {name: number for number, name in PADDINGS.items()}
 
 
@@ -238,8 +240,16 @@ def _pad_before(network: TfliteNetwork, padding: tuple[Pair, Pair]) -> int:
 
 
 def _concatenation(network: TfliteNetwork) -> None:
-    axis = len(network.input_shapes[0])
-    network.add("CONCATENATION", network.inputs, (10, {0: Number("i", axis)}), version=2)
+    inputs, widths = network.inputs, [shape[-1] for shape in network.input_shapes]
+    place = network.input_shapes[0][:-1]
+    options = 10, {0: Number("i", len(place) + 1)}
+    while len(inputs) > MOST_CONCATENATED:  # the first ones by themselves; all have one scale
+        inputs, together = inputs[MOST_CONCATENATED:], inputs[:MOST_CONCATENATED]
+        widths = [sum(widths[:MOST_CONCATENATED]), *widths[MOST_CONCATENATED:]]
+        part = network.value(network.name, (*place, widths[0]), f"{network.name}/first{widths[0]}")
+        network.add("CONCATENATION", together, options, version=2, output=part)
+        inputs = [part, *inputs]
+    network.add("CONCATENATION", inputs, options, version=2)
 
 
 def _with_arrays(
