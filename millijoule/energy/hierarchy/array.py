@@ -29,7 +29,7 @@ from millijoule.graph import Graph
 from millijoule.passes import simplify
 
 BATCH = 4
-"""Images at once, as AlexNet was measured; weights are read once for them."""
+"""Images at once, as AlexNet was measured; a strip reads its weights once for all of them."""
 KERNELS = (3, 5, 11)
 """Sides of the kernels that were measured."""
 PICO = 1e-9
