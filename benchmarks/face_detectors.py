@@ -4,14 +4,14 @@
 
 DIR/models holds yunet/yunet_n_320_320.onnx (repository ShiqiYu/libfacedetection.train) and
 ultraface/version-slim-320_simplified.onnx (repository Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB). FOLDER holds
-photos, some with people: the first half of them measure ranges, the others are looked at. Printed are
+photos, some with people: the first half of them measure ranges, some of the others are looked at as int8. Printed are
 
     the largest difference of any output from ONNX Runtime's, over four photos;
     YuNet's boxes beside those of OpenCV's FaceDetectorYN (4.5.4 or newer; left out where it is not installed), at a
     score of 0.3: how many images have as many boxes, and the largest difference in pixels and in the score. OpenCV
     suppresses with corners cut to whole pixels, so an image may differ;
     suppression beside OpenCV's NMSBoxes, on 1000 random sets of boxes;
-    the average precision of the int8 model where the float model's boxes, at its own threshold, are the truth;
+    the average precision of the int8 model where the float model's boxes, at the same score, are the truth;
     on each device, layer by layer or row by row where that does not fit, and with the least RAM: flash, arena, static
     RAM, instructions, and the boxes of two inputs that equal the reference's.
 """
@@ -42,6 +42,8 @@ from millijoule.train.prepare import prepare
 FILES = ("yunet/yunet_n_320_320.onnx", "ultraface/version-slim-320_simplified.onnx")
 DEVICES = ("nucleo-h743zi", "alif-ensemble-e7")
 OPENCV_SCORE = 0.3
+LOOKED_AT = 32
+"""Photos in which the int8 reference, which takes seconds for each, looks for faces."""
 
 
 def main() -> None:
@@ -71,7 +73,7 @@ def main() -> None:
         if "yunet" in name:
             console.print(_beside_opencv(path, model, photos))
         int8 = mj.quantize(model, photos[:half])
-        console.print(_agreement(model, int8, photos[half:]))
+        console.print(_agreement(model, int8, photos[half : half + LOOKED_AT]))
         console.print(_firmware(int8, options.devices))
 
 
