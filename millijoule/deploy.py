@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,7 +162,7 @@ def _scores(
         scores["int8_device"] = tried.score(firmware)
     if float_model:
         scores["float"] = tried.score_of(float_model)
-    return scores
+    return {key: None if score is None or isnan(score) else score for key, score in scores.items()}
 
 
 def _shipped(

@@ -100,6 +100,11 @@ class Model:
                 self.boxes.check({name: self.graph.shapes[name] for name in self.graph.outputs})
             except ValueError as error:
                 raise ModelError(f"model '{self.graph.name}': {error}") from None
+            if len(self.labels) not in (0, self.boxes.classes):
+                classes = self.boxes.classes
+                raise ModelError(
+                    f"model '{self.graph.name}' finds {classes} classes of boxes; {len(self.labels)} are named"
+                )
 
     def _check_quantization(self, quantization: Mapping[str, Quantization], params: Mapping[str, Param]) -> None:
         needed = {f"value '{value}'": (value, 1) for value in self.graph.shapes}

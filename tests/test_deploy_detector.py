@@ -1,6 +1,7 @@
 """Detectors on devices: how good their boxes are, and that they are those of the reference."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,13 @@ def test_without_data_boxes_are_compared_all_the_same(tmp_path, data):
     assert result.detector.map_50 == {"float": None, "int8_host": None, "int8_device": None}
     assert result.detector.boxes_equal == result.detector.boxes_compared > 0
     assert "so there is no mAP" in result.notes[0]
+
+
+def test_images_without_an_object_leave_the_precision_unknown(tmp_path, data):
+    empty = replace(data, test=tuple(replace(image, boxes=Boxes.of()) for image in data.test))
+    result = deploy(squares(), "host", data=empty, folder=tmp_path / "out")
+    assert result.detector.map_50 == {"float": None, "int8_host": None, "int8_device": None}
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["detector"]["evaluation"]["map_50_area"] is None
 
 
 def test_data_of_another_kind_or_of_other_classes_are_refused(tmp_path, data):

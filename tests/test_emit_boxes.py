@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from millijoule.boxes import BoxCoding, Boxes, Level, detect
+from millijoule.detect.find import LEAST_SCORE
 from millijoule.emit import emit, identifier, layer_symbols
+from millijoule.errors import ModelError
 from millijoule.graph import Builder
 from millijoule.model import Model, Quantization
 from millijoule.ops import MaxPool2d, Reshape, Slice
@@ -236,6 +238,8 @@ def test_the_interface(tmp_path):
         assert_same(np.frombuffer(found, RECORD)[: len(boxes)], boxes)
     assert library.ssd_detect(found, 1, model.boxes.threshold) == 1
     header = (folder / "model.h").read_text()
+    assert LEAST == LEAST_SCORE
+    assert f"#define LEAST_SCORE {LEAST}f" in (folder / "main.c").read_text()
     for line in ("SSD_THRESHOLD 0.3", "SSD_MOST_BOXES 100", "SSD_OUTPUT_3_BYTES 48", "SSD_OUTPUT_BYTES 504"):
         assert f"#define {line}" in header
 
@@ -263,5 +267,7 @@ def test_real_numbers_of_several_outputs(tmp_path):
 
 def test_a_coding_that_does_not_fit_makes_no_model():
     coding = replace(ssd().boxes, classes=4)
-    with pytest.raises(Exception, match="model 'ssd': output 'scores_0' has shape"):
+    with pytest.raises(ModelError, match="model 'ssd': output 'scores_0' has shape"):
         replace(ssd(), boxes=coding)
+    with pytest.raises(ModelError, match="'ssd' finds 3 classes of boxes; 2 are named"):
+        replace(ssd(), labels=("a", "b"))
