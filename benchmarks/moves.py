@@ -1,17 +1,19 @@
 """What operators that only move numbers take, with copies and without: concatenation, slices, shuffles, transposes.
 
-    python benchmarks/moves.py [--side 32] [NAME ...]
+    python benchmarks/moves.py [--side 32] [--plans] [NAME ...]
 
 Networks of the zoo with random weights, quantized, as firmware for Cortex-M4 with as much memory as they need, executed
 layer by layer in the emulator: instructions and arena if every concatenation, slice and shuffle is a copy, and as they
 are planned, where most are written or read in place; then what is left of operators that only move numbers, as a share
 of all instructions. `subpixel` enlarges a picture three times: the layers of ESPCN (Shi et al. 2016), the last of 27
 channels, which become 3. Outputs are compared with the reference, byte by byte.
+
+--plans: the arenas only, without working memory of kernels; so networks of any size are planned in seconds.
 """
 
 import argparse
 import tempfile
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -26,6 +28,7 @@ from millijoule.emit import emit, identifier, layer_symbols
 from millijoule.graph import Builder, Graph
 from millijoule.model import Model
 from millijoule.ops import Conv2d, DepthToSpace
+from millijoule.passes import simplify
 from millijoule.passes.integer import fold_shuffles
 from millijoule.plan import Plan, plan, verify
 from millijoule.quantize import quantize
@@ -50,7 +53,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", default=NAMES)
     parser.add_argument("--side", type=int, default=32)
+    parser.add_argument("--plans", action="store_true")
     options = parser.parse_args()
+    if options.plans:
+        for name in options.names:
+            graph = simplify(subpixel(options.side) if name == "subpixel" else zoo_graph(name, options.side))
+            with copied_parts():
+                whole = plan(graph).arena_bytes
+            print(f"{name}: {whole:,} bytes copied, {plan(graph).arena_bytes:,} in place", flush=True)
+        return
     table = Table("network", "instructions, copied", "in place", "arena, copied", "in place", *MOVES)
     for name in options.names:
         model = random_int8(subpixel(options.side) if name == "subpixel" else zoo_graph(name, options.side))
@@ -68,6 +79,11 @@ def main() -> None:
         print(*row, flush=True)
         table.add_row(*row)
     Console(width=140).print(table)
+
+
+def copied_parts() -> AbstractContextManager[object]:
+    """In it, plans have no value that is a part of larger pixels."""
+    return patch("millijoule.plan.lifetimes.parts", return_value={})
 
 
 def zoo_graph(name: str, side: int) -> Graph:
@@ -94,7 +110,7 @@ def measure(model: Model, copies: bool) -> tuple[Plan, Measurement]:
     device = replace(
         board, flash=Region("flash", 0x08000000, 64 * MIB), ram=Region("RAM", 0x20000000, 16 * MIB), other=()
     )
-    with patch("millijoule.plan.lifetimes.parts", return_value={}) if copies else nullcontext():
+    with copied_parts() if copies else nullcontext():
         planned = plan(model, target=target_of(device))
     verify(model, planned)
     inputs = np.random.default_rng(1).integers(-128, 128, (1, *model.graph.inputs[0].shape), dtype=np.int8)
