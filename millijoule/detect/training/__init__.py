@@ -15,7 +15,7 @@ from millijoule.detect.data import DetectionSet
 from millijoule.detect.heads import Detector
 from millijoule.detect.training.detection import Detection
 from millijoule.detect.training.settings import RECIPES, DetectorSettings, choose
-from millijoule.errors import ModelError
+from millijoule.errors import DataError, ModelError, OptionError
 from millijoule.model import Model
 from millijoule.train.initial import initial_weights
 from millijoule.train.loop import train_task, with_precision
@@ -26,8 +26,8 @@ from millijoule.train.run_folder import Epoch
 __all__ = ["RECIPES", "DetectorSettings", "box_sizes", "choose", "train_detector"]
 
 EXPECTED = 0.01
-"""What every score begins with, so that the many cells without an object do not drown the others: Lin et al. 2017,
-"Focal loss for dense object detection", section 4.1."""
+"""What every score begins with, so that the many cells without an object do not drown the others (Lin et al. 2017,
+"Focal loss for dense object detection", section 4.1)."""
 
 
 def train_detector(
@@ -57,6 +57,8 @@ def train_detector(
         )
     machine = Machine()
     settings = choose(recipe, len(data.train), changes)
+    if coding.peaks and settings.score_loss != "focal":
+        raise OptionError(f"score_loss {settings.score_loss} is for ssdlite; centre points learn by focal: choose that")
     settings = replace(settings, precision=with_precision(settings, graph, machine).precision)
     weights = {**initial_weights(graph, settings.seed), **_cautious(detector), **(start or {})}
     sample = np.stack([each.pixels(coding.size) for each in data.train[:: -(-len(data.train) // 256)]])
@@ -68,9 +70,14 @@ def train_detector(
 
 
 def box_sizes(data: DetectionSet, size: tuple[int, int]) -> np.ndarray:
-    """(n, 2): width and height of all training boxes that are not difficult, in pixels of an input of `size`."""
+    """(n, 2): width and height of all training boxes that are not difficult, in pixels of an input of `size`.
+
+    DataError if there are none.
+    """
     boxes: list[Boxes] = [each.boxes.scaled(each.size, size) for each in data.train]
     corners = np.concatenate([each.corners[~each.difficult] for each in boxes])
+    if not len(corners):
+        raise DataError(f"'{data.name}' has no training box that is not difficult: there is nothing to learn")
     return corners[:, 2:] - corners[:, :2]
 
 

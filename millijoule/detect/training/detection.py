@@ -32,7 +32,7 @@ FINER = 1.5
 """Training images are kept larger than the input, so that those which are enlarged lose little."""
 EVALUATED = 32
 LEAST_SCORE = 0.01
-"""Found boxes with lower scores are not counted."""
+"""Of the boxes that count while it is trained: less than in `find`, as all scores are low in the first epochs."""
 
 
 class Images:
@@ -114,10 +114,8 @@ class Detection(Task):
         """(where a batch of the held-out images begins, what the network says of it)."""
         with import_torch().inference_mode():
             for start in range(0, len(self.held_out), EVALUATED):
-                yield (
-                    start,
-                    network(self.prepared(self.validation.pixels[start : start + EVALUATED]), values=self.values),
-                )
+                images = self.validation.pixels[start : start + EVALUATED]
+                yield start, network(self.prepared(images), values=self.values)
 
     def _loss(self, values: Mapping[str, Tensor], wanted: Sequence[Targets]) -> Tensor:
         """The losses of scores and boxes, each summed over the batch and divided by its positive anchors."""

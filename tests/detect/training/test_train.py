@@ -8,7 +8,7 @@ import pytest
 
 from millijoule.detect.heads import HEADS
 from millijoule.detect.training import box_sizes, choose, train_detector
-from millijoule.errors import MillijouleError, ModelError, OptionError
+from millijoule.errors import DataError, MillijouleError, ModelError, OptionError
 from millijoule.train import load_checkpoint
 from millijoule.train.loop import Trainer
 from tests.detect.training.cases import shapes
@@ -107,9 +107,16 @@ def test_what_does_not_go_together(data):
         ({"zooom": 1}, "there is no setting 'zooom'; did you mean zoom?"),
         ({"recipe": "airbench"}, "there is no recipe 'airbench' for detectors; known are auto, sgd"),
         ({"epochs": 0}, "epochs is 0; it must be 1 or more"),
+        ({"score_loss": "hard_negatives"}, "score_loss hard_negatives is for ssdlite"),
     ):
         with pytest.raises(OptionError, match=re.escape(words)):
             train_detector(detector_for(data), data, **changes)
+
+
+def test_a_set_of_difficult_boxes_alone_teaches_nothing(data):
+    hard = [replace(each, boxes=replace(each.boxes, difficult=~each.boxes.difficult)) for each in data.train]
+    with pytest.raises(DataError, match="'shapes' has no training box that is not difficult"):
+        box_sizes(replace(data, train=tuple(hard)), (64, 64))
 
 
 def test_the_recipe_of_ssd_can_be_changed_setting_by_setting():
