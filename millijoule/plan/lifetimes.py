@@ -56,12 +56,16 @@ def lifetimes(model: Model | Graph, target: Target = SCALAR) -> tuple[Lifetime, 
     while True:
         # A part can only be in the way where its memory is live when most is.
         fullest = _live_bytes(held).index(_most_live(held)[0])
-        names = [part.value for memory in held if memory.first <= fullest <= memory.last for part in memory.parts]
-        tried = [(_held(graph, scratch, parts(graph, (*apart, name))), name) for name in names]
-        best, name = min(tried, key=lambda each: _most_live(each[0]), default=(held, ""))
+        beside = [
+            tuple(part.value for part in memory.parts) for memory in held if memory.first <= fullest <= memory.last
+        ]
+        choices = [*((name,) for names in beside for name in names), *beside]
+        tried = [(_held(graph, scratch, parts(graph, (*apart, *names))), names) for names in choices]
+        best, names = min(tried, key=lambda each: _most_live(each[0]), default=(held, ()))
         if _most_live(best) >= _most_live(held):
-            return held
-        held, apart = best, (*apart, name)
+            copied = _held(graph, scratch, {})
+            return copied if _most_live(copied)[0] < _most_live(held)[0] else held
+        held, apart = best, (*apart, *names)
 
 
 def _most_live(held: Sequence[Lifetime]) -> tuple[int, int]:
