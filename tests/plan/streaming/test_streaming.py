@@ -290,6 +290,21 @@ def test_a_step_that_needs_all_at_once_in_a_run_is_found(op):
         verify_stream(graph, replace(planned, segments=(names,), grains=("row",)))
 
 
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_what_is_computed_all_at_once_lies_there_whole_though_nothing_reads_it(contract):
+    build = Builder("unread", (4, 3, 2))
+    first = build("c1", Conv2d(channels=2, kernel=3, padding="same"))
+    build("turned", Transpose(order=(1, 0, 2)), first)
+    build("c2", Conv2d(channels=2, kernel=3, padding="same"), first)
+    model = random_int8(build.graph("c2"))
+    planned = stream_plan(model, contract)
+    assert planned.places["stored", "turned"].bytes == 4 * 3 * 2
+    verify_stream(model, planned)
+    one_row = [replace(b, kind="fresh") if b.value == "turned" else b for b in planned.buffers]
+    with pytest.raises(PlanError, match="'turned': computes all of its 3 rows at once; none is stored"):
+        verify_stream(model, replace(planned, buffers=tuple(one_row)))
+
+
 def test_a_map_that_is_seen_with_other_lines_is_read_as_a_whole():
     """As many pixels, but not the same ones under a window."""
     build = Builder("seen", (3, 4, 2))

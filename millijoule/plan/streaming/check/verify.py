@@ -120,19 +120,31 @@ class Replay:
             self._place_state()
 
     def check_runs(self) -> None:
-        """What needs all of an input at once, or sees other lines in it than its maker, is no part of a longer run."""
+        """What needs all of an input at once, or sees other lines in it than its maker, is no part of a longer run, and
+        what it computes, all at once, is stored."""
         for names, grain in zip(self.plan.segments, self.plan.grains, strict=True):
-            for node in (self.graph.by_name[name] for name in names if len(names) > 1 and name in self.graph.by_name):
-                if ("sums", node.name) in self.plan.places:
+            for node in (self.graph.by_name[name] for name in names if name in self.graph.by_name):
+                given = self.needed_at_once(node, grain)
+                if given is None:
                     continue
-                x, out = self.graph.input_shapes(node), self.graph.shapes[node.name]
-                same = lines_of(out, grain) == lines_of(self.map[node.name], grain)
-                for index, name in enumerate(node.inputs):
-                    lines = lines_of(self.map[self.source[name]], grain)
-                    at_once = prod(lines) > 1 and needs_all(node.op, x, index, len(lines))
-                    if at_once or not same or lines != lines_of(x[index], grain):
-                        self.step = f"'{node.name}'"
-                        raise self.error(f"needs all of '{name}' at once; it cannot be streamed with other steps")
+                self.step = f"'{node.name}'"
+                if len(names) > 1:
+                    raise self.error(f"needs all of '{given}' at once; it cannot be streamed with other steps")
+                if self.firings(node.name) > 1 and ("stored", node.name) not in self.plan.places:
+                    raise self.error(f"computes all of its {self.firings(node.name)} {grain}s at once; none is stored")
+
+    def needed_at_once(self, node: Node, grain: Grain) -> str | None:
+        """The input of which a node needs all lines at once, or other lines than its maker's."""
+        if ("sums", node.name) in self.plan.places:
+            return None
+        x, out = self.graph.input_shapes(node), self.graph.shapes[node.name]
+        same = lines_of(out, grain) == lines_of(self.map[node.name], grain)
+        for index, name in enumerate(node.inputs):
+            lines = lines_of(self.map[self.source[name]], grain)
+            at_once = prod(lines) > 1 and needs_all(node.op, x, index, len(lines))
+            if at_once or not same or lines != lines_of(x[index], grain):
+                return name
+        return None
 
     def run(self) -> None:
         self.check_runs()

@@ -216,6 +216,8 @@ class _Recorder:
         if value in life.stored:
             self.result.actions.append(action)
             self.born[value, row] = self.now
+            if not self.network.readers[value] and value not in self.rows.outputs:
+                self.died |= {(value, each): self.now for each in range(row + 1)}
             return
         slots = self._slots(life, segment, value)
         if slots and row - slots < life.low[value] and life.readers[value]:

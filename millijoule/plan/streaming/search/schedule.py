@@ -61,6 +61,10 @@ class Network:
         end = len(rows.steps)
         # The last step that reads a value; outputs are read after the end.
         self.last = {value: max(readers, default=-1) for value, readers in self.readers.items()}
+        # What is computed all at once lies there whole, though nothing may read it.
+        self.last |= {
+            step.value: i + 1 for i, step in enumerate(rows.steps) if step.whole and not self.readers[step.value]
+        }
         self.last |= dict.fromkeys(rows.outputs, end)
         if contract == "keep":
             self.last |= dict.fromkeys(rows.inputs, end)
