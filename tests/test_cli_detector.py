@@ -46,6 +46,14 @@ def test_a_detector_is_trained_resumed_and_evaluated(here, capsys):
     assert model.labels == ("disc", "square")
     assert model.boxes.size == (64, 64)
 
+    code, out, err = run(capsys, "deploy", "run", "--device", "host", "--samples", 4, "--json")
+    assert code == 0, err
+    assert "note: no --data: taking voc:drawn, on which it was trained" in err
+    deployed = json.loads(out)
+    assert deployed["detector"]["boxes_equal"] == deployed["detector"]["boxes_compared"]
+    code, _, err = run(capsys, "export", "run", "--to", "qdq")
+    assert code == 0, err
+
 
 def test_a_backbone_that_was_trained_on_labels_is_where_a_detector_begins(here, capsys):
     labels, random = np.arange(40) % 2, np.random.default_rng(0)

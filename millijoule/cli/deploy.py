@@ -20,7 +20,7 @@ from millijoule.cli.command import (
     show,
     whole,
 )
-from millijoule.cli.trained import add_numbers, is_trained, load_trained
+from millijoule.cli.trained import add_numbers, images_for, is_trained, load_trained, take_own_data
 from millijoule.errors import OptionError, ToolError
 from millijoule.target import CONTRACTS, OBJECTIVES
 
@@ -99,11 +99,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | DetectionSet | None]:
     """The model that the options name, trained if it has no numbers, and the images that it is tried on."""
+    take_own_data(options)
     if is_annotated(options.data):
-        from millijoule.detect.data import load_detection
-
         detector = load_trained(options)
-        return detector, load_detection(options.data, detector.labels or None, options.skip_bad, options.seed)
+        return detector, images_for(detector, options)
     data = None
     if options.data:
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)

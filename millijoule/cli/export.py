@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import millijoule
 from millijoule.cli.command import Command, add_data, show
-from millijoule.cli.trained import add_trained, load_trained
+from millijoule.cli.trained import add_trained, images_for, load_trained, take_own_data
 
 if TYPE_CHECKING:
     from millijoule.model import Model
@@ -45,14 +45,13 @@ def _run(options: argparse.Namespace) -> None:
 
 def _quantized(model: Model, options: argparse.Namespace) -> Model:
     """The int8 form by the training images of --data or, of a run, of its own data; as it is where neither is known."""
-    from millijoule.train import is_run
-    from millijoule.train.run_folder import read_config
+    from millijoule.trial import calibration_images
 
-    source = options.data or (read_config(Path(options.model)).get("source") if is_run(options.model) else None)
-    if source is None:
+    take_own_data(options)
+    if options.data is None:
         return model
-    data = millijoule.load_data(source, skip_bad=options.skip_bad)
-    int8 = millijoule.quantize(model, data.x_train)
+    data = images_for(model, options)
+    int8 = millijoule.quantize(model, calibration_images(model, data))
     print(f"quantized by training images of '{data.name}', as `millijoule quantize` does", file=sys.stderr)
     return int8
 

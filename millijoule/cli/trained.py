@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import add_input, fit_to, is_file
+from millijoule.cli.command import add_input, fit_to, is_annotated, is_file
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
+    from millijoule.detect.data import DetectionSet
     from millijoule.model import Model
     from millijoule.train import Dataset
 
@@ -73,6 +75,28 @@ def load_trained(options: argparse.Namespace, data: Dataset | None = None) -> Mo
         raise OptionError(f"'{options.model}' has its own numbers; --weights are for a network of the zoo")
     graph = millijoule.zoo.get(options.model, **(fit_to(options.model, data) if data else {}))
     return _normalised(millijoule.load(options.weights, network=graph, trust=options.trust), options)
+
+
+def take_own_data(options: argparse.Namespace) -> None:
+    """Where --data is left out for the folder of a training, what it was trained on, split as it was."""
+    from millijoule.train import is_run
+    from millijoule.train.run_folder import read_config
+
+    if options.data is None and options.model and is_run(options.model):
+        config = read_config(Path(options.model))
+        options.data, options.skip_bad = config["source"], config["skip_bad"]
+        options.seed = config["settings"]["seed"]
+        print(f"note: no --data: taking {options.data}, on which it was trained", file=sys.stderr)
+
+
+def images_for(model: Model, options: argparse.Namespace) -> Dataset | DetectionSet:
+    """The images of --data: annotated ones, with the model's classes, or labelled ones."""
+    seed = getattr(options, "seed", 0)
+    if is_annotated(options.data):
+        from millijoule.detect.data import load_detection
+
+        return load_detection(options.data, model.labels or None, options.skip_bad, seed)
+    return millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=seed)
 
 
 def _is_folder(name: str) -> bool:

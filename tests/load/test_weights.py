@@ -191,7 +191,7 @@ def folder(tmp_path, monkeypatch):
     torch.manual_seed(0)
     torch.save(lenet5().state_dict(), "weights.pth")
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (30, 32, 32, 1), dtype=np.uint8), np.arange(30) % 10
+    images, labels = rng.integers(0, 256, (40, 32, 32, 1), dtype=np.uint8), np.arange(40) % 10
     np.savez("data.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     return tmp_path
 

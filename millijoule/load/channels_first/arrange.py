@@ -54,8 +54,9 @@ class ChannelsFirst(Layers):
             factors = [value.axes[i][k] for i, k in order]
             moved = self.stored_as(value, [*factors[:at], *value.axes[axis], *factors[at:]])
             rows, row = (prod(f.size for f in part) for part in (factors[:at], (*value.axes[axis], *factors[at:])))
-            pieces.append(self._rows(moved.name, rows, row))
-        made = self.node(name, Concat(), *pieces)
+            pieces.append((moved.name, rows, row))
+        are_maps = len({self.shapes[name][:-1] for name, _, _ in pieces}) == 1
+        made = self.node(name, Concat(), *(self._rows(*piece, stays=are_maps) for piece in pieces))
         total = sum(value.shape[axis] for value in values)
         joined = (Factor(total),)
         factors = [split[0].axes[i][k] for i, k in order]
@@ -75,10 +76,10 @@ class ChannelsFirst(Layers):
         at = next(index for index, (i, _) in enumerate(keys) if i == axis)
         return [key for key in keys if key[0] != axis], at
 
-    def _rows(self, name: str, rows: int, row: int) -> str:
-        """As rows, so that what is joined is the end of each; a map whose rows they are stays one."""
+    def _rows(self, name: str, rows: int, row: int, stays: bool) -> str:
+        """As rows, so that what is joined is the end of each; a map whose rows they are stays one if it may."""
         shape = self.shapes[name]
-        if len(shape) == 3 and shape[2] == row:
+        if stays and len(shape) == 3 and shape[2] == row:
             return name
         return self.as_shape(name, (row,) if rows == 1 else (1, rows, row))
 
