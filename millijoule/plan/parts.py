@@ -26,7 +26,7 @@ class Place:
 def parts(graph: Graph, apart: Collection[str] = ()) -> dict[str, Place]:
     """The values that are parts, and of what, none of it a part itself. apart: values that are not to be any.
 
-    - an input of a concatenation; of several the largest;
+    - an input of a concatenation; of several the largest; not where another one in whose memory it would lie reads it;
     - a concatenation of values that lie side by side already;
     - a slice of channels.
 
@@ -49,7 +49,11 @@ def parts(graph: Graph, apart: Collection[str] = ()) -> dict[str, Place]:
         whole = place(node.name)
         for name, offset in zip(node.inputs, _offsets(graph, node), strict=True):
             is_free = name in free and name not in found and _can_write_parts(graph, graph.by_name[name])
-            if is_free and node.inputs.count(name) == 1:
+            wanted_elsewhere = any(
+                isinstance(reader.op, Concat) and reader is not node and place(reader.name).whole == whole.whole
+                for reader in graph.readers[name]
+            )
+            if is_free and node.inputs.count(name) == 1 and not wanted_elsewhere:
                 found[name] = Place(whole.whole, whole.offset + offset)
     for node in graph.nodes:
         taken = _channels_taken(graph, node)

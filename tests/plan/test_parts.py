@@ -6,7 +6,7 @@ import pytest
 
 from millijoule import zoo
 from millijoule.graph import Builder, Graph
-from millijoule.ops import Add, AveragePool2d, Concat, Conv2d, Dense, Flatten, MaxPool2d, Resize2d, Slice, Softmax
+from millijoule.ops import Add, AveragePool2d, Concat, Conv2d, Dense, Flatten, MaxPool2d, Relu, Resize2d, Slice, Softmax
 from millijoule.passes import simplify
 from millijoule.plan import Plan, PlanError, plan, verify
 from millijoule.plan.parts import Place, parts
@@ -129,6 +129,30 @@ def test_a_value_that_is_given_twice_is_copied():
     graph = build.graph()
     assert parts(graph) == {"y": Place("both", 3)}
     planned(graph)
+
+
+def test_a_value_that_belongs_elsewhere_in_what_it_would_lie_in_is_copied():
+    """`x` would lie in `inner`, and so in `outer`, which copies it to two other places."""
+    build = Builder("again", (2, 3, 1))
+    build("x", Relu())
+    build("inner", Concat(), "input", "x")
+    build("y", Relu(), "input")
+    build("outer", Concat(), "inner", "y", "x", "x")
+    graph = build.graph()
+    assert parts(graph) == {"inner": Place("outer", 0), "y": Place("outer", 2)}
+    planned(graph)
+
+
+def test_what_a_concatenation_would_change_before_it_is_read_is_found():
+    build = Builder("twice", (4, 4, 1))
+    build("x", Conv2d(channels=3, kernel=1))
+    build("y", Conv2d(channels=3, kernel=1), "input")
+    build("both", Concat(), "x", "y", "x")
+    graph = build.graph()
+    found = planned(graph)
+    moved = tuple(replace(each, offset=found.offsets["both"]) if "x" in each.values else each for each in found.buffers)
+    with pytest.raises(PlanError, match="'both'"):
+        verify(graph, replace(found, buffers=moved))
 
 
 def test_a_skip_connection_is_copied_where_its_concatenation_would_lie_in_the_way():
