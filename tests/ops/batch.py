@@ -8,10 +8,14 @@ then with another: what differs from the fill was written. Kernels may be compil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -28,7 +32,7 @@ from millijoule.run.emulator import MODELS, emulate
 from millijoule.run.host import HostLibrary, build_host
 from millijoule.run.qemu import machine_device, run_machine
 from millijoule.run.toolchain import build
-from millijoule.target import Target
+from millijoule.target import Instructions, Target
 from tests.plan.streaming.networks import by_pixels
 from tests.run.project import device, write_firmware
 
@@ -251,3 +255,28 @@ int batch_run(const int8_t *input, int8_t *output);
             written = behind + USED_BYTES
         parts.append("int batch_run(const int8_t *input, int8_t *output)\n{\n    int status = 0;")
         return "\n".join([*parts, *calls, "    return status;\n}\n"])
+
+
+KINDS: tuple[Instructions, ...] = get_args(Instructions)
+"""Kernels for every kind of instructions also compute on this computer."""
+CORES = ("cortex-m0plus", "cortex-m4", *(["cortex-m55"] if shutil.which("qemu-system-arm") else []))
+"""Those that are emulated."""
+Outputs = dict[str, np.ndarray]
+
+
+@contextmanager
+def everywhere(
+    make_folder: Callable[[str], Path], models: Mapping[str, Model], inputs: Mapping[str, np.ndarray]
+) -> Iterator[dict[str, Future[Outputs]]]:
+    """Core, or kind of instructions on this computer → model → outputs; built and run in two threads."""
+
+    def on_this_computer(kind: Instructions) -> Outputs:
+        return Batch.write(make_folder(kind), models, inputs, target=Target(kind)).on_host()
+
+    def emulated(core: str) -> Outputs:
+        return Batch.write(make_folder(core), models, inputs, core=core).emulated()
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield {kind: pool.submit(on_this_computer, kind) for kind in KINDS} | {
+            core: pool.submit(emulated, core) for core in CORES
+        }

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import get_args
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 from millijoule.ops import Conv2d, Dense
-from millijoule.target import Instructions, Target
-from tests.ops.batch import Batch, of_one_input
+from millijoule.target import Target
+from tests.ops.batch import CORES, KINDS, Batch, Outputs, everywhere, of_one_input
 from tests.ops.cases import CASES, INT8_CASES, int8_inputs, int8_model
 
 MODELS = {name: of_one_input(int8_model(name), name) for name in INT8_CASES}
@@ -21,34 +20,23 @@ INPUTS = {
     )
     for name in INT8_CASES
 }
-# Kernels for every kind of instructions also compute on this computer.
-KINDS = get_args(Instructions)
-CORES = ("cortex-m0plus", "cortex-m4", *(["cortex-m55"] if shutil.which("qemu-system-arm") else []))
 
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory):
-    """Core, or kind of instructions on this computer → model → outputs; built and run in two threads."""
-
-    def outputs(place: str) -> dict[str, np.ndarray]:
-        folder = tmp_path_factory.mktemp(place)
-        if place in CORES:
-            return Batch.write(folder, MODELS, INPUTS, core=place).emulated()
-        return Batch.write(folder, MODELS, INPUTS, target=Target(place)).on_host()  # type: ignore[arg-type]
-
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        yield {place: pool.submit(outputs, place) for place in (*KINDS, *CORES)}
+    with everywhere(tmp_path_factory.mktemp, MODELS, INPUTS) as outputs:
+        yield outputs
 
 
 @pytest.mark.parametrize("name", INT8_CASES)
 @pytest.mark.parametrize("place", [*KINDS, *CORES])
-def test_emitted_c_equals_int8(batches: dict[str, Future[dict[str, np.ndarray]]], place: str, name: str):
+def test_emitted_c_equals_int8(batches: dict[str, Future[Outputs]], place: str, name: str):
     model = MODELS[name]
     expected = model.run(INPUTS[name])[name]
     np.testing.assert_array_equal(batches[place].result()[name].reshape(expected.shape), expected)
 
 
-def check(outputs: dict[str, np.ndarray]) -> None:
+def check(outputs: Outputs) -> None:
     for name, found in outputs.items():
         expected = MODELS[name].run(INPUTS[name])[name]
         np.testing.assert_array_equal(found.reshape(expected.shape), expected, err_msg=name)

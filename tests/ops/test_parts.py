@@ -7,10 +7,8 @@ A copy is a Requantize between equal scales. The concatenations have nothing to 
 
 from __future__ import annotations
 
-import shutil
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from importlib import import_module
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,8 +18,7 @@ from millijoule.model import Model
 from millijoule.ops import Concat, Requantize
 from millijoule.ops.activation import Unary
 from millijoule.plan import plan
-from millijoule.target import Instructions, Target
-from tests.ops.batch import Batch, of_one_input
+from tests.ops.batch import CORES, KINDS, Outputs, everywhere, of_one_input
 from tests.ops.cases import CASES, INT8_CASES, int8_inputs, int8_model
 
 NAMES = [
@@ -30,8 +27,6 @@ NAMES = [
     # All functions of one number have the same kernel.
     if CASES[name].op.writes_parts and (name == "relu" or not isinstance(CASES[name].op, Unary | Concat))
 ]
-KINDS = get_args(Instructions)
-CORES = ("cortex-m0plus", "cortex-m4", *(["cortex-m55"] if shutil.which("qemu-system-arm") else []))
 
 
 def among_parts(name: str) -> tuple[Model, set[str]]:
@@ -79,16 +74,8 @@ def whatever_it_takes():
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory):
-    """Core, or kind of instructions on this computer → model → outputs; built and run in two threads."""
-
-    def outputs(place: str) -> dict[str, np.ndarray]:
-        folder = tmp_path_factory.mktemp(place)
-        if place in CORES:
-            return Batch.write(folder, MODELS, INPUTS, core=place).emulated()
-        return Batch.write(folder, MODELS, INPUTS, target=Target(place)).on_host()  # type: ignore[arg-type]
-
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        yield {place: pool.submit(outputs, place) for place in (*KINDS, *CORES)}
+    with everywhere(tmp_path_factory.mktemp, MODELS, INPUTS) as outputs:
+        yield outputs
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,7 +87,7 @@ def test_nothing_is_copied(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("place", [*KINDS, *CORES])
-def test_emitted_c_equals_int8(batches: dict[str, Future[dict[str, np.ndarray]]], place: str, name: str):
+def test_emitted_c_equals_int8(batches: dict[str, Future[Outputs]], place: str, name: str):
     model = MODELS[name]
     expected = model.run(INPUTS[name])[model.graph.outputs[0]]
     np.testing.assert_array_equal(batches[place].result()[name].reshape(expected.shape), expected)
