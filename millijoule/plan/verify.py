@@ -77,9 +77,11 @@ class _Replay:
     def may_overlap(self, node: Node, index: int) -> bool:
         """Whether the output may lie over this input where it does: in the very same place, or, of a concatenation,
         where the input belongs."""
+        if not isinstance(node.op, Concat) and index not in node.op.in_place:
+            return False
         own, given = (self.place(name, node.name) for name in (node.name, node.inputs[index]))
         if not isinstance(node.op, Concat):
-            return index in node.op.in_place and np.array_equal(own, given)
+            return np.array_equal(own, given)
         first = sum(self.graph.shapes[name][-1] for name in node.inputs[:index])
         channels = self.graph.shapes[node.inputs[index]][-1]
         there = own.reshape(-1, self.graph.shapes[node.name][-1])[:, first : first + channels]
@@ -132,11 +134,12 @@ class _Replay:
         """The addresses of a value's bytes, in their order, all of them in the arena."""
         if value not in self.plan.offsets:
             raise self.error(step, f"uses '{value}', which has no place in the arena")
-        place = np.arange(self.sizes[value])
         if value in self.plan.pixel_bytes:
-            pixel, channel = np.divmod(place, self.graph.shapes[value][-1])
-            place = pixel * self.plan.pixel_bytes[value] + channel
-        place += self.plan.offsets[value]
+            *sizes, channels = self.graph.shapes[value]
+            pixels = np.arange(prod(sizes)) * self.plan.pixel_bytes[value]
+            place = (pixels[:, None] + np.arange(channels)).ravel() + self.plan.offsets[value]
+        else:
+            place = np.arange(self.sizes[value]) + self.plan.offsets[value]
         if place[0] < 0 or place[-1] >= self.plan.arena_bytes:
             raise self.error(
                 step,

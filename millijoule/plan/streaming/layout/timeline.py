@@ -216,8 +216,6 @@ class _Recorder:
         if value in life.stored:
             self.result.actions.append(action)
             self.born[value, row] = self.now
-            if not self.network.readers[value] and value not in self.rows.outputs:
-                self.died |= {(value, each): self.now for each in range(row + 1)}
             return
         slots = self._slots(life, segment, value)
         if slots and row - slots < life.low[value] and life.readers[value]:
@@ -254,7 +252,10 @@ class _Recorder:
         end, rows = len(self.result.actions), self.rows
         for value in self.stored:
             size = rows.bytes[value]
-            lives = [(self.born[value, row], self.died.get((value, row), end)) for row in range(rows.count[value])]
+            born = [self.born[value, row] for row in range(rows.count[value])]
+            # What is made and nothing reads is gone once all of it is there.
+            last = end if self.network.readers[value] or value in (*rows.inputs, *rows.outputs) else born[-1]
+            lives = [(at, self.died.get((value, row), last)) for row, at in enumerate(born)]
             if value in self.network.maker and rows.steps[self.network.maker[value]].whole:
                 # The first firing computes all rows.
                 lives = [(lives[0][0], died) for _, died in lives]
