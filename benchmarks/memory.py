@@ -40,7 +40,7 @@ from millijoule.errors import OptionError
 from millijoule.model import Model
 from millijoule.passes.integer import fold_pads, reduce
 from millijoule.plan.streaming import stream_plan, two_memories, verify_stream
-from millijoule.target import Target
+from millijoule.target import Instructions, Target
 
 MODELS = {
     "IC": "mlperf_tiny/pretrainedResnet_quant.tflite",
@@ -124,10 +124,10 @@ def in_two_memories(options: argparse.Namespace, tigris: str | None) -> None:
     )
 
 
-def streamed(model: Model, instructions: str) -> Iterator[int]:
+def streamed(model: Model, instructions: Instructions) -> Iterator[int]:
     """Arena bytes, held and pushed."""
     for contract in ("overwrite", "push"):
-        planned = stream_plan(model, contract, target=Target(instructions))  # type: ignore[arg-type]
+        planned = stream_plan(model, contract, target=Target(instructions))
         verify_stream(model, planned)
         yield planned.arena_bytes
 

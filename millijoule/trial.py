@@ -17,7 +17,7 @@ from millijoule.quantize.images import evenly_spaced
 from millijoule.report.detection.findings import Findings
 
 if TYPE_CHECKING:
-    from millijoule.detect.data import DetectionSet
+    from millijoule.detect.data import AnnotatedImage, DetectionSet
     from millijoule.train import Dataset
 
 REFERENCE_BATCH = 64
@@ -76,8 +76,13 @@ def calibration_images(model: Model, data: Dataset | DetectionSet) -> np.ndarray
 
     if isinstance(data, Dataset):
         return data.x_train
-    chosen, _ = evenly_spaced(CALIBRATION_IMAGES, np.arange(len(data.train)), None)
-    return pixels_of([data.train[index] for index in chosen], coding_of(model).size)
+    return spaced_pixels(model, data.train, CALIBRATION_IMAGES)
+
+
+def spaced_pixels(model: Model, images: Sequence[AnnotatedImage], count: int) -> np.ndarray:
+    """uint8 (n, height, width, 3): at most `count` of the images, evenly spaced, at the size of the model's input."""
+    chosen, _ = evenly_spaced(count, np.arange(len(images)), None)
+    return pixels_of([images[index] for index in chosen], coding_of(model).size)
 
 
 def trial(model: Model, data: Dataset | DetectionSet | None, samples: int | None) -> Trial:

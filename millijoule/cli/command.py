@@ -7,7 +7,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import millijoule
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
+    from millijoule.detect.data import DetectionSet
     from millijoule.graph import Graph
     from millijoule.model import Model
     from millijoule.train import Dataset
@@ -149,6 +150,13 @@ def is_annotated(source: str | None) -> bool:
     from millijoule.train import data
 
     return source is not None and data.is_annotated(source)
+
+
+def load_annotated(source: str, skip_bad: bool, seed: int, classes: Sequence[str] = ()) -> DetectionSet:
+    """Images with annotated boxes. classes: those to find; default: all."""
+    from millijoule.detect.data import load_detection
+
+    return load_detection(source, classes or None, skip_bad=skip_bad, seed=seed)
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from millijoule.cli.command import Command, is_annotated, show
+from millijoule.cli.command import Command, is_annotated, load_annotated, show
 from millijoule.cli.training import load_data
 
 
@@ -20,10 +20,9 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.report.training import tables
 
     if is_annotated(options.data):
-        from millijoule.detect.data import load_detection
         from millijoule.detect.data.summary import summarise
 
-        annotated = load_detection(options.data, skip_bad=options.skip_bad)
+        annotated = load_annotated(options.data, options.skip_bad, 0)
         summary = summarise(annotated)
         show(options, summary.to_json(), of_boxes.data_set(summary, annotated.notes))
     else:

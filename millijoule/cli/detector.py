@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millijoule.cli.command import graph_or_model, is_annotated, positive, show
+from millijoule.cli.command import graph_or_model, is_annotated, load_annotated, positive, show
 from millijoule.cli.training import changes, recorder, run_training, show_training
 from millijoule.errors import OptionError
 
@@ -111,12 +111,6 @@ def counted_network(options: argparse.Namespace) -> Graph | Model:
         (option, *_) = arguments
         raise OptionError(f"--{option} is for the detectors ssdlite and centre: leave it out for '{options.model}'")
     return build(options.model, arguments).graph
-
-
-def load_annotated(source: str, skip_bad: bool, seed: int, classes: Sequence[str] = ()) -> DetectionSet:
-    from millijoule.detect.data import load_detection
-
-    return load_detection(source, classes or None, skip_bad=skip_bad, seed=seed)
 
 
 def new_detector_config(options: argparse.Namespace, data: DetectionSet) -> dict[str, Any]:

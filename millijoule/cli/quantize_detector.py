@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millijoule.cli.command import is_annotated
+from millijoule.cli.command import is_annotated, load_annotated
 from millijoule.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from millijoule.detect.data import AnnotatedImage, DetectionSet
+    from millijoule.detect.data import DetectionSet
     from millijoule.model import Model
     from millijoule.quantize import Images
 
 
 def annotated(options: argparse.Namespace, model: Model) -> DetectionSet | None:
     """The images of --data, with the model's classes; None without --data."""
-    from millijoule.detect.data import load_detection
-
     if model.is_int8:
         raise ModelError(f"model '{model.graph.name}' is int8 already: give the float model")
     if options.qat:
@@ -36,30 +32,29 @@ def annotated(options: argparse.Namespace, model: Model) -> DetectionSet | None:
         return None
     if not is_annotated(options.data):
         raise OptionError(f"model '{model.graph.name}' finds boxes: give annotated images, as --data voc:FOLDER")
-    return load_detection(options.data, model.labels or None, options.skip_bad)
+    return load_annotated(options.data, options.skip_bad, 0, model.labels)
 
 
 def calibration_pixels(options: argparse.Namespace, model: Model, data: DetectionSet | None) -> Images:
     """What ranges are measured on: the training images of --data, or what --calibrate-on names."""
-    from millijoule.detect.data import load_detection
     from millijoule.quantize import Images, load_images
+    from millijoule.quantize.images import evenly_spaced
+    from millijoule.trial import spaced_pixels
 
-    source = options.calibrate_on
-    if source is None:
-        assert data is not None
-        return _pixels(data.name, data.train, options.calibration, model)
-    if is_annotated(source):
-        other = load_detection(source, None, options.skip_bad)
-        return _pixels(other.name, other.train, options.calibration, model)
+    source, count = options.calibrate_on, options.calibration
+    chosen = load_annotated(source, options.skip_bad, 0) if is_annotated(source) else data
+    if source is None or is_annotated(source):
+        assert chosen is not None
+        return Images(spaced_pixels(model, chosen.train, count), None, chosen.name).take(count)
     if files := _photos(Path(source)):
         from millijoule.detect.find import coding_of
         from millijoule.train.images import read_image
 
         size = coding_of(model).size
-        chosen = [files[index] for index in _spread(len(files), options.calibration)]
-        pixels = [np.broadcast_to(read_image(file, size), (*size, 3)) for file in chosen]
-        return Images(np.stack(pixels), None, Path(source).name).take(options.calibration)
-    return load_images(source, options.skip_bad).take(options.calibration)
+        spread, _ = evenly_spaced(count, np.arange(len(files)), None)
+        pixels = [np.broadcast_to(read_image(files[index], size), (*size, 3)) for index in spread]
+        return Images(np.stack(pixels), None, Path(source).name).take(count)
+    return load_images(source, options.skip_bad).take(count)
 
 
 def _photos(folder: Path) -> list[Path]:
@@ -69,20 +64,6 @@ def _photos(folder: Path) -> list[Path]:
     return (
         [path for path in sorted(folder.iterdir()) if path.is_file() and image_header(path)] if folder.is_dir() else []
     )
-
-
-def _pixels(name: str, images: Sequence[AnnotatedImage], count: int, model: Model) -> Images:
-    from millijoule.detect.find import coding_of, pixels_of
-    from millijoule.quantize import Images
-
-    chosen = [images[index] for index in _spread(len(images), count)]
-    return Images(pixels_of(chosen, coding_of(model).size), None, name).take(count)
-
-
-def _spread(length: int, count: int) -> list[int]:
-    from millijoule.quantize.images import evenly_spaced
-
-    return evenly_spaced(count, np.arange(length), None)[0].tolist()
 
 
 def counted(model: Model, int8: Model, data: DetectionSet | None, samples: int | None) -> dict[str, Any]:

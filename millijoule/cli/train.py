@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millijoule.cli.cluster import add_cluster
-from millijoule.cli.command import NETWORK, Command, add_data, add_input, is_annotated, show
+from millijoule.cli.command import NETWORK, Command, add_data, add_input, is_annotated, load_annotated, show
 from millijoule.cli.detector import (
     add_backbone_weights,
     add_structure,
     check_classifier,
     evaluate_on_boxes,
     is_detector,
-    load_annotated,
     new_detector_config,
     structure,
     train_detector_in_folder,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import add_input, fit_to, is_annotated, is_file
+from millijoule.cli.command import add_input, fit_to, is_annotated, is_file, load_annotated
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def images_for(model: Model, options: argparse.Namespace) -> Dataset | Detection
     """The images of --data: annotated ones, with the model's classes, or labelled ones."""
     seed = getattr(options, "seed", 0)
     if is_annotated(options.data):
-        from millijoule.detect.data import load_detection
-
-        return load_detection(options.data, model.labels or None, options.skip_bad, seed)
+        return load_annotated(options.data, options.skip_bad, seed, model.labels)
     return millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=seed)
 
 

@@ -12,7 +12,7 @@ from millijoule.boxes import BoxCoding, Boxes, detect
 from millijoule.detect.evaluation import DetectionEvaluation, evaluate_boxes
 from millijoule.errors import ModelError
 from millijoule.model import Model
-from millijoule.train.images import image_header, read_image
+from millijoule.train.images import image_header, read_image, room_for
 from millijoule.train.network import import_torch, network_of
 from millijoule.train.prepare import prepare, quantized_inputs
 
@@ -61,8 +61,8 @@ def find_in_file(model: Model, path: Path, threshold: float | None = LEAST_SCORE
 
 
 def pixels_of(images: Sequence[AnnotatedImage], size: tuple[int, int]) -> np.ndarray:
-    """uint8 (n, height, width, 3): the images, stretched to `size`."""
-    pixels = np.empty((len(images), *size, 3), np.uint8)
+    """uint8 (n, height, width, 3): the images, stretched to `size`; if that is much, in a temporary file."""
+    pixels = room_for((len(images), *size, 3))
     for index, image in enumerate(images):
         pixels[index] = image.pixels(size)
     return pixels

@@ -15,7 +15,7 @@ import numpy as np
 
 from millijoule.errors import DataError
 from millijoule.train.data import SOURCES, TEST_FRACTION, Dataset, stratified_split
-from millijoule.train.prepare import resize
+from millijoule.train.prepare import resize, times
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -142,8 +142,8 @@ def gather(
         size = sizes.most_common(1)[0][0]
         if len(sizes) > 1:
             notes.append(
-                f"images of {len(sizes)} sizes, {_times(min(sizes))} to {_times(max(sizes))}: all were brought to the "
-                f"most common, {_times(size)} (height × width)"
+                f"images of {len(sizes)} sizes, {times(min(sizes))} to {times(max(sizes))}: all were brought to the "
+                f"most common, {times(size)} (height × width)"
             )
     images = room_for((len(order), *size, 3))
     coloured, kept = 0, set()
@@ -162,10 +162,6 @@ def gather(
             images[new] = images[old]
     images = images[: len(kept), :, :, : 3 if coloured else 1]
     return images if isinstance(images, np.memmap) else np.ascontiguousarray(images), kept, tuple(notes)
-
-
-def _times(size: tuple[int, int]) -> str:
-    return f"{size[0]}×{size[1]}"
 
 
 def room_for(shape: tuple[int, ...]) -> np.ndarray:

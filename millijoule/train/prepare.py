@@ -39,7 +39,7 @@ def fit(images: np.ndarray, shape: Shape) -> np.ndarray:
     if len(shape) == 1:
         if images[0].size != shape[0]:
             raise DataError(
-                f"images of {_times(images.shape[1:])} have {images[0].size} numbers; the network takes {shape[0]}"
+                f"images of {times(images.shape[1:])} have {images[0].size} numbers; the network takes {shape[0]}"
             )
         return images
     height, width, channels = shape
@@ -127,5 +127,5 @@ def _recolour(images: np.ndarray, channels: int) -> np.ndarray:
     raise DataError(f"images have {images.shape[3]} channels, the network's input has {channels}")
 
 
-def _times(shape: Shape) -> str:
+def times(shape: Shape) -> str:
     return "×".join(map(str, shape))

@@ -12,6 +12,7 @@ import numpy as np
 
 from millijoule.boxes import Boxes
 from millijoule.detect.data import DetectionSet
+from millijoule.detect.find import pixels_of
 from millijoule.detect.heads import Detector
 from millijoule.detect.training.detection import Detection
 from millijoule.detect.training.settings import RECIPES, DetectorSettings, choose
@@ -61,7 +62,7 @@ def train_detector(
         raise OptionError(f"score_loss {settings.score_loss} is for ssdlite; centre points learn by focal: choose that")
     settings = replace(settings, precision=with_precision(settings, graph, machine).precision)
     weights = {**initial_weights(graph, settings.seed), **_cautious(detector), **(start or {})}
-    sample = np.stack([each.pixels(coding.size) for each in data.train[:: -(-len(data.train) // 256)]])
+    sample = pixels_of(data.train[:: -(-len(data.train) // 256)], coding.size)
     preprocess = measure_preprocess(sample, graph.inputs[0].shape)
     model = Model(graph, weights, labels=data.classes, preprocess=preprocess, boxes=coding)
     task = Detection(model, data.train, settings, machine)

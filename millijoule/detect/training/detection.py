@@ -11,6 +11,7 @@ import numpy as np
 from millijoule.boxes import BoxCoding, Boxes, detect
 from millijoule.detect.data import AnnotatedImage
 from millijoule.detect.evaluation.voc import mean_area_under
+from millijoule.detect.find import pixels_of
 from millijoule.detect.training import losses
 from millijoule.detect.training.augment import Source, augmented
 from millijoule.detect.training.settings import DetectorSettings
@@ -19,7 +20,6 @@ from millijoule.errors import OptionError
 from millijoule.model import Model
 from millijoule.train.checkpoint import Best, fingerprint
 from millijoule.train.data import stratified_split
-from millijoule.train.images import room_for
 from millijoule.train.loop.machine import Machine
 from millijoule.train.loop.task import Batch, Task
 from millijoule.train.network import import_torch
@@ -39,9 +39,7 @@ class Images:
     """Annotated images at one size; those that take much memory lie in a temporary file."""
 
     def __init__(self, annotated: Sequence[AnnotatedImage], size: tuple[int, int]) -> None:
-        self.pixels = room_for((len(annotated), *size, 3))
-        for index, image in enumerate(annotated):
-            self.pixels[index] = image.pixels(size)
+        self.pixels = pixels_of(annotated, size)
         self.boxes = [image.boxes.scaled(image.size, size) for image in annotated]
 
     def __getitem__(self, index: int) -> Source:
