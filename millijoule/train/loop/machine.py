@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16")
+LET_GO_SECONDS = 0.2
 
 
 class Machine:
@@ -52,6 +54,9 @@ class Machine:
             yield
         finally:
             torch.distributed.destroy_process_group()
+            # Distributed data parallel leaves gloo's threads alive. One that lets go of its last tensor while Python
+            # ends aborts the process: it needs the interpreter for that, and gets it while this thread sleeps.
+            time.sleep(LET_GO_SECONDS)
 
     @property
     def has_bfloat16(self) -> bool:
