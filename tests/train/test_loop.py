@@ -16,6 +16,7 @@ from millijoule.train.checkpoint import FILE
 from millijoule.train.initial import initial_weights
 from millijoule.train.loop import RECIPES, Settings, Trainer, choose, defaults
 from millijoule.train.loop.classification import Classification
+from millijoule.train.network import build_network
 from tests.train.cases import everything_random, graph_of, linear, stripes
 
 SETTINGS = Settings(
@@ -131,6 +132,19 @@ def test_bfloat16_is_close_to_float32_but_not_equal():
         assert trainer.weights()["n0.weight"].dtype == np.float32
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(("groups", "precision"), [(1, "bfloat16"), (2, "bfloat16"), (4, "float32")])
+def test_of_convolutions_in_bfloat16_depthwise_ones_stay_float32(groups, precision):
+    import torch
+
+    graph = graph_of(Conv2d(channels=4, kernel=3, stride=2, padding="same", groups=groups), shape=(6, 6, 4))
+    network = build_network(graph)
+    with torch.autocast("cpu", torch.bfloat16):
+        (found,) = network(torch.ones(2, 6, 6, 4, dtype=torch.bfloat16)).values()
+    assert found.dtype == getattr(torch, precision)
+    found.sum().backward()
+    assert network.nodes[0].weight.grad.abs().min() > 0
 
 
 def test_automatic_precision_is_float32_for_small_steps(monkeypatch):

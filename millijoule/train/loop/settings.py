@@ -55,7 +55,8 @@ class Settings:
     patience: stop after so many epochs without a better one; 0: never.
     until: stop once the validation accuracy reaches this; 0: never.
     precision: of convolutions and dense layers: `bfloat16` computes them in it by torch's autocast and keeps weights in
-        float32; `auto` takes it where the processor has instructions for it and a step is large, else float32.
+        float32, on CPUs depthwise convolutions too, whose gradients are slow in bfloat16; `auto` takes it where the
+        processor has instructions for it and a step is large, else float32.
     compiled: run the network through torch.compile, if a C++ compiler is found.
     seed: of weights, order and augmentation.
     """
