@@ -181,11 +181,24 @@ def _npz(path: Path) -> Dataset:
             file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one array")
-            arrays = {name: file[name] for name in (*ARRAYS, "classes") if name in file.files}
             found = file.files
+            arrays = {name: _member(path, file, name) for name in (*ARRAYS, "classes") if name in found}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"'{path}' cannot be read as an .npz file ({_first_line(error)}): give {SOURCES}") from None
     return _dataset(path, arrays, found)
+
+
+def _member(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    try:
+        return file[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise DataError(
+            f"'{path}': {name} is an array of objects, not of numbers, as images of different sizes or channels make "
+            "it: bring all to one shape (n, height, width, channels), or give a folder of image files, which are "
+            "fitted"
+        ) from None
 
 
 def _mapped(path: Path) -> Dataset:

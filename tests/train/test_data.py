@@ -130,8 +130,17 @@ def test_npy_and_pickled_arrays_are_refused(tmp_path):
     np.save(tmp_path / "set.npy", np.zeros(3))
     with pytest.raises(DataError, match="cannot be read as an"):
         load_data(str(tmp_path / "set.npy"))
-    with pytest.raises(DataError, match="cannot be read as an"):
-        load_data(saved(tmp_path, **small() | {"x_train": np.array([{}], object)}))
+    with pytest.raises(DataError, match="classes is an array of objects"):
+        load_data(saved(tmp_path, **small() | {"classes": np.array([{}], object)}))
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 1), (6, 5, 3)], ids=["size", "channels"])
+def test_npz_images_of_different_sizes_or_channels(tmp_path, shape):
+    arrays = small()
+    images = np.empty(8, object)
+    images[:] = [*arrays["x_train"][1:], np.zeros(shape, np.uint8)]
+    with pytest.raises(DataError, match="x_train is an array of objects, not of numbers, as images of different sizes"):
+        load_data(saved(tmp_path, **arrays | {"x_train": images}))
 
 
 @pytest.mark.parametrize("source", ["missing.npz", "./missing", "/missing/folder"])
