@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from millijoule.cli import main
-from millijoule.train import load_run
+from millijoule.train import load_data, load_run
 from millijoule.train.loop.settings import Settings, described
 from tests.test_cli import assert_one_line_error, run
 from tests.train.cases import stripes
@@ -50,6 +50,9 @@ def test_a_network_is_trained_evaluated_asked_and_deployed(here, capsys):
     code, out, _ = run(capsys, "look", "run", "--data", "data.npz", "--image", "image.png", "--json")
     assert sum(json.loads(out)["scores"].values()) == pytest.approx(1)
     assert "What lenet5 sees" in (here / "look.html").read_text()
+    code, out, err = run(capsys, "look", "run", "--json")
+    assert json.loads(out)["accuracy"] == result["accuracy"]
+    assert err == "note: no --data: taking data.npz, on which it was trained\n"
 
     code, out, _ = run(capsys, "deploy", "run", "--data", "data.npz", "--device", "host", "--json")
     assert code == 0
@@ -103,6 +106,21 @@ def test_tables_name_accuracy_time_and_folder(here, capsys):
 def test_bad_input_is_one_line_and_leaves_nothing(here, capsys, arguments, words):
     assert_one_line_error(run(capsys, *arguments), *words)
     assert [path.name for path in here.iterdir()] == ["data.npz"]
+
+
+def test_data_of_the_training_are_split_as_they_were_then(here, capsys, monkeypatch):
+    from millijoule.cli import train
+
+    for label in range(2):
+        (here / "folder" / str(label)).mkdir(parents=True)
+        for number in range(10):
+            Image.new("L", (32, 32), 20 * number + label).save(here / "folder" / str(label) / f"{number}.png")
+    run(capsys, "train", "two_layer", "--data", "folder", "--shape", "1x1x32x32", "--epochs", 1, "--seed", 3)
+    seeds = []
+    monkeypatch.setattr(train, "load_data", lambda source, skip_bad, seed: seeds.append(seed) or load_data(source))
+    for data in ((), ("--data", "folder"), ("--data", f"{here}/folder"), ("--data", "data.npz")):
+        assert run(capsys, "evaluate", "two_layer-run", *data)[0] == 0
+    assert seeds == [3, 3, 3, 0]
 
 
 def test_another_training_in_the_folder_is_refused(here, capsys):

@@ -18,7 +18,7 @@ from millijoule.cli.detector import (
     structure,
     train_detector_in_folder,
 )
-from millijoule.cli.trained import add_trained, load_trained
+from millijoule.cli.trained import add_trained, load_trained, take_own_data
 from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
 from millijoule.errors import OptionError
 
@@ -73,7 +73,7 @@ def _train(options: argparse.Namespace) -> None:
 def _model_and_data(options: argparse.Namespace, command: str) -> tuple[Model, Dataset]:
     if is_annotated(options.data):
         raise OptionError(f"{command} is for classifiers; '{options.data}' has boxes, not labelled images")
-    data = load_data(options.data, options.skip_bad, 0) if options.data else None
+    data = load_data(options.data, options.skip_bad, getattr(options, "seed", 0)) if options.data else None
     model = load_trained(options, data)
     if data is None:
         raise OptionError(f"{command} needs --data: labelled images, whose test images are counted")
@@ -89,6 +89,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from millijoule.report.training import tables
     from millijoule.train import evaluate
 
+    take_own_data(options)
     if is_annotated(options.data):
         evaluate_on_boxes(options, load_trained(options))
         return
@@ -115,6 +116,7 @@ def _look(options: argparse.Namespace) -> None:
     from millijoule.train.images import read_image
     from millijoule.train.look import look
 
+    take_own_data(options)
     model, data = _model_and_data(options, "look")
     name, label = options.image, None
     if options.image.isdecimal():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -78,15 +79,22 @@ def load_trained(options: argparse.Namespace, data: Dataset | None = None) -> Mo
 
 
 def take_own_data(options: argparse.Namespace) -> None:
-    """Where --data is left out for the folder of a training, what it was trained on, split as it was."""
+    """Where --data is left out for the folder of a training, what it was trained on.
+
+    Given or not, the data of the training are split as they were then, so that no image that was learnt is a test
+    image.
+    """
     from millijoule.train import is_run
     from millijoule.train.run_folder import read_config
 
-    if options.data is None and options.model and is_run(options.model):
-        config = read_config(Path(options.model))
+    if not options.model or not is_run(options.model):
+        return
+    config = read_config(Path(options.model))
+    if options.data is None:
         options.data, options.skip_bad = config["source"], config["skip_bad"]
-        options.seed = config["settings"]["seed"]
         print(f"note: no --data: taking {options.data}, on which it was trained", file=sys.stderr)
+    if os.path.abspath(options.data) == os.path.abspath(config["source"]):
+        options.seed = config["settings"]["seed"]
 
 
 def images_for(model: Model, options: argparse.Namespace) -> Dataset | DetectionSet:
