@@ -86,6 +86,12 @@ def test_all_of_it_on_digits(monkeypatch):
     assert errors["random forest, 100 trees"] < 0.08
     assert errors["perceptron, Rosenblatt's rule"] < 0.2
     assert errors["deep belief network, fine-tuned"] < 0.6
+    updates = {result.method: (result.epochs, result.updates) for result in results}
+    assert updates["two layers, all images a step"] == (2, 2)
+    assert updates["two layers, one image a step"] == (2, 2 * 450)
+    assert updates["two layers, 64 images a step"] == (2, 2 * 7)
+    assert updates["LeNet-5, modern form"] == (2, 2 * 14)
+    assert updates["random forest, 100 trees"] == (None, None)
     costs = {result.method: (result.params, result.macs) for result in results}
     assert costs["LeNet-5, modern form"] == (61_706, 416_520)
     assert costs["perceptron, Rosenblatt's rule"] == (650, 640)

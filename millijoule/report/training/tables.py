@@ -112,8 +112,9 @@ def history(data: str, images: int, results: Sequence[Result], tried: Xor) -> li
         Column("test error"),
         Column("parameters"),
         Column("MACs"),
-        Column("epochs", rank=1),
-        Column("time", rank=2),
+        Column("passes"),
+        Column("updates"),
+        Column("CPU time", rank=1),
     )
     rows = [
         (
@@ -123,7 +124,8 @@ def history(data: str, images: int, results: Sequence[Result], tried: Xor) -> li
             fmt.count(each.params),
             fmt.count(each.macs),
             fmt.count(each.epochs),
-            duration(each.seconds),
+            fmt.count(each.updates),
+            duration(each.cpu_seconds),
         )
         for each in results
     ]

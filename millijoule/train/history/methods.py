@@ -16,15 +16,19 @@ from millijoule import zoo
 from millijoule.errors import ToolError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.train.data import Dataset
+from millijoule.train.data import Dataset, stratified_split
 from millijoule.train.history.belief import BATCH, pretrain
 from millijoule.train.history.record import Record, Result
 from millijoule.train.history.rosenblatt import train_perceptron
-from millijoule.train.loop import train
+from millijoule.train.loop import choose, train
 from millijoule.train.network import accuracy
 from millijoule.train.prepare import fit, measure_preprocess
 
+EPOCHS = 20
 QUICK_EPOCHS = 3
+ALL_IMAGES_EPOCHS, ONE_IMAGE_EPOCHS = 300, 5
+"""With all images in each step, and with one, of a large set: passes that take about the same time."""
+LARGE = 5_000
 LEAST_UPDATES = 1000
 """Of each restricted Boltzmann machine: after fewer, weights are too small for what is built on them to learn."""
 PLAIN: Mapping[str, Any] = {
@@ -42,7 +46,8 @@ def history(
     quick: a few epochs and small hidden layers, to see that it runs; its errors say little.
     folder: keeps results and checkpoints; a history that was stopped goes on from there.
     The three ways of descent (all images at once, one by one, small batches) train the same network from the same
-    numbers for the same number of epochs. Raises ToolError without scikit-learn.
+    numbers, each at the rate that suits it; in as many passes, all images at once would change the weights 20 times.
+    Raises ToolError without scikit-learn.
     """
     place = Path(folder) if folder else None
     data = hashlib.sha256(dataset.x_train.tobytes() + dataset.y_train.tobytes()).hexdigest()
@@ -57,6 +62,9 @@ def history(
 
 
 Attempt = Callable[[str], Result]
+Start = Callable[[], Mapping[str, np.ndarray]]
+Trained = tuple[Model, int, int]
+"""A model, passes over the training images, changes of the weights."""
 
 
 def _attempts(
@@ -64,23 +72,30 @@ def _attempts(
 ) -> Iterator[tuple[str, Attempt]]:
     """Every method by name, with a function from its name to its result."""
     sizes: dict[str, Any] = {"classes": len(dataset.classes), "input_shape": dataset.x_train.shape[1:]}
-    epochs = QUICK_EPOCHS if quick else 20
-    large = not quick and len(dataset.x_train) >= 5_000
+    epochs = QUICK_EPOCHS if quick else EPOCHS
+    large = not quick and len(dataset.x_train) >= LARGE
     hidden = 32 if quick else 300
 
-    def trained(year: int, graph: Graph, **changes: Any) -> Attempt:
+    def trained(year: int, graph: Graph, start: Start | None = None, **changes: Any) -> Attempt:
         def attempt(name: str) -> Result:
-            common: dict[str, Any] = {"seed": seed, "progress": progress, "must_learn": False, "epochs": epochs}
-            common["checkpoint"] = folder and folder / re.sub(r"[^a-z0-9]+", "-", name.lower())
-            if "start" in changes:
-                changes["start"] = changes["start"]()
-            return _measured(year, name, epochs, lambda: train(graph, dataset, **common | changes), dataset)
+            settings = {"epochs": epochs, "seed": seed} | changes
+            checkpoint = folder and folder / re.sub(r"[^a-z0-9]+", "-", name.lower())
+
+            def make() -> Trained:
+                begin = start() if start else None
+                model = train(
+                    graph, dataset, start=begin, checkpoint=checkpoint, progress=progress, must_learn=False, **settings
+                )
+                return model, settings["epochs"], _updates(graph, dataset, settings)
+
+            return _measured(year, name, make, dataset)
 
         return attempt
 
-    def descent(graph: Graph, batch_size: int, rate: float) -> Attempt:
-        trained_on = len(dataset.x_train) - -(-len(dataset.x_train) // 10)
-        return trained(1986, graph, batch_size=min(batch_size, trained_on), learning_rate=rate, **PLAIN)
+    def descent(graph: Graph, batch_size: int, rate: float, epochs: int = epochs) -> Attempt:
+        trained_on = len(stratified_split(dataset.y_train, PLAIN["validation"], seed)[0])
+        size = min(batch_size, trained_on)
+        return trained(1986, graph, batch_size=size, learning_rate=rate, epochs=epochs, **PLAIN)
 
     perceptron = zoo.perceptron(**sizes)
     two_layer = zoo.two_layer(**sizes, hidden=hidden)
@@ -88,11 +103,16 @@ def _attempts(
     belief = zoo.deep_belief(**sizes, hidden=(500, 500, 2000) if large else (64, 64))
 
     def rosenblatt(name: str) -> Result:
-        return _measured(1958, name, epochs, lambda: train_perceptron(perceptron, dataset, epochs, seed)[0], dataset)
+        def make() -> Trained:
+            model, wrong = train_perceptron(perceptron, dataset, epochs, seed)
+            return model, len(wrong), sum(wrong)
+
+        return _measured(1958, name, make, dataset)
 
     yield "perceptron, Rosenblatt's rule", rosenblatt
-    yield "two layers, all images a step", descent(two_layer, len(dataset.x_train), 1.0)
-    yield "two layers, one image a step", descent(two_layer, 1, 0.02)
+    many, few = epochs if quick else ALL_IMAGES_EPOCHS, ONE_IMAGE_EPOCHS if large else epochs
+    yield "two layers, all images a step", descent(two_layer, len(dataset.x_train), 0.5, many)
+    yield "two layers, one image a step", descent(two_layer, 1, 0.02, few)
     yield "two layers, 64 images a step", descent(two_layer, 64, 0.2)
     yield "three layers, 64 images a step", descent(multilayer, 64, 0.2)
     yield "support vector machine, RBF kernel", lambda name: _baseline(1995, name, _support_vectors, dataset, seed)
@@ -100,8 +120,8 @@ def _attempts(
         # Distances to codes have steeper gradients than a softmax's scores, so steps are smaller.
         yield "LeNet-5 as published", trained(1998, zoo.lenet5_1998(), learning_rate=0.003)
     yield "random forest, 100 trees", lambda name: _baseline(2001, name, _forest, dataset, seed)
-    start = partial(_pretrained, belief, dataset, epochs, seed)
-    yield "deep belief network, fine-tuned", trained(2006, belief, learning_rate=0.05, shift=0, start=start)
+    pretrained = partial(_pretrained, belief, dataset, epochs, seed)
+    yield "deep belief network, fine-tuned", trained(2006, belief, pretrained, learning_rate=0.05, shift=0)
     yield "LeNet-5, modern form", trained(2012, zoo.lenet5(classes=len(dataset.classes)))
 
 
@@ -113,9 +133,16 @@ def _pretrained(graph: Graph, dataset: Dataset, epochs: int, seed: int) -> Mappi
     return pretrain(graph, dataset.x_train, preprocess, greedy, seed).weights
 
 
-def _measured(year: int, method: str, epochs: int | None, make: Callable[[], Model], dataset: Dataset) -> Result:
+def _updates(graph: Graph, dataset: Dataset, changes: Mapping[str, Any]) -> int:
+    """Steps of a whole training."""
+    settings = choose("auto", len(dataset.x_train), graph.inputs[0].shape[0], changes)
+    trained_on = len(stratified_split(dataset.y_train, settings.validation, settings.seed)[0])
+    return settings.epochs * settings.steps(trained_on)
+
+
+def _measured(year: int, method: str, make: Callable[[], Trained], dataset: Dataset) -> Result:
     start, cpu_start = time.monotonic(), time.process_time()
-    model = make()
+    model, epochs, updates = make()
     error = 1 - accuracy(model, dataset.x_test, dataset.y_test)
     graph = model.graph
     return Result(
@@ -125,6 +152,7 @@ def _measured(year: int, method: str, epochs: int | None, make: Callable[[], Mod
         params=sum(param.count for param in graph.params().values() if param.trainable),
         macs=sum(node.op.cost(*graph.input_shapes(node)).macs for node in graph.nodes),
         epochs=epochs,
+        updates=updates,
         seconds=time.monotonic() - start,
         cpu_seconds=time.process_time() - cpu_start,
     )
@@ -141,7 +169,7 @@ def _baseline(year: int, method: str, make: Callable[[int], Counted], dataset: D
     error = float(np.mean(classifier.predict(x_test) != dataset.y_test))
     params, macs = count(classifier)
     seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu_start
-    return Result(year, method, error, params, macs, None, seconds, cpu_seconds)
+    return Result(year, method, error, params, macs, None, None, seconds, cpu_seconds)
 
 
 def _support_vectors(seed: int) -> Counted:

@@ -18,8 +18,8 @@ FILE = "history.json"
 class Result:
     """What one method reaches. error: share of the test images that are wrong. params: numbers that were learnt, of a
     forest its nodes, of a support vector machine its vectors' numbers. macs: of one answer, 0 for comparisons alone.
-    epochs: passes over the training images with labels, None where there is no such thing. seconds, cpu_seconds:
-    training and testing, since the method was last begun.
+    epochs: passes over the training images with labels. updates: how often the weights were changed in them. Both are
+    None where there is no such thing. seconds, cpu_seconds: training and testing, since the method was last begun.
     """
 
     year: int
@@ -28,6 +28,7 @@ class Result:
     params: int
     macs: int
     epochs: int | None
+    updates: int | None
     seconds: float
     cpu_seconds: float
 

@@ -135,6 +135,10 @@ class Settings:
         """Whether images are not shown as they are."""
         return bool(self.shift or self.flip or self.cutout or self.mixup or self.colour)
 
+    def steps(self, images: int) -> int:
+        """Steps of one epoch over so many images, in batches as alike as can be."""
+        return max(1, round(images / self.batch_size))
+
     def learning_rate_at(self, done: float) -> float:
         """The learning rate when the share `done` of all steps, 0…1, is behind."""
         if self.schedule == "one_cycle":

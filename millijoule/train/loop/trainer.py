@@ -34,7 +34,7 @@ class Trainer:
         self.task, self.model, self.settings, self.machine = task, task.model, task.settings, task.machine
         settings = self.settings
         _check_batches(self.model, len(task.train_set), settings, self.machine.workers)
-        self.steps = max(1, round(len(task.train_set) / settings.batch_size))
+        self.steps = settings.steps(len(task.train_set))
         self.network = (network or build_network(self.model.graph)).to(self.machine.device)
         self.arrays = arrays_of(self.model.graph, self.network) | dict(self.network.named_buffers(recurse=False))
         self._write(self.model.weights)
@@ -163,7 +163,7 @@ def _check_batches(model: Model, images: int, settings: Settings, workers: int) 
         raise OptionError(
             f"batch_size is {settings.batch_size}, but there are {images} images to train on: choose {images} or less"
         )
-    steps = max(1, round(images / settings.batch_size))
+    steps = settings.steps(images)
     if images // steps < workers:
         raise OptionError(
             f"batch_size is {settings.batch_size} for {workers} workers: each needs an image of every batch"
