@@ -156,7 +156,7 @@ class Conv2d(Convolution):
         def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
             if depthwise and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
                 # On an AMD Zen 4, oneDNN's bfloat16 gradients of depthwise convolutions took 6 to 120 times as long as
-                # float32's where the stride was 2 or the map 2 x 2, and were no faster elsewhere.
+                # float32's where the stride was 2 or the map 2 x 2, and were hardly faster elsewhere.
                 with torch.autocast("cpu", enabled=False):
                     return convolve(module, x.float())
             return convolve(module, x)
