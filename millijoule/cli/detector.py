@@ -218,7 +218,7 @@ def evaluate_on_boxes(options: argparse.Namespace, model: Model) -> None:
     from millijoule.detect.find import evaluate_detector
     from millijoule.report.detection import tables
 
-    data = load_annotated(options.data, options.skip_bad, getattr(options, "seed", 0), model.labels)
+    data = load_annotated(options.data, options.skip_bad, options.seed, model.labels)
     _, evaluation = evaluate_detector(model, data.test)
     value = {"model": model.graph.name, "data": data.name, **evaluation.to_json()}
     show(options, value, tables.evaluation(model.graph.name, data.name, evaluation))

@@ -73,7 +73,7 @@ def _train(options: argparse.Namespace) -> None:
 def _model_and_data(options: argparse.Namespace, command: str) -> tuple[Model, Dataset]:
     if is_annotated(options.data):
         raise OptionError(f"{command} is for classifiers; '{options.data}' has boxes, not labelled images")
-    data = load_data(options.data, options.skip_bad, getattr(options, "seed", 0)) if options.data else None
+    data = load_data(options.data, options.skip_bad, options.seed) if options.data else None
     model = load_trained(options, data)
     if data is None:
         raise OptionError(f"{command} needs --data: labelled images, whose test images are counted")

@@ -29,6 +29,7 @@ def add_trained(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help=TRAINED)
     add_input(parser)
     add_numbers(parser)
+    parser.set_defaults(seed=0)  # of splits; see `take_own_data`
 
 
 def add_numbers(parser: argparse.ArgumentParser) -> None:
@@ -99,10 +100,9 @@ def take_own_data(options: argparse.Namespace) -> None:
 
 def images_for(model: Model, options: argparse.Namespace) -> Dataset | DetectionSet:
     """The images of --data: annotated ones, with the model's classes, or labelled ones."""
-    seed = getattr(options, "seed", 0)
     if is_annotated(options.data):
-        return load_annotated(options.data, options.skip_bad, seed, model.labels)
-    return millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=seed)
+        return load_annotated(options.data, options.skip_bad, options.seed, model.labels)
+    return millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
 
 
 def _is_folder(name: str) -> bool:
