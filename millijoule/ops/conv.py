@@ -88,6 +88,10 @@ class Convolution(Operator):
         low, high = activation_range(self.activation, quantization.output)
         return saturate_int8(scaled + quantization.output.zero_point, low, high)
 
+    def is_depthwise(self, x: Shape) -> bool:
+        """Whether each of several input channels has kernels of its own."""
+        return 1 < self.groups == x[2]
+
     def multipliers(self, quantization: OperatorQuantization) -> tuple[np.ndarray, np.ndarray]:
         """(multiplier int32, shift int32) for each output channel."""
         return weight_multipliers(quantization, self.channels)
@@ -138,9 +142,8 @@ class Conv2d(Convolution):
         (top, bottom), (left, right) = window.padding
         # torch pads evenly inside the convolution, which saves a copy of the map.
         even = (top, left) if top == bottom and left == right else None
-        depthwise = 1 < self.groups == x[2]
 
-        def convolve(module: Any, x: torch.Tensor) -> torch.Tensor:
+        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
             weight = module.weight.permute(0, 3, 1, 2)
             y = F.conv2d(
                 x if even else window.torch_pad(x),
@@ -153,15 +156,15 @@ class Conv2d(Convolution):
             )
             return torch_activation(self.activation, y)
 
-        def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
-            if depthwise and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-                # On an AMD Zen 4, oneDNN's bfloat16 gradients of depthwise convolutions took 6 to 120 times as long as
-                # float32's where the stride was 2 or the map 2 x 2, and were hardly faster elsewhere.
-                with torch.autocast("cpu", enabled=False):
-                    return convolve(module, x.float())
-            return convolve(module, x)
+        def forward_in_float32(module: Any, x: torch.Tensor) -> torch.Tensor:
+            if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+                return forward(module, x)
+            # On an AMD Zen 4, oneDNN's bfloat16 gradients of depthwise convolutions took 6 to 120 times as long as
+            # float32's where the stride was 2 or the map 2 x 2, and were hardly faster elsewhere.
+            with torch.autocast("cpu", enabled=False):
+                return forward(module, x.float())
 
-        return make_module(self.params(x), forward)
+        return make_module(self.params(x), forward_in_float32 if self.is_depthwise(x) else forward)
 
     def accumulate(self, x: np.ndarray, weight: np.ndarray, zero_point: int) -> np.ndarray:
         window = self.window(x.shape[1:])

@@ -78,7 +78,7 @@ def _columns(graph: Graph, first: Node, second: Node) -> Callable[[np.ndarray], 
     if isinstance(op, Conv2d) and x[-1] == channels:
         if op.groups == 1:
             return lambda weight: weight.reshape(-1, channels)
-        if op.groups == channels:
+        if op.is_depthwise(x):
             multiplier = op.channels // channels
             return lambda weight: weight.reshape(channels, multiplier, -1).transpose(1, 2, 0)
     if isinstance(op, Dense):

@@ -72,7 +72,7 @@ def layer_of(graph: Graph, node: Node) -> Layer:
     if isinstance(op, Conv2d):
         weight = op.params(*shapes)["weight"].shape
         patches = positions * prod(weight[1:])
-        kind = "conv" if op.groups == 1 else "depthwise" if op.groups == shapes[0][-1] else "grouped"
+        kind = "conv" if op.groups == 1 else "depthwise" if op.is_depthwise(shapes[0]) else "grouped"
         if kind == "conv" and prod(weight[1:]) == shapes[0][-1]:
             kind = "pointwise"
     elif isinstance(op, Dense):

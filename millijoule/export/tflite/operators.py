@@ -77,7 +77,7 @@ def _conv_2d(network: TfliteNetwork) -> None:
     (source,), padding = network.inputs, op.padding
     if padding not in PADDING_NUMBERS:
         source, padding = _pad_before(network, op.padding), "valid"
-    depthwise = op.groups > 1 and op.groups == x[2]
+    depthwise = op.is_depthwise(x)
     at = 4 if depthwise else 3
     fields = _window(network, padding) | {at: _activation(network)}
     fields |= {at + 1: Number("i", op.dilation[1]), at + 2: Number("i", op.dilation[0])}
