@@ -30,6 +30,11 @@ def here(made, tmp_path, monkeypatch):
     return tmp_path
 
 
+def teacher(model: str, temperature: float, alpha: float, once: bool) -> dict:
+    """What a run's config says of its teacher."""
+    return {"model": model, "temperature": temperature, "alpha": alpha, "once": once, "mean": None, "std": None}
+
+
 def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
     code, out, _ = run(capsys, "prune", "run", "--data", "data.npz", "--macs", 0.5, "--json")
     assert code == 0
@@ -43,7 +48,7 @@ def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
     narrower = {node["name"]: node["attributes"] for node in config["graph"]["nodes"]}
     assert narrower["c5"]["channels" if "channels" in narrower["c5"] else "features"] < 120
     assert config["settings"] == json.loads((here / "run" / "config.json").read_text())["settings"]
-    assert config["teacher"] == {"model": "run", "temperature": 4.0, "alpha": 0.9, "mean": None, "std": None}
+    assert config["teacher"] == teacher("run", 4.0, 0.9, once=False)
     _, out, _ = run(capsys, "evaluate", "run-pruned", "--data", "data.npz", "--json")
     assert json.loads(out)["accuracy"] == result["accuracy"]
     code, out, _ = run(capsys, "deploy", "run-pruned", "--data", "data.npz", "--device", "host", "--json")
@@ -61,12 +66,12 @@ def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
 
 def test_a_network_learns_from_a_run(here, capsys):
     distill = ("distill", "lenet5", "--teacher", "run", "--data", "data.npz", "--epochs", 3, "--batch-size", 8)
-    code, out, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5)
+    code, out, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5, "--ask-once")
     assert code == 0
     assert "lenet5 trained on data" in out
     config = json.loads((here / "lenet5-distilled" / "config.json").read_text())
-    assert config["teacher"] == {"model": "run", "temperature": 2.0, "alpha": 0.5, "mean": None, "std": None}
-    code, first, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5, "--json")
+    assert config["teacher"] == teacher("run", 2.0, 0.5, once=True)
+    code, first, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5, "--ask-once", "--json")
     assert run(capsys, "train", "--resume", "lenet5-distilled", "--json")[1] == first
     assert_one_line_error(run(capsys, *distill), "another teacher")
 

@@ -99,11 +99,17 @@ def _teacher_options(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument(
         "--alpha", type=float, default=0.9, metavar="R", help="the teacher's share of the loss, 0…1 (default 0.9)"
     )
+    parser.add_argument(
+        "--ask-once",
+        dest="once",
+        action="store_true",
+        help="ask the teacher once about each image and its mirror image, not in every epoch about what is shown",
+    )
 
 
 def _teacher_config(options: argparse.Namespace) -> dict[str, Any]:
     """What a run's config says of its teacher."""
-    taught = {name: getattr(options, name) for name in ("temperature", "alpha", "mean", "std")}
+    taught = {name: getattr(options, name) for name in ("temperature", "alpha", "once", "mean", "std")}
     return {"teacher": {"model": options.teacher, **taught}}
 
 

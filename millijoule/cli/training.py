@@ -214,6 +214,6 @@ def _teacher(config: Mapping[str, Any]) -> Teacher | None:
 
     if "teacher" not in config:
         return None
-    named = {"shape": None, "trust": False, "weights": None, **config["teacher"]}
+    named = {"shape": None, "trust": False, "weights": None, "once": False, **config["teacher"]}
     model = load_trained(argparse.Namespace(**named))
-    return Teacher(model, named["temperature"], named["alpha"])
+    return Teacher(model, named["temperature"], named["alpha"], named["once"])

@@ -16,6 +16,7 @@ from millijoule.train.loop import Settings, Teacher, Trainer
 from millijoule.train.loop.classification import Classification
 from millijoule.train.loop.teacher import Lesson
 from millijoule.train.loss import make_loss
+from millijoule.train.network import network_of
 from tests.networks import small_int8_model
 from tests.train.cases import graph_of, linear, stripes
 
@@ -48,10 +49,22 @@ def test_the_loss_is_that_of_the_paper(taught):
     assert found == pytest.approx(0.7 * 9 * divergence + 0.3 * 1.5)
 
 
-@pytest.mark.parametrize("changes", [{}, {"shift": 1}, {"mixup": 0.2}, {"flip": True}])
-def test_answers_are_asked_once_where_images_are_shown_as_they_are(taught, changes):
+@pytest.mark.parametrize(
+    ("changes", "once", "asked"),
+    [
+        ({}, False, [36]),
+        ({}, True, [36]),
+        ({"shift": 1}, False, [36, 36]),
+        ({"shift": 1}, True, [36]),
+        ({"flip": True}, False, [36, 36]),
+        ({"flip": True}, True, [36, 36]),
+        ({"mixup": 0.2}, False, [36, 36]),
+    ],
+)
+def test_how_often_a_teacher_is_asked(taught, changes, once, asked):
+    """In two epochs; asked once, it sees the mirror images too."""
     settings = replace(SETTINGS, batch_size=36, **changes)
-    trainer = trainer_of(stripes(), settings, Teacher(taught))
+    trainer = trainer_of(stripes(), settings, Teacher(taught, once=once))
     calls, network = [], trainer.task.lesson.network
 
     def counted(*x, **values):
@@ -61,7 +74,7 @@ def test_answers_are_asked_once_where_images_are_shown_as_they_are(taught, chang
     trainer.task.lesson.network = counted
     for epoch in range(2):
         list(trainer.steps_of(epoch))
-    assert calls == ([36, 36] if changes else [36])
+    assert calls == asked
 
 
 def trainer_of(data, settings, teacher):
@@ -79,6 +92,22 @@ def test_remembered_answers_are_the_teachers(taught):
         answers = lesson.answers(data.x_train[indices], indices, None, 1.0)
         expected = predict(taught, prepare(data.x_train[indices], (6, 6, 1), taught.preprocess))
         assert np.allclose(answers.softmax(1).numpy(), expected, atol=1e-6)
+
+
+def test_asked_once_a_teacher_answers_the_image_and_its_mirror_image_whatever_is_shown(taught):
+    data, settings = stripes(), replace(SETTINGS, batch_size=36, flip=True, shift=1)
+    trainer = trainer_of(data, settings, Teacher(taught, once=True))
+    for epoch in range(2):
+        list(trainer.steps_of(epoch))
+    network = network_of(taught).eval()
+    sides = []
+    for images in (data.x_train, data.x_train[:, :, ::-1]):
+        inputs = torch.from_numpy(prepare(np.ascontiguousarray(images), (6, 6, 1), taught.preprocess))
+        sides.append(network(inputs, values=("n3",))["n3"].detach().numpy())
+    seen = trainer.task.train_set
+    assert np.abs(sides[0] - sides[1]).max() > 0.1, "the two differ"
+    found = trainer.task.lesson.remembered.numpy()[seen]
+    assert np.allclose(found, (sides[0] + sides[1])[seen] / 2, atol=1e-4)
 
 
 def test_mixed_images_are_answered_as_mixed(taught):
@@ -111,7 +140,7 @@ def test_a_training_goes_on_with_the_same_teacher_only(taught, tmp_path):
     first = train(linear(), stripes(), teacher=Teacher(taught), **settings)
     again = train(linear(), stripes(), teacher=Teacher(taught), **settings)
     assert all(np.array_equal(first.weights[name], again.weights[name]) for name in first.weights)
-    for other in (None, Teacher(taught, temperature=2.0)):
+    for other in (None, Teacher(taught, temperature=2.0), Teacher(taught, once=True)):
         with pytest.raises(OptionError, match="another teacher"):
             train(linear(), stripes(), teacher=other, **settings)
 
@@ -131,3 +160,5 @@ def test_teachers_that_cannot_teach(taught):
         Teacher(taught).check(linear(classes=3), SETTINGS)
     with pytest.raises(OptionError, match="loss cross_entropy"):
         Teacher(taught).check(linear(), replace(SETTINGS, loss="squared_error"))
+    with pytest.raises(OptionError, match=r"asked once has no answers to mixed images: mixup is 0\.2"):
+        Teacher(taught, once=True).check(linear(), replace(SETTINGS, mixup=0.2))

@@ -58,13 +58,13 @@ class Classification(Task):
 
     def batch(self, indices: np.ndarray, part: slice, epoch: int, random: np.random.Generator) -> Batch:
         images = fit(self.images[indices], self.model.graph.inputs[0].shape)
-        images = augmented(images, indices, epoch, self.settings, random)
+        shown = augmented(images, indices, epoch, self.settings, random)
         mix = random.beta(self.settings.mixup, self.settings.mixup) if self.settings.mixup else 1.0
         partners = random.permutation(len(indices)) if self.settings.mixup else np.arange(len(indices))
         others = partners[part]
-        inputs, labels, loss_of = self.prepared(images[part]), self._labels(indices[part]), self.loss.of
+        inputs, labels, loss_of = self.prepared(shown[part]), self._labels(indices[part]), self.loss.of
         if mix < 1.0:
-            inputs = mix * inputs + (1 - mix) * self.prepared(images[others])
+            inputs = mix * inputs + (1 - mix) * self.prepared(shown[others])
             loss_of = mixed(loss_of, self._labels(indices[others]), mix)
 
         def loss(values: Any) -> Tensor:
@@ -72,7 +72,8 @@ class Classification(Task):
             of_labels = loss_of(outputs, labels)
             if self.lesson is None:
                 return of_labels
-            answers = self.lesson.answers(images[part], indices[part], images[others] if mix < 1.0 else None, mix)
+            asked = shown if self.lesson.remembered is None else images
+            answers = self.lesson.answers(asked[part], indices[part], asked[others] if mix < 1.0 else None, mix)
             return self.lesson.loss(of_labels, outputs, answers)
 
         return Batch(inputs, loss)

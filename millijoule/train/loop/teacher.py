@@ -28,6 +28,8 @@ class Teacher:
 
     temperature: by which both networks' outputs are divided before softmax; above 1, it shows how alike the teacher
         finds the wrong classes. alpha: the share of the loss that is of the teacher's answers, 0…1.
+    once: each image is answered once, as it is in the data set and, where `flip` is set, also as its mirror image, both
+        answers averaged; else in every epoch as the student is shown it, which takes the teacher's time again.
 
     Source: Hinton et al. 2015, "Distilling the knowledge in a neural network", section 2.
     Raises ModelError if the model is int8 or no classifier, OptionError for numbers that make no sense.
@@ -36,6 +38,7 @@ class Teacher:
     model: Model
     temperature: float = 4.0
     alpha: float = 0.9
+    once: bool = False
 
     def __post_init__(self) -> None:
         name = self.model.graph.name
@@ -60,19 +63,23 @@ class Teacher:
             or outputs_are_distances(self.model.graph)
         ):
             raise OptionError("a teacher's answers are softmax outputs: it needs loss cross_entropy, and no distances")
+        if self.once and settings.mixup:
+            raise OptionError(f"a teacher that is asked once has no answers to mixed images: mixup is {settings.mixup}")
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a training to be the same one."""
         digest = hashlib.sha256(repr(self.model.graph).encode())
         for name in sorted(self.model.weights):
             digest.update(np.ascontiguousarray(self.model.weights[name]).tobytes())
-        return {"network": digest.hexdigest(), "temperature": self.temperature, "alpha": self.alpha}
+        same = {"network": digest.hexdigest(), "temperature": self.temperature, "alpha": self.alpha}
+        return same | ({"once": True} if self.once else {})
 
 
 class Lesson:
     """A teacher's answers to the images of a training, and the loss that they make.
 
-    images: how many there are. Where every epoch shows them as they are, each is answered once and remembered.
+    images: how many there are. Where every epoch shows them as they are, or the teacher is asked once, the answer to
+        each is remembered.
     """
 
     def __init__(self, teacher: Teacher, images: int, settings: Settings, device: str) -> None:
@@ -82,14 +89,16 @@ class Lesson:
         self.network = network_of(simple).to(device)
         self.value = logits_value(simple.graph)
         self.remembered: Tensor | None = None
-        if not settings.augments:
+        self.mirrors = teacher.once and settings.flip
+        if teacher.once or not settings.augments:
             classes = teacher.model.graph.shapes[self.value][0]
             self.remembered = torch.full((images, classes), math.nan, device=device)
 
     def answers(self, images: np.ndarray, indices: np.ndarray, mixed_with: np.ndarray | None, share: float) -> Tensor:
         """(n, classes) outputs in front of softmax, for uint8 images (n, h, w, c) that are `share` their own.
 
-        indices: (n,), which images of the training they are. mixed_with: the images that make up the rest, if any.
+        images: as they are in the data set where answers are remembered, else as they are shown. indices: (n,), which
+        images of the training they are. mixed_with: the images that make up the rest, if any.
         """
         torch = import_torch()
         if self.remembered is not None:
@@ -99,8 +108,9 @@ class Lesson:
         inputs = self._prepared(images)
         if mixed_with is not None:
             inputs = share * inputs + (1 - share) * self._prepared(mixed_with)
-        with torch.no_grad():
-            outputs: Tensor = self.network(inputs, values=(self.value,))[self.value].float()
+        outputs = self._asked(inputs)
+        if self.mirrors:
+            outputs = (outputs + self._asked(self._prepared(images[:, :, ::-1]))) / 2
         if self.remembered is not None:
             self.remembered[torch.from_numpy(indices).to(self.device)] = outputs
         return outputs
@@ -119,6 +129,11 @@ class Lesson:
             log_target=True,
         )
         return alpha * temperature**2 * divergence + (1 - alpha) * of_labels
+
+    def _asked(self, inputs: Tensor) -> Tensor:
+        with import_torch().no_grad():
+            outputs: Tensor = self.network(inputs, values=(self.value,))[self.value].float()
+        return outputs
 
     def _prepared(self, images: np.ndarray) -> Tensor:
         model = self.teacher.model
