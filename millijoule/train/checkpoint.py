@@ -88,6 +88,7 @@ def save_checkpoint(folder: Path, state: Checkpoint, identity: dict[str, Any], m
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # as every file of a run; temporary ones are their owner's alone
         os.replace(temporary, folder / FILE)
     except BaseException:
         os.unlink(temporary)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millijoule.errors import MillijouleError, ModelError
+from millijoule.errors import MillijouleError, ModelError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.train.checkpoint import FILE, Best, check_writable, read_checkpoint, save_checkpoint
@@ -176,7 +176,7 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
     if state:
         trainer.restore(state)
     done = state.epochs_done if state else 0
-    best = state.best if state else None
+    best = kept = state.best if state else None
     with _threads(trainer), TrainingProgress(progress, settings.epochs, trainer.steps, done, task.score) as bar:
         for epoch in range(done, settings.epochs):
             if best is not None and _is_enough(best, epoch, settings):
@@ -210,8 +210,17 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
                     )
                 if folder and trainer.machine.writes:
                     save_checkpoint(folder, trainer.state(epoch + 1, best), identity, trainer.model)
+                    kept = best
             except KeyboardInterrupt:
-                raise MillijouleError(_interrupted(epoch, settings.epochs, best, folder, task.score)) from None
+                text = f"training was interrupted in epoch {epoch + 1} of {settings.epochs}"
+                raise MillijouleError(text + _what_is_kept(kept, folder, task.score)) from None
+            except OSError as error:
+                text = f"epoch {epoch + 1} of {settings.epochs} cannot be kept ({error.strerror or error})"
+                raise MillijouleError(text + _what_is_kept(kept, folder, task.score)) from error
+            except OptionError as error:
+                if folder is None or kept is None:
+                    raise
+                raise OptionError(f"{error}; '{folder / FILE}' keeps what was before") from None
     assert best is not None
     return best
 
@@ -246,13 +255,12 @@ def _threads(trainer: Trainer) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _interrupted(epoch: int, epochs: int, best: Best | None, folder: Path | None, score: str) -> str:
-    text = f"training was interrupted in epoch {epoch + 1} of {epochs}"
+def _what_is_kept(kept: Best | None, folder: Path | None, score: str) -> str:
     if folder is None:
-        return f"{text}; nothing is kept without a checkpoint folder (--checkpoint)"
-    if best is None:
-        return f"{text}, before the first checkpoint"
+        return "; nothing is kept without a checkpoint folder (--checkpoint)"
+    if kept is None:
+        return ", before the first checkpoint"
     return (
-        f"{text}; '{folder / FILE}' keeps the best so far (validation {score} {best.accuracy:.4f}): "
+        f"; '{folder / FILE}' keeps the best so far (validation {score} {kept.accuracy:.4f}): "
         "give the same command and checkpoint folder to resume"
     )
