@@ -18,6 +18,8 @@ from millijoule.train.look import Look
 
 MOST_FILTERS, MOST_MAPS, MOST_CLASSES = 64, 32, 30
 ACROSS = 16
+MAP_SIZE = 64
+"""Screen pixels of a filter or a map, about."""
 
 
 def write_look_page(seen: Look, path: Path) -> None:
@@ -70,7 +72,7 @@ def _filters(seen: Look) -> str:
     filters = seen.filters[:MOST_FILTERS]
     if filters.shape[3] not in (1, 3):
         filters = filters.transpose(0, 3, 1, 2).reshape(-1, *filters.shape[1:3], 1)[:MOST_FILTERS]
-    scale = _scale(filters.shape[1], 48)
+    scale = _scale(filters.shape[1], MAP_SIZE)
     sheet = montage(signed(filters), ACROSS)
     return (
         f"<p>{len(filters)} of {len(seen.filters)}: grey is 0, white and black are each filter's largest weight.</p>\n"
@@ -83,11 +85,11 @@ def _maps(seen: Look) -> str:
     for name, maps in seen.maps.items():
         height, width, channels = maps.shape
         shown = stretched(maps[:, :, :MOST_MAPS])
-        sheet = montage(shown, max(1, 1024 // (max(width, 1) * _scale(height, 48))))
+        sheet = montage(shown, max(1, 1024 // (max(width, 1) * _scale(height, MAP_SIZE))))
         some = f", the first {MOST_MAPS}" if channels > MOST_MAPS else ""
         operator = type(seen.model.graph.by_name[name].op).__name__
         heading = f"{name}: {operator}, {height}x{width}x{channels}{some}"
-        image = picture(sheet, _scale(height, 48), f"maps of {name}")
+        image = picture(sheet, _scale(height, MAP_SIZE), f"maps of {name}")
         parts.append(f'<h3>{escape(heading)}</h3>\n<div class="scroll">{image}</div>')
     if not parts:
         return "<p>No layer of this network makes maps.</p>"

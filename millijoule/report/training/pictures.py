@@ -8,7 +8,8 @@ from html import escape
 
 import numpy as np
 
-GAP = 1
+GAP, GAP_COLOUR = 1, (79, 143, 201)
+"""Pixels, and a colour that no grey picture has."""
 
 
 def picture(pixels: np.ndarray, scale: int, alt: str) -> str:
@@ -45,11 +46,11 @@ def stretched(maps: np.ndarray) -> np.ndarray:
 
 
 def montage(images: np.ndarray, columns: int) -> np.ndarray:
-    """uint8 images (n, height, width, channels) side by side, `columns` in a row, a grey line between them."""
-    count, height, width, channels = images.shape
+    """uint8 (height, width, 3): images (n, height, width, 1 or 3) side by side, `columns` in a row, a line between."""
+    count, height, width, _ = images.shape
     columns = min(columns, count)
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels), 127, np.uint8)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), GAP_COLOUR, np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * (height + GAP), index % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = image

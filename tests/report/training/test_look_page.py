@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from millijoule.report.training.look_page import look_page
-from millijoule.report.training.pictures import heat, montage, picture, signed, stretched
+from millijoule.report.training.pictures import GAP_COLOUR, heat, montage, picture, signed, stretched
 from millijoule.train import Evaluation, evaluate
 from millijoule.train.look import look
 from tests.networks import small_int8_model
@@ -67,6 +67,7 @@ def test_scales():
 
 def test_a_montage_fills_rows():
     sheet = montage(np.full((3, 2, 2, 1), 9, np.uint8), 2)
-    assert sheet.shape == (5, 5, 1)
-    assert (sheet == 9).sum() == 12
-    assert (sheet[2] == 127).all()
+    assert sheet.shape == (5, 5, 3)
+    assert (sheet == 9).all(axis=2).sum() == 12
+    assert (sheet[2] == GAP_COLOUR).all()
+    assert len(set(GAP_COLOUR)) > 1, "a line that differs from every grey"
