@@ -123,6 +123,20 @@ def test_data_of_the_training_are_split_as_they_were_then(here, capsys, monkeypa
     assert seeds == [3, 3, 3, 0]
 
 
+def test_colour_that_a_network_does_not_take_is_told_before_training(here, capsys):
+    data = stripes(20, side=8)
+    arrays = {name: getattr(data, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+    coloured = {name: np.repeat(array, 3, axis=3) if name[0] == "x" else array for name, array in arrays.items()}
+    np.savez("coloured.npz", **coloured)
+    for shape, told in (
+        ("1x1x8x8", "note: images have 3 channels, the network takes 1: they become grey\n"),
+        ("1x3x8x8", ""),
+    ):
+        train = ("train", "two_layer", "--shape", shape, "--data", "coloured.npz", "--epochs", 9, "--out", shape)
+        code, _, err = run(capsys, *train)
+        assert (code, err) == (0, told)
+
+
 def test_another_training_in_the_folder_is_refused(here, capsys):
     run(capsys, *TRAIN)
     result = run(capsys, *TRAIN[:-1], 9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -115,7 +115,10 @@ def train_in_folder(
     from millijoule.report.training import tables
     from millijoule.report.training.run_page import counted, write_run_page
     from millijoule.train import evaluate, load_run
+    from millijoule.train.prepare import colour_note
+    from millijoule.train.run_folder import graph_of
 
+    data = replace(data, notes=(*data.notes, *colour_note(data.x_train, graph_of(config).inputs[0].shape)))
     notes = run_training(options, folder, config, data, train_job, start)
     if notes is None:
         return

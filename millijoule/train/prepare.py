@@ -53,6 +53,13 @@ def fit(images: np.ndarray, shape: Shape) -> np.ndarray:
     return resize(images, (height, width))
 
 
+def colour_note(images: np.ndarray, shape: Shape) -> tuple[str, ...]:
+    """What to know where `fit` makes grey what has colour; empty where it does not."""
+    if len(shape) == 1 or images.shape[3] <= shape[2]:
+        return ()
+    return (f"images have {images.shape[3]} channels, the network takes {shape[2]}: they become grey",)
+
+
 def normalise(images: np.ndarray, preprocess: Mapping[str, Any]) -> np.ndarray:
     """float32 of uint8 images (n, height, width, channels): (pixel / 255 - mean) / std, per channel.
 
