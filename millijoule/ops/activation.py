@@ -287,7 +287,9 @@ class Gelu(_RealUnary):
     """x times the normal distribution's probability of less than x (Hendrycks and Gimpel 2016); exact, by erf."""
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
-        return 0.5 * x * (1.0 + (x * 0.5**0.5).erf())
+        import torch.nn.functional as F
+
+        return F.gelu(x)
 
     def _real(self, x: np.ndarray) -> np.ndarray:
         return 0.5 * x * (1.0 + np.vectorize(erf)(x * 0.5**0.5))

@@ -22,6 +22,7 @@ from millijoule.zoo.history.lenet5_1998 import codes, lenet5_1998
 from millijoule.zoo.history.multilayer import multilayer
 from millijoule.zoo.history.perceptron import perceptron
 from millijoule.zoo.history.two_layer import two_layer
+from millijoule.zoo.imagenet.airbench import airbench94
 from millijoule.zoo.imagenet.alexnet import alexnet, alexnet_torchvision
 from millijoule.zoo.imagenet.densenet import densenet121, densenet169, densenet201
 from millijoule.zoo.imagenet.nin import nin
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Entry",
     "Published",
+    "airbench94",
     "alexnet",
     "alexnet_torchvision",
     "autoencoder",
@@ -269,6 +271,13 @@ _ENTRIES = (
         "Lin et al., MCUNet: tiny deep learning on IoT devices, NeurIPS",
         2020,
         Published(None, 11_578_816, "counted in mit-han-lab/tinyengine's vww.tflite"),
+    ),
+    Entry(
+        airbench94,
+        "airbench94: CIFAR-10 in ten passes",
+        "Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv 2404.00498",
+        2024,
+        Published(1_972_792, None, "KellerJordan/cifar10-airbench, legacy/airbench94.py: its arrays counted"),
     ),
     Entry(resnet8, "ResNet-8: image classification", _MLPERF_TINY, 2021),
     Entry(mobilenet_v1_025, "MobileNetV1 0.25: visual wake words", _MLPERF_TINY, 2021),

@@ -16,7 +16,7 @@ from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.train.checkpoint import FILE, Best, check_writable, read_checkpoint, save_checkpoint
 from millijoule.train.data import Dataset
-from millijoule.train.initial import initial_weights
+from millijoule.train.initial import initial_weights, whitening
 from millijoule.train.loop.classification import Classification
 from millijoule.train.loop.machine import Machine
 from millijoule.train.loop.settings import RECIPES, Settings, choose, defaults
@@ -25,7 +25,7 @@ from millijoule.train.loop.teacher import Teacher
 from millijoule.train.loop.trainer import Trainer
 from millijoule.train.loss import make_loss
 from millijoule.train.network import import_torch
-from millijoule.train.prepare import fit, measure_preprocess
+from millijoule.train.prepare import fit, measure_preprocess, prepare
 from millijoule.train.progress import TrainingProgress
 from millijoule.train.run_folder import Epoch
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RECIPES", "Settings", "Teacher", "Trainer", "check_classes", "choose", "defaults", "train", "train_from"]
 
+WHITENED_BY = 5_000
+"""About how many images the directions of `whiten` are found in."""
 ONE_THREAD_MACS = 10**9
 """MACs of a training step below which one thread is faster than several: they would wait for each other."""
 
@@ -76,8 +78,11 @@ def train(
     import_torch()
     shape = graph.inputs[0].shape
     settings = choose(recipe, len(dataset.x_train), shape[0] if len(shape) == 3 else 0, changes)
-    weights = initial_weights(graph, settings.seed) if start is None else start
     preprocess = preprocess or measure_preprocess(dataset.x_train, shape)
+    weights = start or initial_weights(graph, settings.seed, dirac=settings.dirac)
+    if settings.whiten and start is None:
+        seen = dataset.x_train[:: max(1, len(dataset.x_train) // WHITENED_BY)]
+        weights |= whitening(graph, prepare(seen, shape, preprocess))
     model = Model(graph, weights, labels=dataset.classes, preprocess=preprocess)
     best, notes = train_from(
         model,

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from millijoule.errors import OptionError
+from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.ops.norm import BatchNorm
 from millijoule.train.checkpoint import Best, Checkpoint
+from millijoule.train.initial import first_convolution
 from millijoule.train.loop.settings import Settings
 from millijoule.train.loop.task import Task
 from millijoule.train.network import arrays_of, build_network, import_torch
@@ -38,8 +40,10 @@ class Trainer:
         self.network = (network or build_network(self.model.graph)).to(self.machine.device)
         self.arrays = arrays_of(self.model.graph, self.network) | dict(self.network.named_buffers(recurse=False))
         self._write(self.model.weights)
+        if settings.whiten:
+            self.arrays[f"{first_convolution(self.model.graph).name}.weight"].requires_grad_(False)
         self.trained = {name: array for name, array in self.arrays.items() if array.requires_grad}
-        self.optimizer = _optimizer(list(self.trained.values()), settings)
+        self.optimizer = _optimizer(self.model.graph, self.trained, settings)
         self.forward = self.machine.wrapped(self.network, settings)
         self.average: dict[str, Tensor] = {}
         if settings.average:
@@ -57,7 +61,7 @@ class Trainer:
         for step, indices in enumerate(batches, start=epoch * self.steps):
             rate = self.settings.learning_rate_at((step + 0.5) / (self.settings.epochs * self.steps))
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["times_rate"]
             part = self.machine.part(len(indices))
             batch = self.task.batch(indices, part, epoch, random)
             seed = int(random.integers(2**62))
@@ -175,11 +179,16 @@ def _check_batches(model: Model, images: int, settings: Settings, workers: int) 
         )
 
 
-def _optimizer(arrays: list[Tensor], settings: Settings) -> Optimizer:
+def _optimizer(graph: Graph, arrays: Mapping[str, Tensor], settings: Settings) -> Optimizer:
     torch = import_torch()
+    norm_biases = {f"{node.name}.bias" for node in graph.nodes if isinstance(node.op, BatchNorm)}
+    decaying, biases, others = [], [], []
+    for name, array in arrays.items():
+        (decaying if array.ndim > 1 else biases if name in norm_biases else others).append(array)
     groups = [
-        {"params": [array for array in arrays if array.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [array for array in arrays if array.ndim <= 1], "weight_decay": 0.0},
+        {"params": decaying, "weight_decay": settings.weight_decay, "times_rate": 1.0},
+        {"params": others, "weight_decay": 0.0, "times_rate": 1.0},
+        {"params": biases, "weight_decay": 0.0, "times_rate": settings.norm_bias_rate},
     ]
     if settings.optimizer == "adamw":
         adamw: Optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
