@@ -64,35 +64,35 @@ def whitening(graph: Graph, inputs: np.ndarray) -> dict[str, np.ndarray]:
     root of its eigenvalue, those of the largest eigenvalues first; the second half of the filters are their negatives
     (Jordan 2024, section 3.2; after Page 2019, "How to train your ResNet"). Errors as `first_convolution` has them.
     """
-    node = first_convolution(graph)
-    kernel = pair(node.op.kernel)
+    name, op = first_convolution(graph)
+    kernel = pair(op.kernel)
     windows = np.lib.stride_tricks.sliding_window_view(inputs, kernel, axis=(1, 2))  # (n, h, w, in, kernel, kernel)
     patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, prod(kernel) * inputs.shape[-1])
     variances, directions = np.linalg.eigh(patches.T.astype(np.float64) @ patches / len(patches))
-    filters = (directions / np.sqrt(variances + LEAST_VARIANCE)).T[::-1][: node.op.channels // 2]
-    both = np.concatenate([filters, -filters]).reshape(node.op.channels, *kernel, inputs.shape[-1])
-    return {f"{node.name}.weight": both.astype(np.float32)}
+    filters = (directions / np.sqrt(variances + LEAST_VARIANCE)).T[::-1][: op.channels // 2]
+    both = np.concatenate([filters, -filters]).reshape(op.channels, *kernel, inputs.shape[-1])
+    return {f"{name}.weight": both.astype(np.float32)}
 
 
-def first_convolution(graph: Graph) -> Node:
-    """The first node that is a convolution. Raises OptionError if it cannot whiten the network's input."""
-    node = next((node for node in graph.nodes if isinstance(node.op, Conv2d)), None)
-    if node is None or node.inputs != (graph.inputs[0].name,):
+def first_convolution(graph: Graph) -> tuple[str, Conv2d]:
+    """(name, operator) of the first convolution. Raises OptionError if it cannot whiten the network's input."""
+    for node in graph.nodes:
+        op = node.op
+        if isinstance(op, Conv2d) and node.inputs == (graph.inputs[0].name,):
+            break
+    else:
         raise OptionError(f"network '{graph.name}' does not begin with a convolution: leave whiten out")
-    (shape,) = graph.input_shapes(node)
-    most = 2 * prod(node.op.params(shape)["weight"].shape[1:])
-    if node.op.groups > 1 or pair(node.op.dilation) != (1, 1) or node.op.channels % 2 or node.op.channels > most:
+    dilation = pair(op.dilation)
+    most = 2 * prod(pair(op.kernel)) * graph.inputs[0].shape[2]
+    if op.groups > 1 or dilation != (1, 1) or op.channels % 2 or op.channels > most:
         raise OptionError(
-            f"convolution '{node.name}' of network '{graph.name}' has {node.op.channels} channels, "
-            f"{node.op.groups} groups, dilation {node.op.dilation}: whiten needs an even number of channels, at most "
-            f"{most}, 1 group, dilation 1"
+            f"convolution '{node.name}' of network '{graph.name}' has {op.channels} channels, {op.groups} groups, "
+            f"dilation {dilation}: whiten needs an even number of channels, at most {most}, 1 group, dilation (1, 1)"
         )
-    return node
+    return node.name, op
 
 
-def _initial(
-    graph: Graph, node: Node, name: str, param: Param, random: np.random.Generator, dirac: bool
-) -> np.ndarray:
+def _initial(graph: Graph, node: Node, name: str, param: Param, random: np.random.Generator, dirac: bool) -> np.ndarray:
     if isinstance(node.op, Subsample2d) and name == "weight":
         return np.full(param.shape, 1 / prod(pair(node.op.kernel)))
     if isinstance(node.op, BatchNorm | LayerNorm | Scale):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from millijoule import zoo
-from millijoule.errors import ModelError
+from millijoule.errors import ModelError, OptionError
 from millijoule.ops import (
     BatchNorm,
     Conv2d,
@@ -26,7 +26,7 @@ from millijoule.ops import (
     TableConv2d,
     Tanh,
 )
-from millijoule.train.initial import initial_weights
+from millijoule.train.initial import initial_weights, whitening
 from tests.train.cases import graph_of
 
 LECUN = Tanh(amplitude=1.7159, slope=2 / 3)
@@ -123,3 +123,58 @@ def test_seeds_decide_and_layers_of_one_shape_differ():
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["n0.weight"], other["n0.weight"])
     assert not np.array_equal(first["n0.weight"], first["n1.weight"])
+
+
+def test_dirac_convolutions_pass_their_inputs_on():
+    from millijoule.model import Model
+    from millijoule.train import predict
+
+    graph = graph_of(
+        Conv2d(channels=64, kernel=3, padding="same"), Conv2d(channels=16, kernel=(1, 5), padding="same", groups=4),
+        shape=(7, 7, 4),
+    )  # fmt: skip
+    weights = initial_weights(graph, 0, dirac=True)
+    inputs = np.random.default_rng(0).normal(size=(2, 7, 7, 4)).astype(np.float32)
+    np.testing.assert_array_equal(predict(Model(graph, weights), inputs)[..., :4], inputs)
+    in_groups = np.arange(16).reshape(4, 4)
+    found = [np.flatnonzero(weights["n1.weight"][channel, 0, 2]).tolist() for channel in in_groups.ravel()]
+    assert found == [[channel % 4] for channel in in_groups.ravel()]
+    lengths = np.square(weights["n0.weight"]).sum(axis=(1, 2, 3))
+    assert lengths[4:].mean() == pytest.approx(1.0, rel=0.1)
+    even = graph_of(Conv2d(channels=4, kernel=2), shape=(7, 7, 4))
+    assert np.array_equal(initial_weights(even, 0, dirac=True)["n0.weight"], initial_weights(even, 0)["n0.weight"])
+
+
+def test_whitened_patches_have_no_correlation():
+    """The second moments of the filters' outputs, of all patches: the identity, but for the least variance."""
+    from millijoule.model import Model
+    from millijoule.train import predict
+
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(20, 9, 9, 3)).cumsum(axis=1).cumsum(axis=2).astype(np.float32)
+    for channels in (24, 10):
+        graph = graph_of(Conv2d(channels=channels, kernel=2), shape=(9, 9, 3))
+        weights = initial_weights(graph, 0) | whitening(graph, inputs)
+        outputs = predict(Model(graph, weights), inputs).reshape(-1, channels).astype(np.float64)
+        half = channels // 2
+        np.testing.assert_allclose(outputs[:, half:], -outputs[:, :half], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            outputs[:, :half].T @ outputs[:, :half] / len(outputs), np.eye(half), rtol=0, atol=0.01
+        )
+
+
+@pytest.mark.parametrize(
+    ("op", "words"),
+    [
+        (
+            Conv2d(channels=26, kernel=2),
+            r"has 26 channels, 1 groups, dilation \(1, 1\): whiten needs an even number of channels, at most 24",
+        ),
+        (Conv2d(channels=5, kernel=2), "has 5 channels"),
+        (Conv2d(channels=6, kernel=2, groups=3), "6 channels, 3 groups"),
+        (Conv2d(channels=6, kernel=2, dilation=2), r"dilation \(2, 2\)"),
+    ],
+)
+def test_convolutions_that_cannot_whiten(op, words):
+    with pytest.raises(OptionError, match=words):
+        whitening(graph_of(op, shape=(9, 9, 3)), np.zeros((1, 9, 9, 3), np.float32))

@@ -180,6 +180,38 @@ def test_only_arrays_of_several_dimensions_decay():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_norm_biases_learn_at_a_rate_of_their_own(optimizer):
+    moved = []
+    for times in (1.0, 4.0):
+        settings = replace(SETTINGS, optimizer=optimizer, norm_bias_rate=times, batch_size=30)
+        trainer = trainer_of(everything_random(), settings)
+        before = trainer.weights()
+        list(trainer.steps_of(0))
+        moved.append({name: array - before[name] for name, array in trainer.weights().items()})
+    for name in trainer.trained:
+        times = 4.0 if name == "n1.bias" else 1.0
+        np.testing.assert_allclose(moved[1][name], times * moved[0][name], rtol=1e-4, atol=1e-6, err_msg=name)
+    assert np.abs(moved[0]["n1.bias"]).max() > 1e-3
+
+
+def test_a_whitening_convolution_keeps_its_weights_and_trains_its_biases():
+    one = train(everything_random(), stripes(), whiten=True, weight_decay=0.1, **GENTLE | {"epochs": 1})
+    more = train(everything_random(), stripes(), whiten=True, weight_decay=0.1, seed=1, **GENTLE)
+    plain = train(everything_random(), stripes(), **GENTLE)
+    assert np.array_equal(one.weights["n0.weight"], more.weights["n0.weight"])
+    assert not np.array_equal(plain.weights["n0.weight"], more.weights["n0.weight"])
+    assert more.weights["n0.bias"].any()
+    with pytest.raises(OptionError, match="network 'net' does not begin with a convolution: leave whiten out"):
+        train(linear(), stripes(), whiten=True)
+
+
+def test_the_linear_schedule_is_a_triangle():
+    settings = replace(SETTINGS, schedule="linear", warm_up=0.2, learning_rate=0.8)
+    rates = [settings.learning_rate_at(done) for done in (0.0, 0.1, 0.2, 0.6, 1.0)]
+    assert rates == pytest.approx([0.0, 0.4, 0.8, 0.4, 0.0])
+
+
 def trainer_of(graph, settings=SETTINGS, dataset=None) -> Trainer:
     from millijoule.model import Model
     from millijoule.train.loss import make_loss
@@ -486,7 +518,7 @@ def test_batches_of_one_cannot_be_normalised():
         ({"validation": 1}, "validation is 1; it must be 0 or more, at most 0.9"),
         ({"shift": -1}, "shift is -1"),
         ({"seed": -1}, "seed is -1"),
-        ({"schedule": "linear"}, "schedule is 'linear'; it must be one of cosine, step, one_cycle, constant"),
+        ({"schedule": "even"}, "schedule is 'even'; it must be one of cosine, linear, step, one_cycle, constant"),
         ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'; it must be one of sgd, adamw"),
         ({"label_smoothing": 1}, "label_smoothing is 1"),
         ({"average": 1}, "average is 1"),
@@ -494,7 +526,7 @@ def test_batches_of_one_cannot_be_normalised():
         ({"nesterov": True, "momentum": 0}, "nesterov is a form of SGD's momentum"),
         ({"loss": "squared_error", "label_smoothing": 0.1}, "are for loss cross_entropy, not squared_error"),
         ({"weightdecay": 1}, "there is no setting 'weightdecay'; did you mean weight_decay? known are epochs, batch"),
-        ({"recipe": "fast"}, "there is no recipe 'fast'; known are auto, sgd, airbench, adamw"),
+        ({"recipe": "fast"}, "there is no recipe 'fast'; known are auto, sgd, airbench, airbench94, adamw"),
         ({"loss": "hinge"}, "loss is 'hinge'; it must be one of cross_entropy, squared_error"),
     ],
 )
@@ -518,7 +550,9 @@ def test_recipes_can_be_overridden_setting_by_setting(recipe):
 
 def test_recipes_train():
     for recipe in RECIPES:
-        model = train(everything_random(), stripes(200), recipe=recipe, epochs=15, batch_size=16, flip=False)
+        # Its rate is for a batch of 512.
+        rate = {"learning_rate": 0.75 * 16 / 512} if recipe == "airbench94" else {}
+        model = train(everything_random(), stripes(200), recipe=recipe, epochs=15, batch_size=16, flip=False, **rate)
         assert accuracy(model, stripes(200).x_test, stripes(200).y_test) > 0.9, recipe
 
 

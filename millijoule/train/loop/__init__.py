@@ -79,11 +79,12 @@ def train(
     shape = graph.inputs[0].shape
     settings = choose(recipe, len(dataset.x_train), shape[0] if len(shape) == 3 else 0, changes)
     preprocess = preprocess or measure_preprocess(dataset.x_train, shape)
-    weights = start or initial_weights(graph, settings.seed, dirac=settings.dirac)
-    if settings.whiten and start is None:
-        seen = dataset.x_train[:: max(1, len(dataset.x_train) // WHITENED_BY)]
-        weights |= whitening(graph, prepare(seen, shape, preprocess))
-    model = Model(graph, weights, labels=dataset.classes, preprocess=preprocess)
+    if start is None:
+        start = initial_weights(graph, settings.seed, dirac=settings.dirac)
+        if settings.whiten:
+            seen = dataset.x_train[:: max(1, len(dataset.x_train) // WHITENED_BY)]
+            start = start | whitening(graph, prepare(seen, shape, preprocess))
+    model = Model(graph, start, labels=dataset.classes, preprocess=preprocess)
     best, notes = train_from(
         model,
         dataset,

@@ -206,9 +206,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "shift": 2,
         "flip": True,
     },
-    # Jordan 2024 for its network `airbench94`, with an average of the weights instead of Lookahead. There the gradients of
-    # 1,024 images are added up, and rate and decay do not depend on momentum: 11.5 and 0.0153 over 1 + 1 / (1 - 0.85)
-    # are a rate of 1.5 for the mean and a decay of 0.0013. Here 512 images make a step, at half the rate.
+    # Jordan 2024 for its network `airbench94`, with an average of the weights instead of Lookahead. There the gradients
+    # of 1,024 images are added up, and rate and decay do not depend on momentum: 11.5 and 0.0153, both over
+    # 1 + 1 / (1 - 0.85), are a rate of 1.5 for the mean and a decay of 0.0013. Here 512 images make a step, at half the
+    # rate.
     "airbench94": {
         "epochs": 10,
         "batch_size": 512,

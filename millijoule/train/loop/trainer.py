@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Trainer:
         self.arrays = arrays_of(self.model.graph, self.network) | dict(self.network.named_buffers(recurse=False))
         self._write(self.model.weights)
         if settings.whiten:
-            self.arrays[f"{first_convolution(self.model.graph).name}.weight"].requires_grad_(False)
+            self.arrays[f"{first_convolution(self.model.graph)[0]}.weight"].requires_grad_(False)
         self.trained = {name: array for name, array in self.arrays.items() if array.requires_grad}
         self.optimizer = _optimizer(self.model.graph, self.trained, settings)
         self.forward = self.machine.wrapped(self.network, settings)
@@ -182,10 +182,10 @@ def _check_batches(model: Model, images: int, settings: Settings, workers: int) 
 def _optimizer(graph: Graph, arrays: Mapping[str, Tensor], settings: Settings) -> Optimizer:
     torch = import_torch()
     norm_biases = {f"{node.name}.bias" for node in graph.nodes if isinstance(node.op, BatchNorm)}
-    decaying, biases, others = [], [], []
-    for name, array in arrays.items():
-        (decaying if array.ndim > 1 else biases if name in norm_biases else others).append(array)
-    groups = [
+    decaying = [array for array in arrays.values() if array.ndim > 1]
+    others = [array for name, array in arrays.items() if array.ndim <= 1 and name not in norm_biases]
+    biases = [array for name, array in arrays.items() if name in norm_biases]
+    groups: list[dict[str, Any]] = [
         {"params": decaying, "weight_decay": settings.weight_decay, "times_rate": 1.0},
         {"params": others, "weight_decay": 0.0, "times_rate": 1.0},
         {"params": biases, "weight_decay": 0.0, "times_rate": settings.norm_bias_rate},
