@@ -61,7 +61,7 @@ def test_several_photos_go_to_a_folder(here, capsys):
     assert code == 0
     assert [each["drawn"] for each in json.loads(out)] == ["drawn/photo.boxes.png", "drawn/empty.boxes.png"]
     assert {path.name for path in (here / "drawn").iterdir()} == {"photo.boxes.png", "empty.boxes.png"}
-    code, _, _ = run(capsys, "predict", "squares.onnx", "photo.png", "--out", "drawn")  # an existing folder
+    code, _, _ = run(capsys, "predict", "squares.onnx", "photo.png", "--out", "drawn", "--force")  # an existing folder
     assert code == 0
 
 

@@ -153,7 +153,8 @@ def test_bad_input_of_quantize(capsys, tmp_path, folder):
     np.savez(few, x_train=np.zeros((7, 8, 8), np.uint8))
     assert "'few' has 7 images; at least 32" in refused(capsys, *command, "--calibrate-on", few)
     assert "cannot be read" in refused(capsys, *command, "--calibrate-on", tmp_path / "no.npy")
-    assert "quantize needs --data" in refused(capsys, "quantize", folder)
+    file = millijoule.export(load_run(folder), "onnx", tmp_path / "float.onnx")
+    assert "quantize needs --data" in refused(capsys, "quantize", file)
     assert "are kept as .tflite files" in refused(capsys, *command, "--out", tmp_path / "a.onnx")
     assert "--epochs are of --qat" in refused(capsys, *command, "--epochs", "3")
     assert "leave out --ranges" in refused(capsys, *command, "--qat", "--ranges", "mse")
@@ -180,4 +181,39 @@ def test_a_diagnosis_as_tables_json_and_page(capsys, tmp_path, folder):
     result = json.loads(out)
     assert any(cause["calibration"] for cause in result["causes"])
     assert result["images"] == 100
-    assert "diagnose needs --data" in refused(capsys, "diagnose", folder)
+    file = millijoule.export(load_run(folder), "onnx", tmp_path / "float.onnx")
+    assert "diagnose needs --data" in refused(capsys, "diagnose", file)
+
+
+def test_a_page_that_is_there_stays_without_force(capsys, tmp_path, folder):
+    page = tmp_path / "page.html"
+    page.write_text("mine")
+    command = ["diagnose", folder, "--data", "digits", "--samples", "32", "--calibration", "32", "--html", page]
+    assert f"'{page}' exists: add --force to replace it, or choose another --html" in refused(capsys, *command)
+    assert page.read_text() == "mine"
+    assert run(capsys, *command, "--force")[0] == 0
+    assert "What was tried" in page.read_text()
+
+
+@pytest.mark.parametrize("command", ["cost", "compare"])
+def test_no_page_is_overwritten_without_force(capsys, tmp_path, command):
+    page = tmp_path / "page.html"
+    page.write_text("mine")
+    assert "choose another --html" in refused(capsys, command, "lenet5", "--html", page)
+    assert page.read_text() == "mine"
+
+
+def test_a_run_is_quantized_and_diagnosed_on_its_own_images(capsys, tmp_path, folder):
+    note = "note: no --data: taking digits, on which it was trained\n"
+    file = tmp_path / "a.tflite"
+    code, out, err = run(capsys, "quantize", folder, "--out", file, "--samples", "32", "--json")
+    assert (code, err, json.loads(out)["data"]) == (0, note, "digits")
+    code, out, err = run(capsys, "diagnose", folder, "--samples", "32", "--calibration", "32", "--json")
+    assert (code, err, json.loads(out)["data"]) == (0, note, "digits")
+
+
+def test_what_is_there_is_told_before_a_run_is_quantized_for_export(capsys, tmp_path, folder):
+    there = tmp_path / "there.onnx"
+    there.write_text("mine")
+    error = refused(capsys, "export", folder, "--to", "qdq", "--out", there)
+    assert "exists: add --force" in error, "and no note of data that are loaded before it"

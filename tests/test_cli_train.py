@@ -51,6 +51,9 @@ def test_a_network_is_trained_evaluated_asked_and_deployed(here, capsys):
     assert sum(json.loads(out)["scores"].values()) == pytest.approx(1)
     assert "What lenet5 sees" in (here / "look.html").read_text()
     code, out, err = run(capsys, "look", "run", "--json")
+    assert (code, out) == (2, "")
+    assert err == "error: 'look.html' exists: add --force to replace it, or choose another --out\n"
+    code, out, err = run(capsys, "look", "run", "--json", "--force")
     assert json.loads(out)["accuracy"] == result["accuracy"]
     assert err == "note: no --data: taking data.npz, on which it was trained\n"
 

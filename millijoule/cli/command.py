@@ -145,6 +145,20 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="use the rest where some images cannot be read")
 
 
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """The option --force."""
+    parser.add_argument("--force", action="store_true", help="replace what is there")
+
+
+def check_files(options: argparse.Namespace, *names: str) -> None:
+    """OptionError, before time is spent, if a file that one of the options names is there and --force is not given."""
+    from millijoule.report.files import check_new
+
+    for name in names:
+        if path := getattr(options, name):
+            check_new(path, force=options.force, option=f"--{name}")
+
+
 def is_annotated(source: str | None) -> bool:
     """Whether --data names images with annotated boxes, as voc:FOLDER does, and not labelled ones."""
     from millijoule.train import data

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import NETWORK, Command, add_input, positive
+from millijoule.cli.command import NETWORK, Command, add_force, add_input, check_files, positive
 from millijoule.cli.detector import add_structure, counted_network
 from millijoule.errors import OptionError
 from millijoule.target import OBJECTIVES
@@ -27,6 +27,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--by", choices=("total", "layer"), default="layer", help="totals only, or every layer too (default)"
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write everything, layer by layer, as one page")
+    add_force(parser)
     parser.add_argument(
         "--arena",
         action="store_true",
@@ -67,6 +68,7 @@ def _run(options: argparse.Namespace) -> None:
         return
     if options.model is None:
         raise OptionError("cost needs a network of the zoo or a model file; `millijoule zoo` lists the networks")
+    check_files(options, "html")
     network = counted_network(options)
     costs = millijoule.cost(network)
     if options.stack and not options.device:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from millijoule.cli.command import Command, add_data, positive, show
+from millijoule.cli.command import Command, add_data, add_force, check_files, positive, show
 from millijoule.cli.quantize import add_calibration, calibration_images, float_model, load_test_data
 from millijoule.cli.trained import add_trained
 
@@ -17,6 +17,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add_calibration(parser)
     parser.add_argument("--samples", type=positive, metavar="N", help="count N test images (default: 500)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write everything as one page")
+    add_force(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -26,6 +27,7 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.report.quantization.page import write_diagnosis_page
     from millijoule.report.quantization.tables import diagnosed
 
+    check_files(options, "html")
     data = load_test_data(options, "diagnose")
     model = float_model(options, data)
     images = calibration_images(options, data)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import Command, add_data, show
+from millijoule.cli.command import Command, add_data, add_force, show
 from millijoule.cli.trained import add_trained, images_for, load_trained, take_own_data
 
 if TYPE_CHECKING:
@@ -26,16 +26,19 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FILE", help="where to write (default: named after the model); for c, a folder"
     )
     parser.add_argument("--device", default="host", help="the device that the C project is for (default: host)")
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    add_force(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
     from rich.text import Text
 
-    from millijoule.export import FORMATS
+    from millijoule.export import FORMATS, place
+    from millijoule.report.files import check_new
 
     model = load_trained(options)
     if FORMATS[options.to].takes == "int8" and not model.is_int8:
+        if FORMATS[options.to].suffix:
+            check_new(place(model, options.to, options.out), force=options.force)  # told before time is spent
         model = _quantized(model, options)
     path = millijoule.export(model, options.to, options.out, device=options.device, force=options.force)
     size = sum(each.stat().st_size for each in (path.rglob("*") if path.is_dir() else [path]) if each.is_file())

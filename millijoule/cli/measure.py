@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millijoule.cli.command import NETWORK, Command, network, positive, real, show
+from millijoule.cli.command import NETWORK, Command, add_force, check_files, network, positive, real, show
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write charts and tables as one page (default: measured.html)",
     )
+    add_force(parser)
     parser.add_argument(
         "--from",
         dest="earlier",
@@ -82,6 +83,7 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.html and options.html.suffix != ".html":
         raise OptionError(f"'{options.html}' is no page: its name must end in .html")
+    check_files(options, "html")
     chosen = meter(options.meter)
     if options.earlier:
         if options.models:

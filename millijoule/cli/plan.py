@@ -6,7 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millijoule.cli.command import NETWORK, Command, add_input, add_memories, add_strips, network, show
+from millijoule.cli.command import (
+    NETWORK,
+    Command,
+    add_force,
+    add_input,
+    add_memories,
+    add_strips,
+    check_files,
+    network,
+    show,
+)
 from millijoule.errors import OptionError
 from millijoule.target import CONTRACTS, OBJECTIVES
 
@@ -36,6 +46,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="write the frontier and its arenas over time as a page"
     )
+    add_force(parser)
     parser.add_argument(
         "--input",
         choices=CONTRACTS,
@@ -64,6 +75,7 @@ def _run(options: argparse.Namespace) -> None:
         raise OptionError(f"--device {options.device} counts the instructions of a frontier: add --frontier")
     if len(options.model) > 1 and not options.frontier:
         raise OptionError(f"{len(options.model)} models are given: only --frontier takes several")
+    check_files(options, "html")
     contract = options.input or CONTRACTS[0]
     if options.frontier:
         _show_frontiers(options, contract)

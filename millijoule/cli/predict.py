@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millijoule.cli.command import Command, show
+from millijoule.cli.command import Command, add_force, show
 from millijoule.cli.trained import add_trained, load_trained
 from millijoule.errors import OptionError
 
@@ -24,6 +24,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="of a detector: where to draw the boxes, a file for one image, or a folder (<image>.boxes.<suffix> in it)",
     )
+    add_force(parser)
     parser.add_argument(
         "--threshold",
         type=_score,
@@ -59,7 +60,7 @@ def _find(options: argparse.Namespace, model: Model) -> None:
     from millijoule.report.files import write_bytes
 
     classes = class_names(model)
-    targets = _targets(options.images, options.out)
+    targets = _targets(options.images, options.out, options.force)
     found, pictures = [], []
     for image, target in zip(options.images, targets, strict=True):
         pixels, boxes = find_in_file(model, image, options.threshold)
@@ -78,9 +79,10 @@ def _find(options: argparse.Namespace, model: Model) -> None:
     show(options, result, [*found_boxes(files, found, classes), *written])
 
 
-def _targets(images: Sequence[Path], out: Path | None) -> list[Path | None]:
+def _targets(images: Sequence[Path], out: Path | None, force: bool) -> list[Path | None]:
     """Where each image is drawn. Raises OptionError before anything is found."""
     from millijoule.report.detection.pictures import FORMATS
+    from millijoule.report.files import check_new
 
     if out is None:
         return [None] * len(images)
@@ -97,6 +99,8 @@ def _targets(images: Sequence[Path], out: Path | None) -> list[Path | None]:
             raise OptionError(f"'{target}' is a folder: choose another --out")
         if target.exists() and target.samefile(image):
             raise OptionError(f"'{target}' is the image itself: choose another --out")
+        if target.exists():
+            check_new(target, force=force)
     if len(set(targets)) != len(targets):
         twice = next(target.name for target in targets if targets.count(target) > 1)
         raise OptionError(

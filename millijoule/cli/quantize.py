@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import millijoule
-from millijoule.cli.command import Command, add_data, is_annotated, positive, show
+from millijoule.cli.command import Command, add_data, add_force, is_annotated, positive, show
 from millijoule.cli.quantize_detector import annotated, calibration_pixels, counted
-from millijoule.cli.trained import add_trained, load_trained
+from millijoule.cli.trained import add_trained, load_trained, take_own_data
 from millijoule.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
@@ -65,9 +65,11 @@ def float_model(options: argparse.Namespace, data: Dataset) -> Model:
 
 
 def load_test_data(options: argparse.Namespace, command: str) -> Dataset:
+    """The images of --data, or of a run those that it was trained on, split as they were then."""
+    take_own_data(options)
     if not options.data:
         raise OptionError(f"{command} needs --data: images to measure ranges on, and test images to count")
-    return millijoule.load_data(options.data, skip_bad=options.skip_bad)
+    return millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -80,11 +82,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qat", action="store_true", help="train some epochs as int8 (quantization-aware training)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="of --qat (default 5)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a .tflite file (default: <model>-int8.tflite)")
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    add_force(parser)
 
 
 def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | DetectionSet | None]:
     """The float model, and the images that it is tested on; a model that finds boxes needs none."""
+    if options.data or not options.calibrate_on:
+        take_own_data(options)
     if is_annotated(options.data) or (not options.data and options.calibrate_on):
         model = load_trained(options)
         if model.boxes:
@@ -106,8 +110,8 @@ def _counted(model: Model, int8: Model, data: Dataset, samples: int | None) -> d
 
 
 def _run(options: argparse.Namespace) -> None:
-    from millijoule.export import check_new
     from millijoule.quantize import unlike_training
+    from millijoule.report.files import check_new
     from millijoule.report.quantization.tables import quantized
     from millijoule.train import Dataset
     from millijoule.train.checkpoint import remove_checkpoint

@@ -32,7 +32,7 @@ def annotated(options: argparse.Namespace, model: Model) -> DetectionSet | None:
         return None
     if not is_annotated(options.data):
         raise OptionError(f"model '{model.graph.name}' finds boxes: give annotated images, as --data voc:FOLDER")
-    return load_annotated(options.data, options.skip_bad, 0, model.labels)
+    return load_annotated(options.data, options.skip_bad, options.seed, model.labels)
 
 
 def calibration_pixels(options: argparse.Namespace, model: Model, data: DetectionSet | None) -> Images:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import millijoule
-from millijoule.cli.command import NETWORK, Command, add_input, graph_or_model, network, show
+from millijoule.cli.command import NETWORK, Command, add_force, add_input, check_files, graph_or_model, network, show
 
 
 def _compare_options(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,7 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--descending", action="store_true", help="the largest first")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the charts as one page that needs no network")
+    add_force(parser)
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="write each chart as .svg and .png (needs kaleido and Chromium)"
     )
@@ -28,6 +29,7 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from millijoule.survey.compare import LECTURE, compare
 
+    check_files(options, "html")
     names = options.models or LECTURE
     if options.models == ["all"]:
         names = [entry.name for entry in millijoule.zoo.entries()]
@@ -38,7 +40,7 @@ def _compare(options: argparse.Namespace) -> None:
         if options.html:
             write_page(rows, options.html)
         if options.pictures:
-            write_pictures(rows, options.pictures)
+            write_pictures(rows, options.pictures, force=options.force)
     from millijoule.report.survey import tables
 
     show(options, [row.to_json() for row in rows], tables.compare(rows))

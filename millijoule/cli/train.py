@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millijoule.cli.cluster import add_cluster
-from millijoule.cli.command import NETWORK, Command, add_data, add_input, is_annotated, load_annotated, show
+from millijoule.cli.command import (
+    NETWORK,
+    Command,
+    add_data,
+    add_force,
+    add_input,
+    check_files,
+    is_annotated,
+    load_annotated,
+    show,
+)
 from millijoule.cli.detector import (
     add_backbone_weights,
     add_structure,
@@ -105,6 +115,7 @@ def _look_options(parser: argparse.ArgumentParser) -> None:
         "--image", default="0", metavar="IMAGE", help="what is shown to it: the number of a test image, or a file"
     )
     parser.add_argument("--out", type=Path, default=Path("look.html"), metavar="FILE", help="default: look.html")
+    add_force(parser)
 
 
 def _look(options: argparse.Namespace) -> None:
@@ -116,6 +127,7 @@ def _look(options: argparse.Namespace) -> None:
     from millijoule.train.images import read_image
     from millijoule.train.look import look
 
+    check_files(options, "out")
     take_own_data(options)
     model, data = _model_and_data(options, "look")
     name, label = options.image, None

@@ -11,6 +11,7 @@ from millijoule.errors import ModelError, OptionError
 from millijoule.export.project import write_project
 from millijoule.model import Model
 from millijoule.ops.opaque import check_known
+from millijoule.report.files import check_new, write_bytes
 
 __all__ = ["FORMATS", "Format", "export"]
 
@@ -91,7 +92,7 @@ def export(model: Model, to: str, out: Path | str | None = None, *, device: str 
         choices = [each for each, other in FORMATS.items() if other.takes != "float"]
         raise ModelError(f"model '{name}' is int8; '{to}' holds float numbers: choose {', '.join(choices)}")
     check_known(model.graph)
-    target = Path(out) if out is not None else Path(f"{name}{format.suffix}" if format.suffix else f"{name}-c")
+    target = place(model, to, out)
     encode = format.encode
     if encode is None:
         write_project(model, device, target, force=force)
@@ -100,20 +101,14 @@ def export(model: Model, to: str, out: Path | str | None = None, *, device: str 
     return target
 
 
-def check_new(target: Path, *, force: bool) -> None:
-    """OptionError if something is there that is not to be replaced, or no file can be written there."""
-    if target.is_dir():
-        raise OptionError(f"'{target}' is a folder: name a file with --out")
-    if target.exists() and not force:
-        raise OptionError(f"'{target}' exists: add --force to replace it, or choose another --out")
-    if not target.parent.is_dir():
-        raise OptionError(f"'{target.parent}' is no folder: make it, or choose another --out")
+def place(model: Model, to: str, out: Path | str | None) -> Path:
+    """Where `export` writes: `out`, or named after the model."""
+    name, suffix = model.graph.name, FORMATS[to].suffix
+    return Path(out) if out is not None else Path(f"{name}{suffix}" if suffix else f"{name}-c")
 
 
 def write_file(target: Path, encode: Callable[[], bytes], *, force: bool) -> None:
     """What `encode` gives, under a temporary name and then renamed. OptionError as check_new."""
-    from millijoule.report.files import write_bytes
-
     check_new(target, force=force)
     content = encode()
     try:

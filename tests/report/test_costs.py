@@ -74,7 +74,7 @@ def test_definitions_are_printed(capsys):
     [
         (["--define", "mac"], ["'mac'", "macs"]),
         ([], ["needs a network", "millijoule zoo"]),
-        (["lenet5", "--html", "no/such/folder/page.html"], ["no/such/folder", "No such file or directory"]),
+        (["lenet5", "--html", "no/such/folder/page.html"], ["no/such/folder", "choose another --html"]),
     ],
 )
 def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, arguments, words):

@@ -76,7 +76,7 @@ def test_the_command_takes_networks_and_files(capsys, tmp_path):
         (["lenet5", "--html", "charts.html"], ["published accuracy"]),
         (["resnet152", "--html", "charts.pdf"], ["charts.pdf", ".html", "--pictures"]),
         (["resnet152", "--pictures", "charts.svg"], ["charts.svg", "no folder"]),
-        (["resnet152", "--html", "no/folder/charts.html"], ["No such file", "no/folder/charts.html"]),
+        (["resnet152", "--html", "no/folder/charts.html"], ["no/folder", "choose another --html"]),
         (["resnet152", "--sort", "colour"], ["no column 'colour'"]),
     ],
 )

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millijoule.errors import OptionError, ToolError
-from millijoule.report.files import write_bytes, write_text
+from millijoule.report.files import check_new, write_bytes, write_text
 from millijoule.report.layout import Column
 from millijoule.report.page.chart_page import chart_page, section
 from millijoule.report.page.frame import html_table
@@ -65,15 +65,19 @@ def page(rows: Sequence[Compared]) -> str:
     return chart_page("Networks compared", INTRODUCTION, drawn, section("Sources", table))
 
 
-def write_pictures(rows: Sequence[Compared], folder: Path) -> None:
+def write_pictures(rows: Sequence[Compared], folder: Path, *, force: bool = False) -> None:
     """Write every chart as NAME.svg and NAME.png into `folder`, which is made if it is not there.
 
-    Raises as `charts` does; OptionError for a name that is no folder's; ToolError if kaleido or its browser is missing
-    or fails; OSError if a file cannot be written. Nothing is written before all pictures are drawn.
+    Raises as `charts` does; OptionError for a name that is no folder's, and for a picture that is there,
+    unless `force` is given; ToolError if kaleido or its browser is missing or fails; OSError if a file cannot be
+    written. Nothing is written before all pictures are drawn.
     """
     if folder.suffix or (folder.exists() and not folder.is_dir()):
         raise OptionError(f"'{folder}' is no folder: --pictures takes one, for several files")
     drawn = charts(rows)
+    for target in (folder / f"{name}.{kind}" for name in drawn for kind in KINDS):
+        if target.exists():
+            check_new(target, force=force, option="--pictures")
     with TemporaryDirectory() as temporary:
         files = {Path(temporary) / f"{name}.{kind}": chart for name, chart in drawn.items() for kind in KINDS}
         _draw(files)
