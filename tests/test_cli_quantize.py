@@ -104,6 +104,22 @@ def test_training_as_int8_goes_on_where_it_was_stopped(capsys, tmp_path, folder)
     assert (tmp_path / "cut.tflite").read_bytes() == (tmp_path / "whole.tflite").read_bytes()
 
 
+def test_training_as_int8_learns_the_answers_of_another_network(capsys, tmp_path, folder):
+    model, data = load_run(folder), millijoule.load_data("digits")
+    other = millijoule.train(millijoule.zoo.get("two_layer", classes=10), data, epochs=2, progress=False)
+    millijoule.export(other, "onnx", tmp_path / "other.onnx")
+    command = ["quantize", folder, "--data", "digits", "--qat", "--epochs", 1, "--learning-rate", 0.002]
+    teacher = ["--teacher", tmp_path / "other.onnx"]
+    assert run(capsys, *command, *teacher, "--out", tmp_path / "taught.tflite")[0] == 0
+    settings = as_shown(read_config(folder)["settings"]) | {"epochs": 1, "learning_rate": 0.002, "progress": False}
+    x = np.random.default_rng(0).integers(-128, 128, (9, 32, 32, 1), dtype=np.int8)
+    taught = millijoule.load(tmp_path / "taught.tflite")
+    found = taught.run(x)[taught.graph.outputs[0]]
+    for teacher, same in ((other, True), (None, False)):
+        expected = millijoule.quantize_aware(model, data, teacher=teacher, **settings)
+        assert np.array_equal(found, expected.run(x)[expected.graph.outputs[0]]) == same
+
+
 def test_images_that_do_not_match_the_training_are_told(capsys, tmp_path, folder):
     raw = tmp_path / "raw.npy"
     np.save(raw, np.random.default_rng(0).random((40, 32, 32, 1), np.float32) * 255)
@@ -156,7 +172,7 @@ def test_bad_input_of_quantize(capsys, tmp_path, folder):
     file = millijoule.export(load_run(folder), "onnx", tmp_path / "float.onnx")
     assert "quantize needs --data" in refused(capsys, "quantize", file)
     assert "are kept as .tflite files" in refused(capsys, *command, "--out", tmp_path / "a.onnx")
-    assert "--epochs are of --qat" in refused(capsys, *command, "--epochs", "3")
+    assert "--teacher are of --qat: add it" in refused(capsys, *command, "--epochs", "3")
     assert "leave out --ranges" in refused(capsys, *command, "--qat", "--ranges", "mse")
     there = tmp_path / "there.tflite"
     there.write_text("mine")

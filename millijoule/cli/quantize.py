@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import millijoule
-from millijoule.cli.command import Command, add_data, add_force, is_annotated, positive, show
+from millijoule.cli.command import Command, add_data, add_force, is_annotated, positive, real, show
 from millijoule.cli.quantize_detector import annotated, calibration_pixels, counted
-from millijoule.cli.trained import add_trained, load_trained, take_own_data
+from millijoule.cli.trained import add_trained, load_teacher, load_trained, take_own_data
 from millijoule.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
@@ -81,6 +81,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--correct-bias", action="store_true", help="take mean errors out of the biases behind")
     parser.add_argument("--qat", action="store_true", help="train some epochs as int8 (quantization-aware training)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="of --qat (default 5)")
+    parser.add_argument("--learning-rate", type=real, metavar="R", help="of --qat, its highest (default 0.0005)")
+    parser.add_argument(
+        "--teacher", metavar="TEACHER", help="whose answers --qat learns beside the labels, as MODEL (default: MODEL)"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="a .tflite file (default: <model>-int8.tflite)")
     add_force(parser)
 
@@ -118,8 +122,8 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.qat and (options.equalize or options.correct_bias or options.calibrate_on or options.ranges != "minmax"):
         raise OptionError("--qat learns its own: leave out --ranges, --equalize, --correct-bias, --calibrate-on")
-    if options.epochs and not options.qat:
-        raise OptionError("--epochs are of --qat: add it, or leave them out")
+    if not options.qat and (options.epochs or options.learning_rate or options.teacher):
+        raise OptionError("--epochs, --learning-rate and --teacher are of --qat: add it, or leave them out")
     model, data = _model_and_data(options)
     out = options.out or Path(f"{model.graph.name}-int8.tflite")
     if out.suffix != ".tflite":
@@ -138,7 +142,15 @@ def _run(options: argparse.Namespace) -> None:
 
         settings = as_shown(read_config(Path(options.model))["settings"]) if is_run(options.model) else {}
         kept = out.with_name(f"{out.stem}-qat")
-        int8 = millijoule.quantize_aware(model, data, epochs=options.epochs, checkpoint=kept, **settings)
+        int8 = millijoule.quantize_aware(
+            model,
+            data,
+            teacher=load_teacher(options.teacher).model if options.teacher else None,
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            checkpoint=kept,
+            **settings,
+        )
         method = "quantization-aware training"
     else:
         int8 = millijoule.quantize(

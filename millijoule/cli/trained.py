@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import millijoule
 from millijoule.cli.command import add_input, fit_to, is_annotated, is_file, load_annotated
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from millijoule.detect.data import DetectionSet
     from millijoule.model import Model
     from millijoule.train import Dataset
+    from millijoule.train.loop import Teacher
 
 TRAINED = (
     "the folder of a training (`millijoule train --out`), a .tflite or .onnx file, package.module:factory of a PyTorch "
@@ -103,6 +104,14 @@ def images_for(model: Model, options: argparse.Namespace) -> Dataset | Detection
     if is_annotated(options.data):
         return load_annotated(options.data, options.skip_bad, options.seed, model.labels)
     return millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
+
+
+def load_teacher(model: str, mean: list[float] | None = None, std: list[float] | None = None, **how: Any) -> Teacher:
+    """The model of that name as a teacher. how: of `Teacher`."""
+    from millijoule.train.loop import Teacher
+
+    named = argparse.Namespace(model=model, mean=mean, std=std, shape=None, trust=False, weights=None)
+    return Teacher(load_trained(named), **how)
 
 
 def _is_folder(name: str) -> bool:

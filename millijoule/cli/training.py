@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import millijoule
 from millijoule.cli.cluster import Job, run_shared
 from millijoule.cli.command import fit_to, is_file, network, show
-from millijoule.cli.trained import load_trained
+from millijoule.cli.trained import load_teacher
 
 if TYPE_CHECKING:
     import numpy as np
 
     from millijoule.detect.data import DetectionSet
     from millijoule.train import Dataset
-    from millijoule.train.loop import Settings, Teacher
+    from millijoule.train.loop import Settings
     from millijoule.train.run_folder import Epoch
 
 
@@ -184,7 +184,7 @@ def train_job(job: Job, data: Dataset | None = None) -> tuple[str, ...]:
         on_epoch=recorder(job),
         start=job.start,
         preprocess=config.get("preprocess"),
-        teacher=_teacher(config),
+        teacher=load_teacher(**config["teacher"]) if "teacher" in config else None,
         **config["settings"],
     )
     return model.notes
@@ -209,14 +209,3 @@ def recorder(job: Job) -> Callable[[Epoch], None]:
             listener(epoch)
 
     return on_epoch
-
-
-def _teacher(config: Mapping[str, Any]) -> Teacher | None:
-    """The teacher that a run's config names."""
-    from millijoule.train.loop import Teacher
-
-    if "teacher" not in config:
-        return None
-    named = {"shape": None, "trust": False, "weights": None, "once": False, **config["teacher"]}
-    model = load_trained(argparse.Namespace(**named))
-    return Teacher(model, named["temperature"], named["alpha"], named["once"])

@@ -15,7 +15,7 @@ from millijoule.quantize.scales import fixed_input
 from millijoule.shrink.aware.network import RANGES, aware_network, ranges_by_value
 from millijoule.shrink.settings import itself
 from millijoule.train import Dataset
-from millijoule.train.loop import choose, train_from
+from millijoule.train.loop import Teacher, choose, train_from
 from millijoule.train.run_folder import Epoch
 
 __all__ = ["quantize_aware"]
@@ -33,6 +33,7 @@ def quantize_aware(
     *,
     dense_per_channel: bool = False,
     recipe: str = "auto",
+    teacher: Model | None = None,
     progress: bool = True,
     checkpoint: Path | str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -44,12 +45,13 @@ def quantize_aware(
     `quantize` would give it: weights and biases rounded to their int8 and int32 steps, every value rounded and
     saturated to int8. The gradient passes through the rounding unchanged, and not where a value saturates
     (straight-through). Ranges of values begin as `quantize` finds them and follow those of the batches, as batch-norm's
-    means do. The answers of the float model are learnt beside the labels, where the loss is cross-entropy. Which epoch
+    means do. The answers of the teacher are learnt beside the labels, where the loss is cross-entropy. Which epoch
     is kept is decided by the int8 model itself, the integer reference, on held-out images.
 
     dataset: what it was trained on, or more of the same; images are prepared as the model says.
-    dense_per_channel: as in `quantize`. The rest as in `train`; default: 5 epochs that begin with a learning rate of
-    0.0005, with averaged weights (0.999), without warm-up and weight decay.
+    dense_per_channel: as in `quantize`. teacher: by default the float model itself, so that the int8 model answers as
+    it does. The rest as in `train`; default: 5 epochs that begin with a learning rate of 0.0005, with averaged weights
+    (0.999), without warm-up and weight decay.
 
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient integer-arithmetic-only
     inference", section 3; Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference".
@@ -68,7 +70,7 @@ def quantize_aware(
         dataset,
         settings,
         network=network,
-        teacher=itself(model, settings.loss),
+        teacher=Teacher(teacher) if teacher else itself(model, settings.loss),
         progress=progress,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
