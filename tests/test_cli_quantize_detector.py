@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import millijoule as mj
@@ -52,14 +53,22 @@ def test_photos_are_enough_for_ranges(here, capsys):
     result = json.loads(out)
     assert (result["data"], result["map_50_int8"]) == (None, None)
     assert result["method"] == "minmax ranges of 35 images"
-    code, out, _ = run(
+    code, out, err = run(
         capsys, "quantize", "squares.onnx", "--calibrate-on", "voc:drawn", "--calibration", 32, "--force"
     )
-    assert code == 0
+    assert (code, err) == (0, "")
     assert "test mAP@0.5, int8" in out
     model = mj.load("squares-int8.tflite")
     assert model.boxes.classes == 2
     assert model.labels == ("red", "blue")
+
+
+def test_photos_unlike_the_annotated_images_are_warned_of(here, capsys):
+    np.savez("white.npz", x_train=np.random.default_rng(0).integers(200, 256, (40, 32, 32, 3), dtype=np.uint8))
+    given = ("--data", "voc:drawn", "--calibrate-on", "white.npz")
+    code, _, err = run(capsys, "quantize", "squares.onnx", *given)
+    assert code == 0
+    assert err.startswith("warning: the calibration images are not like those of 'drawn': channel 0")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from millijoule.cli.command import Command, add_data, add_force, check_files, positive, show
@@ -23,7 +22,6 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     from millijoule.diagnose import diagnose
     from millijoule.diagnose.diagnosis import TESTED
-    from millijoule.quantize import unlike_training
     from millijoule.report.quantization.page import write_diagnosis_page
     from millijoule.report.quantization.tables import diagnosed
 
@@ -31,8 +29,6 @@ def _run(options: argparse.Namespace) -> None:
     data = load_test_data(options, "diagnose")
     model = float_model(options, data)
     images = calibration_images(options, data)
-    if unlike := unlike_training(model, images.x):
-        print(f"warning: {unlike}", file=sys.stderr)
     found = diagnose(
         model,
         data,

@@ -104,6 +104,19 @@ def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | Detec
     return model, annotated(options, model) if model.boxes else data
 
 
+def _beside(options: argparse.Namespace, model: Model, data: Dataset | DetectionSet | None) -> Images | None:
+    """The training images of --data, if ranges are measured on others."""
+    from millijoule.quantize import Images
+    from millijoule.train import Dataset
+    from millijoule.trial import spaced_pixels
+
+    if not options.calibrate_on or data is None:
+        return None
+    if isinstance(data, Dataset):
+        return Images(data.x_train, data.y_train, data.name)
+    return Images(spaced_pixels(model, data.train, options.calibration), None, data.name)
+
+
 def _counted(model: Model, int8: Model, data: Dataset, samples: int | None) -> dict[str, Any]:
     """Of the test images: how many there are, and the accuracy before and after."""
     from millijoule.train import accuracy
@@ -114,7 +127,7 @@ def _counted(model: Model, int8: Model, data: Dataset, samples: int | None) -> d
 
 
 def _run(options: argparse.Namespace) -> None:
-    from millijoule.quantize import unlike_training
+    from millijoule.quantize import calibration_faults
     from millijoule.report.files import check_new
     from millijoule.report.quantization.tables import quantized
     from millijoule.train import Dataset
@@ -132,8 +145,10 @@ def _run(options: argparse.Namespace) -> None:
     images = (
         calibration_images(options, data) if isinstance(data, Dataset) else calibration_pixels(options, model, data)
     )
-    if unlike := unlike_training(model, images.x):
-        print(f"warning: {unlike}", file=sys.stderr)
+    classes = data.classes if isinstance(data, Dataset) else ()
+    faults = calibration_faults(model, images, _beside(options, model, data), classes)
+    for fault in faults:
+        print(f"warning: {fault}", file=sys.stderr)
     if options.qat:
         assert isinstance(data, Dataset)
         from millijoule.shrink import as_shown
@@ -185,7 +200,7 @@ def _run(options: argparse.Namespace) -> None:
     show(
         options,
         result,
-        quantized(result, (*(data.notes if data else ()), *(note for note in int8.notes if note != unlike))),
+        quantized(result, (*(data.notes if data else ()), *(note for note in int8.notes if note not in faults))),
     )
 
 

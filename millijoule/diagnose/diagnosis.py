@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from millijoule.diagnose.causes import BIAS, EQUALIZE, RANGES, SANE, Cause, calibration_causes, layer_causes
+from millijoule.diagnose.causes import BIAS, EQUALIZE, RANGES, SANE, Cause, layer_causes
 from millijoule.diagnose.layers import LayerError, layer_errors
 from millijoule.diagnose.simulate import Kept, simulated_accuracy
 from millijoule.model import Model
-from millijoule.quantize import Images, quantize
+from millijoule.quantize import Images, calibration_faults, quantize
 from millijoule.quantize.calibrate import ready_for_int8
 from millijoule.quantize.images import evenly_spaced, prepared
 from millijoule.quantize.ranges import RANGE_CHOICES, RangeChoice
@@ -128,11 +128,14 @@ def diagnose(
     int8 = quantize(model, given.x, ranges=ranges, samples=len(given.x))
     before, after = accuracy(model, x, y), accuracy(int8, x, y)
     errors = layer_errors(ready, int8, prepared(ready, evenly_spaced(LOOKED_AT, data.x_test, None)[0]))
-    tried = list(_quantized(model, given, None if images is None else own, ranges, x, y))
+    beside = None if images is None else own
+    tried = list(_quantized(model, given, beside, ranges, x, y))
     tried += _simulated(ready, int8, errors, x, y)
     remedies = sorted(tried, key=lambda each: (-each.accuracy, each.is_simulated))
     reached = {each.name: each.accuracy for each in remedies}
-    causes = ([] if images is None else calibration_causes(model, images, data)) + layer_causes(errors)
+    mends = (SANE,) if beside else ()
+    faults = calibration_faults(model, given, beside, data.classes)
+    causes = [Cause(text, mends, calibration=True) for text in faults] + layer_causes(errors)
 
     def mended(cause: Cause) -> float:
         return round(max((reached[name] for name in cause.remedies if name in reached), default=0.0), 2)

@@ -1,6 +1,7 @@
 """Float model → int8 model."""
 
 from millijoule.quantize.calibrate import quantize
-from millijoule.quantize.images import Images, load_images, unlike_training
+from millijoule.quantize.faults import calibration_faults
+from millijoule.quantize.images import Images, load_images
 
-__all__ = ["Images", "load_images", "quantize", "unlike_training"]
+__all__ = ["Images", "calibration_faults", "load_images", "quantize"]

@@ -16,7 +16,8 @@ from millijoule.ops.opaque import check_known
 from millijoule.passes import simplify
 from millijoule.quantize.bias import corrected_biases
 from millijoule.quantize.equalize import equalize_layers
-from millijoule.quantize.images import check_enough, evenly_spaced, prepared, unlike_training
+from millijoule.quantize.faults import calibration_faults
+from millijoule.quantize.images import Images, check_enough, evenly_spaced, prepared
 from millijoule.quantize.ranges import RANGE_CHOICES, Range, RangeChoice, observe_ranges
 from millijoule.quantize.scales import fixed_input, separate_shared_scales, value_quantization
 
@@ -39,8 +40,8 @@ def quantize(
     """The int8 form of a float model, by TFLite's rules, so that TFLM and CMSIS-NN would compute the same.
 
     images: what the ranges of the values are measured on: uint8 (n, height, width, channels) as in the data set, or
-        float32 (n, *input shape), prepared. At most `samples` of them are used, evenly spaced. If they do not match the
-        training's preprocessing, the notes of the int8 model say so.
+        float32 (n, *input shape), prepared. At most `samples` of them are used, evenly spaced. If they are all the
+        same, or do not match the training's preprocessing, the notes of the int8 model say so.
     ranges: `minmax`, `percentile` or `mse`, the mean square error; see `observe_ranges`.
     dense_per_channel: one scale for each output of dense layers. Default: one for the layer, as TFLite's converter
         has it, which saves 5 bytes of flash per output.
@@ -60,8 +61,8 @@ def quantize(
     torch.
     """
     model = ready_for_int8(model)
-    if unlike := unlike_training(model, evenly_spaced(samples, images, None)[0]):
-        model = replace(model, notes=(*model.notes, unlike))
+    faults = calibration_faults(model, Images(evenly_spaced(samples, images, None)[0], None, ""))
+    model = replace(model, notes=(*model.notes, *faults))
     if equalize:
         model = equalize_layers(model)
     observed = calibrate(model, images, ranges, samples)

@@ -1,4 +1,4 @@
-"""The images that ranges are measured on: where they come from, and whether they are like those of the training."""
+"""The images that ranges are measured on: where they come from, and how they become inputs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,6 @@ from millijoule.train.prepare import prepare
 
 LEAST_IMAGES = 32
 """Fewer say too little of the range of a value."""
-Tolerance = tuple[float, float, float]
-"""How far from another, in its spreads, a mean may lie, and how many times the other a spread must and may be."""
-OF_TRAINING: Tolerance = (0.75, 0.3, 3.0)
-"""Wide enough for preprocessing that was not measured, as pixels of -1…1."""
-OF_A_SAMPLE: Tolerance = (0.25, 0.7, 1.4)
-"""Of a few dozen images beside all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,46 +97,3 @@ def prepared(model: Model, images: np.ndarray) -> np.ndarray:
             f"shape {shape}, are needed"
         )
     return images.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Of one channel of a network's inputs, after preparation: mean, standard deviation, least and largest number."""
-
-    mean: float
-    spread: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"mean {self.mean:.2f}, spread {self.spread:.2f}, range {self.low:.2f} to {self.high:.2f}"
-
-    def is_far_from(self, other: Statistics, tolerance: Tolerance) -> bool:
-        """Whether two channels differ by more than `tolerance`."""
-        mean, narrow, wide = tolerance
-        unit = max(other.spread, 1e-6)
-        return abs(self.mean - other.mean) > mean * unit or not narrow * unit <= self.spread <= wide * unit
-
-
-def statistics(inputs: np.ndarray) -> tuple[Statistics, ...]:
-    """Of prepared inputs (n, …, channels), channel by channel; of flat ones, in one."""
-    flat = inputs.reshape(-1, inputs.shape[-1] if inputs.ndim == 4 else 1).astype(np.float64)
-    columns = zip(flat.mean(axis=0), flat.std(axis=0), flat.min(axis=0), flat.max(axis=0), strict=True)
-    return tuple(Statistics(*map(float, column)) for column in columns)
-
-
-def unlike_training(model: Model, images: np.ndarray) -> str | None:
-    """What of calibration images does not match training's preprocessing, with both numbers; None if nothing.
-
-    After the preparation that the model knows from its training, its training images have mean 0 and spread 1. Of a
-    model that knows of none, or takes pixels as they are but for a factor, nothing is told.
-    """
-    if not np.any(model.preprocess.get("mean", 0.0)):
-        return None
-    for index, found in enumerate(statistics(prepared(model, images))):
-        if found.is_far_from(Statistics(0.0, 1.0, 0.0, 0.0), OF_TRAINING):
-            return (
-                f"calibration images do not match the preprocessing of the training: channel {index} of the network's "
-                f"input has {found}; in training it had mean 0.00, spread 1.00"
-            )
-    return None
