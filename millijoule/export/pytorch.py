@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from millijoule.graph import Graph, Node
+from millijoule.load.metadata import NAME, to_text
 from millijoule.load.weights import THEIR_NAMES, flattened
 from millijoule.model import Model
 from millijoule.ops import Conv2d, ConvTranspose2d, Dense
@@ -25,7 +26,7 @@ def to_pt2(model: Model) -> bytes:
     torch = import_torch()
     program = torch.export.export(exchanged(model), tuple(torch.zeros(shape) for shape in _input_shapes(model.graph)))
     stream = io.BytesIO()
-    torch.export.save(program, stream)
+    torch.export.save(program, stream, extra_files={NAME: to_text(model)})
     return stream.getvalue()
 
 
@@ -63,7 +64,8 @@ def to_pt(model: Model) -> bytes:
 
 def to_safetensors(model: Model) -> bytes:
     """A state dict as safetensors: the length of a header, the header (JSON: type, shape, place), the numbers."""
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    kept = to_text(model)
+    header: dict[str, object] = {"__metadata__": {"format": "pt"} | ({NAME: kept} if kept else {})}
     arrays, end = state_dict(model), 0
     for name, array in arrays.items():
         header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [end, end + array.nbytes]}

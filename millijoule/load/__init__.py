@@ -75,14 +75,15 @@ def _load(path: Path | str, input_shape: Sequence[int] | None, *, trust: bool, n
 
 
 def _load_weights(path: Path, network: Graph, trust: bool) -> Model:
-    from millijoule.load.torch.checkpoint import SUFFIXES, read_arrays
+    from millijoule.load.metadata import restored
+    from millijoule.load.torch.checkpoint import SUFFIXES, read_arrays, read_kept
     from millijoule.load.weights import with_weights
 
     if path.suffix.lower() not in SUFFIXES:
         raise ModelError(f"{path}: numbers for '{network.name}' can be read from {', '.join(SUFFIXES)} files")
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file")
-    return with_weights(network, read_arrays(path, trust=trust), str(path))
+    return restored(with_weights(network, read_arrays(path, trust=trust), str(path)), read_kept(path), str(path))
 
 
 def _load_file(path: Path, input_shape: Sequence[int] | None) -> Model:

@@ -1,14 +1,15 @@
-"""What a TFLite or ONNX file keeps for this package: how an image becomes the input, the names of the classes, and how
+"""What a file keeps for this package: how an image becomes the input, the names of the classes, and how
 outputs become boxes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from millijoule.boxes import BoxCoding
+from millijoule.errors import ModelError
 from millijoule.model import Model
 
 NAME = "millijoule"
@@ -51,3 +52,13 @@ def from_text(text: str | bytes, outputs: Sequence[str], fail: Callable[[str], N
         fail(f"its metadata '{NAME}' is damaged: export the model again")
     names = {str(index): name for index, name in enumerate(outputs)}
     return Kept(preprocess, tuple(labels), boxes and boxes.renamed(names))
+
+
+def restored(model: Model, text: str | bytes, file: str) -> Model:
+    """The model of a file with what `to_text` wrote there. Raises ModelError that names the file if it is damaged."""
+
+    def fail(reason: str) -> NoReturn:
+        raise ModelError(f"{file}: {reason}")
+
+    kept = from_text(text, model.graph.outputs, fail)
+    return replace(model, preprocess=kept.preprocess, labels=kept.labels, boxes=kept.boxes)

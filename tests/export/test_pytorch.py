@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import millijoule
 from millijoule import zoo
 from millijoule.errors import ModelError
+from millijoule.export import pytorch
 from millijoule.model import Model
 from millijoule.ops import ConvTranspose2d
 from millijoule.train.initial import initial_weights
-from millijoule.train.network import predict
+from millijoule.train.network import network_of, predict
+from tests.detectors import squares
 from tests.networks import small_graph
 from tests.ops.cases import float_model
 
@@ -73,6 +77,31 @@ def test_an_exported_program_computes_the_same_and_comes_back(graph, tmp_path):
     np.testing.assert_allclose(theirs.numpy(), expected, rtol=1e-6, atol=1e-6)
     loaded = millijoule.load(path, trust=True)
     np.testing.assert_allclose(predict(loaded, x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("to", ["pt2", "safetensors"])
+@pytest.mark.parametrize("finds_boxes", [False, True])
+def test_preprocessing_labels_and_boxes_come_back(to, finds_boxes, tmp_path):
+    classifier = trained(zoo.lenet5())
+    classifier = replace(classifier, labels=tuple("abcdefghij"), preprocess={"mean": [0.4], "std": [0.2]})
+    model = squares() if finds_boxes else classifier
+    path = millijoule.export(model, to, tmp_path / f"net.{to}")
+    loaded = millijoule.load(path, trust=True, network=None if to == "pt2" else model.graph)
+    assert (loaded.preprocess, loaded.labels) == (model.preprocess, model.labels)
+    inputs = torch.from_numpy(RNG.random((1, *model.graph.inputs[0].shape), np.float32))
+    ours, theirs = (network_of(each)(inputs) for each in (model, loaded))
+    names = dict(zip(loaded.graph.outputs, model.graph.outputs, strict=True))
+    for other, mine in names.items():
+        torch.testing.assert_close(theirs[other], ours[mine], rtol=1e-6, atol=1e-6)
+    assert (loaded.boxes and loaded.boxes.renamed(names)) == model.boxes
+
+
+@pytest.mark.parametrize("to", ["pt2", "safetensors"])
+def test_damaged_metadata_is_told(to, tmp_path, monkeypatch):
+    monkeypatch.setattr(pytorch, "to_text", lambda model: '{"labels": 3}')
+    path = millijoule.export(trained(zoo.lenet5()), to, tmp_path / f"net.{to}")
+    with pytest.raises(ModelError, match=r"net\.\w+: its metadata 'millijoule' is damaged: export the model again$"):
+        millijoule.load(path, trust=True, network=None if to == "pt2" else zoo.lenet5())
 
 
 @pytest.mark.parametrize("to", ["pt2", "pt", "safetensors"])

@@ -112,12 +112,15 @@ def load_program(path: Path, *, trust: bool) -> Graph | Model:
             f"{path}: torch runs code from .pt2 files while it reads them; add --trust if you know where it is from"
         )
     torch = import_torch()
+    from millijoule.load.metadata import NAME, restored
     from millijoule.load.names import identifier
     from millijoule.load.torch.exported import read_program
 
+    kept = {NAME: ""}  # torch fills in what it is asked for
     with running(str(path), "cannot be read as an exported program"):
-        program = torch.export.load(path)
-    return read_program(program, identifier(path.stem).strip("_") or "model")
+        program = torch.export.load(path, extra_files=kept)
+    found = read_program(program, identifier(path.stem).strip("_") or "model")
+    return restored(found, kept[NAME], str(path)) if isinstance(found, Model) else found
 
 
 __all__ = ["default_input", "from_module", "load_file", "load_module", "load_program"]

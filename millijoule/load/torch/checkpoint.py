@@ -18,6 +18,7 @@ import numpy as np
 
 from millijoule.errors import ModelError
 from millijoule.graph import Graph
+from millijoule.load.metadata import NAME
 from millijoule.load.torch.users_code import first_line, import_torch, running
 from millijoule.model import Model
 
@@ -65,6 +66,14 @@ def read_arrays(path: Path, *, trust: bool) -> dict[str, np.ndarray]:
         raise ModelError(f"{path}: holds sparse or quantized tensors; dense float ones are needed")
     floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     return {name: tensor.detach().cpu().float().numpy() for name, tensor in floats.items()}
+
+
+def read_kept(path: Path) -> str:
+    """What a file of numbers keeps for this package, as `metadata.to_text` wrote it; empty if it has no place."""
+    if path.suffix.lower() != ".safetensors":
+        return ""
+    kept = _header(path)[0].get("__metadata__") or {}
+    return str(kept.get(NAME, "")) if isinstance(kept, Mapping) else ""
 
 
 def _sets(content: Any) -> Iterator[dict[str, Any]]:
@@ -132,14 +141,10 @@ class _Entry:
 
 
 def _safetensors(path: Path) -> dict[str, _Entry]:
-    """The header: its length in eight bytes, then JSON with type, shape and place of every tensor."""
+    """The tensors that the header tells of."""
+    header, length = _header(path)
+    size = path.stat().st_size
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > LARGEST_HEADER_BYTES:
-                raise ValueError
-            header = json.loads(file.read(length))
         entries = {}
         for name, entry in header.items():
             if name != "__metadata__":
@@ -149,7 +154,7 @@ def _safetensors(path: Path) -> dict[str, _Entry]:
                     raise ValueError
                 entries[name] = _Entry(str(entry["dtype"]), shape, begin, end)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(f"{path}: its safetensors header is damaged: get the file again") from None
+        raise _damaged(path) from None
     for name, found in entries.items():
         wanted = prod(found.shape) * np.dtype(FLOATS[found.dtype]).itemsize if found.dtype in FLOATS else None
         if not 8 + length <= found.begin <= found.end <= size or wanted not in (None, found.end - found.begin):
@@ -158,6 +163,23 @@ def _safetensors(path: Path) -> dict[str, _Entry]:
                 f"of {size}: the file is truncated or damaged"
             )
     return entries
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """Type, shape and place of every tensor, and metadata: JSON behind its length in eight bytes; and that length."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= LARGEST_HEADER_BYTES else None
+    except ValueError:
+        raise _damaged(path) from None
+    if not isinstance(header, dict):
+        raise _damaged(path)
+    return header, length
+
+
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path}: its safetensors header is damaged: get the file again")
 
 
 def _numbers_only(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> NoReturn:
