@@ -115,7 +115,6 @@ ZERO_POINT = "a weight zero point: it comes from uint8 models, which TFLM does n
 PADDED_POOL = "explicit padding of a pool"
 ROUNDED_REAL = "this rounding: TFLM computes the function in fixed point, or not at all"
 ALIGNED_LEFT = "numbers for each channel beside a batch: its shapes are aligned at the last axis"
-SHUFFLE = "an operator for it"
 OVERFLOW = "a defined result of an int32 sum that overflows"
 
 CASES: dict[str, Case] = {
@@ -387,8 +386,8 @@ CASES: dict[str, Case] = {
     "slice_halves": case(Slice(begin=(0, 0, 0), size=(1, 1, 4), step=(2, 2, 2)), (2, 1, 8)),
     "slice_of_features": case(Slice(begin=(3,), size=(5,)), (9,)),
     "slice_of_sequence": case(Slice(begin=(2, 1), size=(1, 4)), SEQUENCE),
-    "channel_shuffle": case(ChannelShuffle(groups=3), (3, 4, 12), tflm_lacks=SHUFFLE),
-    "channel_shuffle_of_features": case(ChannelShuffle(groups=2), (8,), tflm_lacks=SHUFFLE),
+    "channel_shuffle": case(ChannelShuffle(groups=3), (3, 4, 12)),
+    "channel_shuffle_of_features": case(ChannelShuffle(groups=2), (8,)),
     "depth_to_space": case(DepthToSpace(block=2), (3, 4, 12)),
     "depth_to_space_channel": case(DepthToSpace(block=3, order="channel"), (2, 3, 18), tflm_lacks="this order"),
     "space_to_depth": case(SpaceToDepth(block=2), (4, 6, 3)),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from millijoule.export.tflite.flatbuffer import Number
 from millijoule.export.tflite.network import Options, TfliteNetwork
-from millijoule.graph import Operator
+from millijoule.graph import Operator, Shape
 from millijoule.load.tflite.layers import ACTIVATIONS, PADDINGS
 from millijoule.model import Quantization
 from millijoule.ops import (
     Add,
     AddNumber,
     AveragePool2d,
+    ChannelShuffle,
     Concat,
     Conv2d,
     ConvTranspose2d,
@@ -219,8 +221,29 @@ def _quantize(network: TfliteNetwork) -> None:
 
 
 def _reshape(network: TfliteNetwork) -> None:
-    shape = np.array([1, *network.model.graph.shapes[network.name]], np.int32)
-    network.add("RESHAPE", [*network.inputs, network.constant("shape", shape)], (17, {0: shape}), version=1)
+    _reshaped(network, network.inputs, network.model.graph.shapes[network.name])
+
+
+def _reshaped(network: TfliteNetwork, inputs: list[int], shape: Shape, output: int | None = None) -> None:
+    numbers = np.array([1, *shape], np.int32)
+    inputs = [*inputs, network.constant("shape", numbers)]
+    network.add("RESHAPE", inputs, (17, {0: numbers}), version=1, output=output)
+
+
+def _channel_shuffle(network: TfliteNetwork) -> None:
+    """The channels of each place, as a matrix, are transposed; `load` makes one operator of the three again."""
+    op: Any = network.node.op
+    (x,) = network.input_shapes
+    places, group = prod(x[:-1]), x[-1] // op.groups
+    matrix, transposed = (places, op.groups, group), (places, group, op.groups)
+    split, turned = (
+        network.value(network.name, shape, f"{network.name}/{key}")
+        for key, shape in (("split", matrix), ("turned", transposed))
+    )
+    _reshaped(network, network.inputs, matrix, split)
+    order = network.constant("order", np.array([0, 1, 3, 2], np.int32))
+    network.add("TRANSPOSE", [split, order], (26, {}), version=2, output=turned)
+    _reshaped(network, [turned], x)
 
 
 def _pad(network: TfliteNetwork) -> None:
@@ -295,6 +318,7 @@ OPERATORS: dict[type[Operator], Callable[[TfliteNetwork], None]] = {
     Add: _elementwise("ADD", 11),
     AddNumber: _with_number("ADD", 11),
     AveragePool2d: _pool_2d,
+    ChannelShuffle: _channel_shuffle,
     Concat: _concatenation,
     Conv2d: _conv_2d,
     ConvTranspose2d: _transpose_conv,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from millijoule.graph import Shape
 from millijoule.load.tflite.layers import activation_of
 from millijoule.load.tflite.network import INTEGER_TYPES, Network
-from millijoule.ops import Concat, DepthToSpace, Pad, Resize2d, Slice, SpaceToDepth, Transpose
+from millijoule.ops import Concat, DepthToSpace, Pad, Reshape, Resize2d, Slice, SpaceToDepth, Transpose
 from millijoule.ops.resize import Align, ResizeMode
 
 
@@ -51,7 +52,7 @@ def concatenation(network: Network) -> None:
 
 
 def transpose(network: Network) -> None:
-    """Of all axes but the batch."""
+    """Of all axes but the batch; of the channels as a matrix, between two reshapes, it is a channel shuffle."""
     network.input_count(2, 2)
     network.check_options(26)
     rank = len(network.tensor(0).shape)
@@ -62,6 +63,21 @@ def transpose(network: Network) -> None:
         network.alias(network.value())
     else:
         network.add(Transpose(order=tuple(axis - 1 for axis in order[1:])), network.value())
+
+
+def shuffled_groups(network: Network, target: Shape) -> int | None:
+    """If the last two nodes, with a reshape to `target` behind them, shuffle channels: in how many groups they lie."""
+    if len(network.nodes) < 2 or network.value() != network.nodes[-1].name:
+        return None
+    split, turn = network.nodes[-2:]
+    if not isinstance(split.op, Reshape) or not isinstance(turn.op, Transpose) or turn.inputs != (split.name,):
+        return None
+    matrix = split.op.target
+    *kept, rows, columns = range(len(matrix))
+    is_turned = turn.op.order == (*kept, columns, rows) and target[-1] == matrix[-2] * matrix[-1]
+    if not is_turned or network.shapes[split.inputs[0]] != target or not all(map(network.is_read_once, (split, turn))):
+        return None
+    return matrix[-2]
 
 
 def slice_(network: Network) -> None:

@@ -276,6 +276,20 @@ class Network:
         """The current operator's output is the value `name`; no node is needed."""
         self.values[self.operation.outputs[0]] = name
 
+    def is_read_once(self, node: Node) -> bool:
+        """Whether one operator of the file reads the node's output, which is none of the file's."""
+        (number,) = (number for number, name in self.values.items() if name == node.name)
+        reads = sum(operation.inputs.count(number) for operation in self.file.operations)
+        return reads == 1 and number not in self.file.outputs
+
+    def take_back(self, count: int) -> list[Node]:
+        """Take away the last nodes, which have no arrays and stand for one with the current operator."""
+        taken, self.nodes = self.nodes[-count:], self.nodes[:-count]
+        for node in taken:
+            del self.shapes[node.name]
+            self.quantization.pop(node.name, None)
+        return taken
+
     def _define(self, number: int, name: str, shape: Shape, quantization: Quantization | None) -> None:
         self.values[number] = name
         self.shapes[name] = shape

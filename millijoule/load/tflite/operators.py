@@ -19,6 +19,7 @@ from millijoule.ops import (
     Add,
     AddNumber,
     AveragePool2d,
+    ChannelShuffle,
     Elu,
     Flatten,
     GlobalAveragePool,
@@ -210,6 +211,10 @@ def _reshape(network: Network) -> None:
     """To any fixed shape of batch 1; moves nothing."""
     network.input_count(1, 2)
     target = network.value_shape(network.output)
+    if (groups := moves.shuffled_groups(network, target)) is not None:
+        split, _ = network.take_back(2)
+        network.add(ChannelShuffle(groups=groups), *split.inputs)
+        return
     network.add(Flatten() if len(target) == 1 else Reshape(target=target), network.value())
 
 
