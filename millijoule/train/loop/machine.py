@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from millijoule.train.loop.settings import Settings
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16")
-LET_GO_SECONDS = 0.2
 
 
 class Machine:
@@ -36,6 +36,7 @@ class Machine:
         elif torch.backends.mps.is_available() and self.workers == 1:
             self.device = "mps"
         self.notes: list[str] = []
+        self._wrapped: list[list[Any]] = []
 
     @property
     def writes(self) -> bool:
@@ -44,19 +45,25 @@ class Machine:
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Inside, the workers can talk to each other: by NCCL on GPUs, else by gloo. Ray has connected its own."""
+        """Inside, the workers can talk to each other: by NCCL on GPUs, else by gloo. Ray has connected its own.
+
+        Afterwards gloo's threads have ended: one that lets go of a tensor while Python ends would abort the process.
+        They live as long as anything holds the process group.
+        """
         torch = import_torch()
         if self.workers == 1 or torch.distributed.is_initialized():
             yield
             return
+        # The defaults of its functions are the group that there is when it is first imported: there must be none yet.
+        import_module("torch.distributed.nn.functional")
         torch.distributed.init_process_group("nccl" if self.device.startswith("cuda") else "gloo")
         try:
             yield
         finally:
+            for each in self._wrapped:
+                each.clear()
+            gc.collect()
             torch.distributed.destroy_process_group()
-            # Distributed data parallel leaves gloo's threads alive. One that lets go of its last tensor while Python
-            # ends aborts the process: it needs the interpreter for that, and gets it while this thread sleeps.
-            time.sleep(LET_GO_SECONDS)
 
     @property
     def has_bfloat16(self) -> bool:
@@ -92,8 +99,16 @@ class Machine:
         finally:
             generator.set_state(state)
 
-    def wrapped(self, network: torch.nn.Module, settings: Settings) -> Any:
-        """What the training steps call: the network, compiled and shared among workers where that is asked for."""
+    def wrapped(self, network: torch.nn.Module, settings: Settings) -> Callable[..., Any]:
+        """What the training steps call: the network, compiled and shared among workers where that is asked for.
+
+        Workers must be `joined`, and can no longer call it when they are not.
+        """
+        wrapped = [self._wrap(network, settings)]
+        self._wrapped.append(wrapped)
+        return lambda *inputs, **options: wrapped[0](*inputs, **options)
+
+    def _wrap(self, network: torch.nn.Module, settings: Settings) -> Any:
         torch = import_torch()
         if self.workers > 1:
             devices = [self.device] if self.device.startswith("cuda") else None
