@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -46,7 +46,9 @@ class Dataset:
         for x_name, y_name in (("x_train", "y_train"), ("x_test", "y_test")):
             x, y = getattr(self, x_name), getattr(self, y_name)
             if len(x) != len(y):
-                raise DataError(f"'{self.name}': {x_name} has {len(x)} images, {y_name} has {len(y)} labels")
+                raise DataError(
+                    f"'{self.name}': {x_name} has {len(x)} images, {y_name} has {len(y)} labels: each needs one"
+                )
             if not len(x):
                 raise DataError(f"'{self.name}': {x_name} holds no image")
             if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in (1, 3):
@@ -178,9 +180,11 @@ def _npz(path: Path) -> Dataset:
     try:
         # numpy leaves a broken archive open when it opens the file itself.
         with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
+            whole = is_zipfile(stream)
+            stream.seek(0)
+            file = np.load(stream, allow_pickle=False) if whole else None
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array")
+                raise ValueError("it is no zip archive, or only a part of one")
             found = file.files
             arrays = {name: _member(path, file, name) for name in (*ARRAYS, "classes") if name in found}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
@@ -243,8 +247,12 @@ def _pixels(path: Path, name: str, x: np.ndarray) -> np.ndarray:
         return x.astype(np.uint8)
     if x.dtype.kind not in "buif":
         raise DataError(f"'{path}': {name} is {x.dtype}; images are uint8, or float in 0…1 or 0…255")
-    if not np.isfinite(x).all():
-        raise DataError(f"'{path}': {name} holds numbers that are infinite or not a number")
+    odd = np.flatnonzero(~np.isfinite(x).all(axis=(1, 2, 3)))
+    if len(odd):
+        raise DataError(
+            f"'{path}': {len(odd)} of {len(x)} images of {name} hold numbers that are infinite or not a number, the "
+            f"first is {name}[{odd[0]}]: mend them, or leave them and their labels out"
+        )
     low, high = x.min(), x.max()
     if low < 0 or high > 255:
         raise DataError(f"'{path}': {name} goes from {low} to {high}; images are uint8, or float in 0…1 or 0…255")
@@ -254,8 +262,11 @@ def _pixels(path: Path, name: str, x: np.ndarray) -> np.ndarray:
 
 def _labels(path: Path, name: str, y: np.ndarray) -> np.ndarray:
     """int64 (n,) of an array of labels, whole numbers or one-hot."""
-    if y.dtype.kind not in "buif" or not np.array_equal(y, np.round(y)):
+    if y.dtype.kind not in "buif":
         raise DataError(f"'{path}': {name} is {y.dtype} of shape {y.shape}; whole numbers or one-hot rows are needed")
+    odd = np.flatnonzero(~(np.isfinite(y) & (y == np.round(y))))
+    if len(odd):
+        raise DataError(f"'{path}': {name} has the label {y.flat[odd[0]]}; whole numbers or one-hot rows are needed")
     y = y.astype(np.int64)
     if y.ndim == 2 and y.shape[1] == 1:
         return y[:, 0]

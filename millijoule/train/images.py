@@ -78,10 +78,10 @@ def load_named(name: str, size: tuple[int, int] | None, seed: int) -> Dataset:
     """
     try:
         import datasets
-    except ImportError:
+    except ImportError as error:
         raise DataError(
-            f"'{name}' is no file or folder here, and the package that finds data sets by name is missing: "
-            f"pip install 'millijoule[datasets]', or give {SOURCES}"
+            f"'{name}' is no file or folder here, and the package that finds data sets by name cannot be imported "
+            f"({error}): pip install 'millijoule[datasets]', or give {SOURCES}"
         ) from None
     try:
         splits: dict[str, Any] = datasets.load_dataset(name)
