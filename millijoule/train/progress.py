@@ -8,20 +8,23 @@ from types import TracebackType
 
 
 class TrainingProgress:
-    """Epoch, loss, score, images per second and time left; silent if stderr is no terminal. score: its name."""
+    """Epoch, loss, score, images per second and time left; silent if stderr is no terminal. score: its name.
+
+    All of them fit into 80 columns; the bar takes what is left.
+    """
 
     def __init__(self, shown: bool, epochs: int, steps: int, epochs_done: int, score: str = "accuracy") -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
         self._bar = Progress(
-            TextColumn("training"),
             BarColumn(),
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
             TextColumn("loss {task.fields[loss]:.4f}"),
-            TextColumn(f"validation {score} {{task.fields[score]}}"),
+            TextColumn(f"val. {score} {{task.fields[score]}}"),
             TextColumn("{task.fields[rate]:,.0f} images/s"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             console=Console(stderr=True),
             disable=not (shown and sys.stderr.isatty()),
         )

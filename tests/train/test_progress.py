@@ -1,5 +1,6 @@
 """The progress bar of training."""
 
+import re
 import sys
 
 from millijoule.train import train
@@ -19,14 +20,14 @@ def test_silent_if_not_wanted(monkeypatch):
     assert terminal.written == ""
 
 
-def test_shows_epoch_loss_accuracy_and_speed(monkeypatch, capsys):
+def test_shows_epoch_loss_accuracy_speed_and_time_left_in_80_columns(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "200")
-    with TrainingProgress(True, epochs=8, steps=2, epochs_done=3) as bar:
-        bar.step(10, 0.5)
-        bar.step(10, 0.5)
+    monkeypatch.setenv("COLUMNS", "80")
+    with TrainingProgress(True, epochs=164, steps=2, epochs_done=161) as bar:
+        for _ in range(3):
+            bar.step(1, 12.5)
         bar.epoch(0.875)
-    for word in ("training", "epoch 4/8", "loss 0.5000", "validation accuracy 0.8750", "images/s"):
-        assert word in terminal.written
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.written.split("\r")[-1])
+    assert re.search(r"epoch 162/164 loss 12.5000 val. accuracy 0.8750 [0-9,]+ images/s (\d:\d\d:\d\d|-:--:--)", shown)
     assert capsys.readouterr().out == ""
