@@ -32,6 +32,7 @@ def test_a_network_is_trained_evaluated_asked_and_deployed(here, capsys):
     result = json.loads(out)
     assert (result["epochs"], result["images_trained_on"], result["folder"]) == (4, 4 * 54, "run")
     assert result["accuracy"] > 0.9
+    assert result["notes"] == []
     names = {path.name for path in (here / "run").iterdir()}
     assert names == {"config.json", "metrics.jsonl", "checkpoint.npz", "report.html"}
     config = json.loads((here / "run" / "config.json").read_text())

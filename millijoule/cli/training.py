@@ -164,7 +164,8 @@ def show_training(
     from millijoule.train.run_folder import read_metrics
 
     epochs = read_metrics(folder)
-    done = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
+    done: dict[str, Any] = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
+    done["notes"] = list(notes)
     score = config.get("score", "accuracy")
     printed = tables.training(config["network"], config["data"], epochs, folder, notes, rows, score)
     show(options, {**done, **known}, printed)

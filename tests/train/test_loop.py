@@ -336,10 +336,26 @@ def test_the_best_epoch_is_kept(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "epochs"),
-    [({"patience": 2}, 4), ({"until": 0.85}, 2), ({"until": 0.95}, 6), ({"patience": 3}, 5), ({}, 6)],
+    ("change", "epochs", "notes"),
+    [
+        (
+            {"patience": 2},
+            4,
+            ("training ended after 4 of 6 epochs: none after epoch 2 was better, patience is 2",),
+        ),
+        (
+            {"until": 0.85},
+            2,
+            ("training ended after 2 of 6 epochs: validation accuracy 0.9000 reaches until, 0.85",),
+        ),
+        ({"until": 0.95}, 6, ("validation accuracy has not reached until, 0.95: the best is 0.9000",)),
+        ({"patience": 4}, 6, ()),
+        ({}, 6, ()),
+    ],
 )
-def test_training_stops_when_it_is_enough_and_a_resumed_one_too(tmp_path, monkeypatch, change, epochs):
+def test_training_stops_when_it_is_enough_and_says_so_and_a_resumed_one_too(
+    tmp_path, monkeypatch, change, epochs, notes
+):
     accuracies = [0.5, 0.9, 0.4, 0.3, 0.2, 0.1]
     seen = []
 
@@ -349,8 +365,9 @@ def test_training_stops_when_it_is_enough_and_a_resumed_one_too(tmp_path, monkey
 
     monkeypatch.setattr(Trainer, "evaluate", evaluate)
     for _ in range(2):
-        train(linear(), stripes(), epochs=6, checkpoint=tmp_path, **change)
+        model = train(linear(), stripes(), epochs=6, checkpoint=tmp_path, **change)
         assert len(seen) == epochs
+        assert model.notes == notes
 
 
 def test_evaluation_is_of_the_held_out_images(monkeypatch):

@@ -185,7 +185,8 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
     best = kept = state.best if state else None
     with _threads(trainer), TrainingProgress(progress, settings.epochs, trainer.steps, done, task.score) as bar:
         for epoch in range(done, settings.epochs):
-            if best is not None and _is_enough(best, epoch, settings):
+            if best is not None and (reason := _enough(best, epoch, settings, task.score)):
+                trainer.machine.notes.append(f"training ended after {epoch} of {settings.epochs} epochs: {reason}")
                 break
             losses, clock = [], _Clock()
             try:
@@ -228,6 +229,10 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
                     raise
                 raise OptionError(f"{error}; '{folder / FILE}' keeps what was before") from None
     assert best is not None
+    if settings.until and best.accuracy < settings.until:
+        trainer.machine.notes.append(
+            f"validation {task.score} has not reached until, {settings.until:g}: the best is {best.accuracy:.4f}"
+        )
     return best
 
 
@@ -242,10 +247,13 @@ class _Clock:
         return round(time.monotonic() - self.start, 3), round(time.process_time() - self.cpu_start, 3)
 
 
-def _is_enough(best: Best, epochs_done: int, settings: Settings) -> bool:
-    """Whether training ends before its last epoch."""
-    reached = bool(settings.until) and best.accuracy >= settings.until
-    return reached or (bool(settings.patience) and epochs_done - best.epoch >= settings.patience)
+def _enough(best: Best, epochs_done: int, settings: Settings, score: str) -> str:
+    """Why training ends before its last epoch; empty if it does not."""
+    if settings.until and best.accuracy >= settings.until:
+        return f"validation {score} {best.accuracy:.4f} reaches until, {settings.until:g}"
+    if settings.patience and epochs_done - best.epoch >= settings.patience:
+        return f"none after epoch {best.epoch} was better, patience is {settings.patience}"
+    return ""
 
 
 @contextmanager
