@@ -4,8 +4,9 @@
 
 LeNet-5 learns the digits, once in peace, once in processes that are killed (SIGKILL: nothing can be cleaned up) at
 random moments, from before the first epoch to the middle of writing a checkpoint, and begun again with the same
-command. Afterwards a process is left alone to finish. All weights must be equal, bit for bit, and after every kill the
-checkpoint must be readable. One thread.
+command. Each time it gets at most a few epochs further, so that all kills find it at work. Afterwards a process is left
+alone to finish. All weights must be equal, bit for bit, and after every kill the checkpoint must be readable. One
+thread.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np
 from millijoule import zoo
 from millijoule.train import load_run
 from millijoule.train.checkpoint import FILE, load_checkpoint
-from millijoule.train.run_folder import read_metrics
+from millijoule.train.run_folder import METRICS, read_metrics
 
 
 def main() -> None:
@@ -41,33 +42,47 @@ def main() -> None:
         subprocess.run([*command, "--out", str(peace)], check=True, **quiet)
         whole = time.monotonic() - start
         first_epoch = whole - sum(epoch.seconds for epoch in read_metrics(peace))
+        epoch = (whole - first_epoch) / options.epochs
 
-        chance, done, before_any = random.Random(0), [], 0
+        chance, in_training, before_any = random.Random(0), 0, 0
         for number in range(options.kills):
             process = subprocess.Popen(
                 [*command, "--out", str(war)], stderr=subprocess.DEVNULL, start_new_session=True, **quiet
             )
-            # Most of the kills fall after the imports, so that the training gets on.
-            try:
-                process.wait(chance.uniform(0, first_epoch + 1.5 * whole / options.kills))
-            except subprocess.TimeoutExpired:
+            further = chance.randrange(max(1, 3 * options.epochs // (2 * options.kills)))
+            wait_for(process, war, epochs_done(war) + further)
+            time.sleep(chance.uniform(0, epoch if further else first_epoch + epoch))
+            if process.poll() is None:
+                in_training += 1
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             if (war / FILE).exists():
                 load_checkpoint(war, zoo.lenet5())
-                done.append(read_metrics(war)[-1].epoch)
             else:
                 before_any += 1
             left = [path.name for path in war.glob(".*")] if war.exists() else []
-            print(f"kill {number + 1}: epoch {done[-1] if done else 0}{f', left behind: {left}' if left else ''}")
+            print(f"kill {number + 1}: epoch {epochs_done(war)}{f', left behind: {left}' if left else ''}")
+        last = epochs_done(war)
         subprocess.run([*command, "--out", str(war)], check=True, **quiet)
         expected, found = load_run(peace).weights, load_run(war).weights
         equal = all(np.array_equal(expected[name], found[name]) for name in expected)
         print(
-            f"{options.kills} kills, {before_any} before the first checkpoint, the last in epoch "
-            f"{done[-1] if done else 0} of {options.epochs}: weights {'equal, bit for bit' if equal else 'DIFFER'}"
+            f"{options.kills} kills, {in_training} of them before the training had ended, {before_any} before the "
+            f"first checkpoint, the last in epoch {last} of {options.epochs}: weights "
+            f"{'equal, bit for bit' if equal else 'DIFFER'}"
         )
-        sys.exit(0 if equal else 1)
+        sys.exit(0 if equal and in_training == options.kills else 1)
+
+
+def epochs_done(folder: Path) -> int:
+    """Epochs that the record tells of."""
+    return read_metrics(folder)[-1].epoch if (folder / METRICS).exists() else 0
+
+
+def wait_for(process: subprocess.Popen, folder: Path, epochs: int) -> None:
+    """Until the record tells of so many epochs, or the process has ended."""
+    while epochs_done(folder) < epochs and process.poll() is None:
+        time.sleep(0.002)
 
 
 if __name__ == "__main__":
