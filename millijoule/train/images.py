@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import tempfile
@@ -83,6 +84,7 @@ def load_named(name: str, size: tuple[int, int] | None, seed: int) -> Dataset:
             f"'{name}' is no file or folder here, and the package that finds data sets by name cannot be imported "
             f"({error}): pip install 'millijoule[datasets]', or give {SOURCES}"
         ) from None
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of every attempt to connect
     try:
         splits: dict[str, Any] = datasets.load_dataset(name)
     except Exception as error:
@@ -250,9 +252,15 @@ def _classes(folder: Path, splits: list[tuple[str, Path]]) -> tuple[str, ...]:
         raise DataError(f"'{splits[0][1]}' {found}; one for each of at least two classes is needed")
     for _, root in splits[1:]:
         others = tuple(path.name for path in _folders(root))
+        train = splits[0][1].name
+        if not others:
+            raise DataError(f"'{root}' has no sub-folder: it needs one for each class of '{train}', with its images")
         if others != classes:
             odd = sorted(set(others) ^ set(classes))
-            raise DataError(f"'{folder}': class '{odd[0]}' is not in both '{splits[0][1].name}' and '{root.name}'")
+            there, missing = (root.name, train) if odd[0] in others else (train, root.name)
+            raise DataError(
+                f"'{folder}': class '{odd[0]}' is in '{there}' and not in '{missing}': add images of it, or remove it"
+            )
     return classes
 
 

@@ -1,5 +1,6 @@
 """Folders of images and data sets by name."""
 
+import logging
 import re
 import sys
 from types import SimpleNamespace
@@ -113,7 +114,20 @@ def test_train_and_test_with_other_classes(folder):
     root.mkdir()
     folder.rename(root / "train")
     draw(root / "test" / "cat" / "t.png")
-    with pytest.raises(DataError, match="class 'dog' is not in both 'train' and 'test'"):
+    with pytest.raises(DataError, match="class 'dog' is in 'train' and not in 'test': add images of it"):
+        load_data(str(root))
+    draw(root / "test" / "dog" / "t.png")
+    draw(root / "test" / "ape" / "t.png")
+    with pytest.raises(DataError, match="class 'ape' is in 'test' and not in 'train'"):
+        load_data(str(root))
+
+
+def test_test_images_that_lie_in_no_class(folder):
+    root = folder.parent / "split"
+    root.mkdir()
+    folder.rename(root / "train")
+    draw(root / "val" / "t.png")
+    with pytest.raises(DataError, match="val' has no sub-folder: it needs one for each class of 'train'"):
         load_data(str(root))
 
 
@@ -205,6 +219,17 @@ def test_the_package_for_names_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=re.escape("pip install 'millijoule[datasets]', or give digits, an .npz")):
         load_data("cifar10")
+
+
+def test_the_package_for_names_tells_of_no_attempts(monkeypatch, caplog):
+    def fail(name):
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
+        raise ConnectionError("no route to host")
+
+    provide(monkeypatch, fail)
+    with pytest.raises(DataError, match="no route to host"):
+        load_data("cifar10")
+    assert not caplog.records
 
 
 def test_images_that_are_too_large_for_memory_lie_in_a_file(folder, monkeypatch):
