@@ -10,9 +10,13 @@ import pytest
 
 import millijoule
 from millijoule.cli import main
+from millijoule.graph import Builder
+from millijoule.model import Model
+from millijoule.ops import Conv2d, Dense, Flatten, HardSigmoid
 from millijoule.shrink import as_shown
 from millijoule.train import accuracy, load_run
 from millijoule.train.checkpoint import FILE
+from millijoule.train.initial import initial_weights
 from millijoule.train.run_folder import read_config
 
 pytest.importorskip("torch")
@@ -184,7 +188,7 @@ def test_bad_input_of_quantize(capsys, tmp_path, folder):
     assert "cannot be read" in refused(capsys, *command, "--calibrate-on", tmp_path / "no.npy")
     file = millijoule.export(load_run(folder), "onnx", tmp_path / "float.onnx")
     assert "quantize needs --data" in refused(capsys, "quantize", file)
-    assert "are kept as .tflite files" in refused(capsys, *command, "--out", tmp_path / "a.onnx")
+    assert "are kept as .tflite or .onnx files" in refused(capsys, *command, "--out", tmp_path / "a.pt")
     assert "--teacher are of --qat: add it" in refused(capsys, *command, "--epochs", "3")
     assert "leave out --ranges" in refused(capsys, *command, "--qat", "--ranges", "mse")
     there = tmp_path / "there.tflite"
@@ -243,5 +247,30 @@ def test_a_run_is_quantized_and_diagnosed_on_its_own_images(capsys, tmp_path, fo
 def test_what_is_there_is_told_before_a_run_is_quantized_for_export(capsys, tmp_path, folder):
     there = tmp_path / "there.onnx"
     there.write_text("mine")
-    error = refused(capsys, "export", folder, "--to", "qdq", "--out", there)
-    assert "exists: add --force" in error, "and no note of data that are loaded before it"
+    for to, out in (("qdq", there), ("c", tmp_path)):
+        error = refused(capsys, "export", folder, "--to", to, "--out", out)
+        assert "exists: add --force" in error, "and no note of data that are loaded before it"
+
+
+def test_what_tflite_lacks_is_told_at_once_and_kept_as_onnx(capsys, tmp_path, monkeypatch):
+    data = millijoule.load_data("digits")
+    build = Builder("hard", (8, 8, 1))
+    build("conv", Conv2d(channels=4, kernel=3, stride=2))
+    build("gate", HardSigmoid())
+    build("flat", Flatten())
+    build("fc", Dense(features=10))
+    graph = build.graph()
+    model = Model(graph, initial_weights(graph, 0), labels=data.classes, preprocess={"mean": [0.3], "std": [0.4]})
+    float_file = millijoule.export(model, "onnx", tmp_path / "hard.onnx")
+    command = ["quantize", float_file, "--data", "digits", "--samples", 20, "--out"]
+    monkeypatch.setattr(millijoule, "quantize", None)
+    error = refused(capsys, *command, tmp_path / "int8.tflite")
+    assert error.endswith(
+        f"(HardSigmoid) has no operator in TFLite: keep the model as ONNX, --out {tmp_path / 'int8.onnx'}\n"
+    )
+    monkeypatch.undo()
+    assert run(capsys, *command, tmp_path / "int8.onnx")[0] == 0
+    int8, loaded = millijoule.quantize(model, data.x_train), millijoule.load(tmp_path / "int8.onnx")
+    x = np.random.default_rng(0).integers(-128, 128, (9, 8, 8, 1), dtype=np.int8)
+    np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], int8.run(x)[int8.graph.outputs[0]])
+    assert loaded.preprocess == model.preprocess

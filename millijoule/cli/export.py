@@ -32,13 +32,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     from rich.text import Text
 
-    from millijoule.export import FORMATS, place
-    from millijoule.report.files import check_new
+    from millijoule.export import FORMATS, check_place
 
     model = load_trained(options)
     if FORMATS[options.to].takes == "int8" and not model.is_int8:
-        if FORMATS[options.to].suffix:
-            check_new(place(model, options.to, options.out), force=options.force)  # told before time is spent
+        check_place(model, options.to, options.out, force=options.force)
         model = _quantized(model, options)
     path = millijoule.export(model, options.to, options.out, device=options.device, force=options.force)
     size = sum(each.stat().st_size for each in (path.rglob("*") if path.is_dir() else [path]) if each.is_file())

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from millijoule.train import Dataset
 
 CALIBRATION = 512
+KEPT = {".tflite": "tflite", ".onnx": "qdq"}
+"""What an int8 model is kept as, by the name of its file: both hold it exactly."""
 
 
 def add_calibration(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +87,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher", metavar="TEACHER", help="whose answers --qat learns beside the labels, as MODEL (default: MODEL)"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="a .tflite file (default: <model>-int8.tflite)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="a .tflite file (default: <model>-int8.tflite), or .onnx"
+    )
     add_force(parser)
 
 
@@ -102,6 +106,25 @@ def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | Detec
     data = load_test_data(options, "quantize")
     model = float_model(options, data)
     return model, annotated(options, model) if model.boxes else data
+
+
+def _place(options: argparse.Namespace, model: Model) -> Path:
+    """The file that is written. What cannot be is told before time is spent."""
+    from millijoule.export.tflite import check_operators
+    from millijoule.quantize.calibrate import ready_for_int8
+    from millijoule.report.files import check_new
+
+    out = options.out or Path(f"{model.graph.name}-int8.tflite")
+    if out.suffix not in KEPT:
+        raise OptionError(f"--out is '{out}'; int8 models are kept as .tflite or .onnx files")
+    check_new(out, force=options.force)
+    if out.suffix == ".tflite":
+        graph = ready_for_int8(model).graph
+        try:
+            check_operators(graph)
+        except ModelError as error:
+            raise ModelError(f"{error}: keep the model as ONNX, --out {out.with_suffix('.onnx')}") from None
+    return out
 
 
 def _beside(options: argparse.Namespace, model: Model, data: Dataset | DetectionSet | None) -> Images | None:
@@ -128,7 +151,6 @@ def _counted(model: Model, int8: Model, data: Dataset, samples: int | None) -> d
 
 def _run(options: argparse.Namespace) -> None:
     from millijoule.quantize import calibration_faults
-    from millijoule.report.files import check_new
     from millijoule.report.quantization.tables import quantized
     from millijoule.train import Dataset
     from millijoule.train.checkpoint import remove_checkpoint
@@ -138,10 +160,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.qat and (options.epochs or options.learning_rate or options.teacher):
         raise OptionError("--epochs, --learning-rate and --teacher are of --qat: add it, or leave them out")
     model, data = _model_and_data(options)
-    out = options.out or Path(f"{model.graph.name}-int8.tflite")
-    if out.suffix != ".tflite":
-        raise OptionError(f"--out is '{out}'; int8 models are kept as .tflite files")
-    check_new(out, force=options.force)  # told before time is spent
+    out = _place(options, model)
     images = (
         calibration_images(options, data) if isinstance(data, Dataset) else calibration_pixels(options, model, data)
     )
@@ -193,7 +212,7 @@ def _run(options: argparse.Namespace) -> None:
         "weights_float_bytes": sum(array.nbytes for array in model.weights.values()),
         "weights_int8_bytes": sum(array.nbytes for array in int8.weights.values()),
     }
-    path = millijoule.export(int8, "tflite", out, force=options.force)
+    path = millijoule.export(int8, KEPT[out.suffix], out, force=options.force)
     if options.qat:
         remove_checkpoint(kept)
     result |= {"file": str(path), "file_bytes": path.stat().st_size}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from millijoule.errors import ModelError, OptionError
-from millijoule.export.project import write_project
+from millijoule.export.project import check_project, write_project
 from millijoule.model import Model
 from millijoule.ops.opaque import check_known
 from millijoule.report.files import check_new, write_bytes
@@ -105,6 +105,12 @@ def place(model: Model, to: str, out: Path | str | None) -> Path:
     """Where `export` writes: `out`, or named after the model."""
     name, suffix = model.graph.name, FORMATS[to].suffix
     return Path(out) if out is not None else Path(f"{name}{suffix}" if suffix else f"{name}-c")
+
+
+def check_place(model: Model, to: str, out: Path | str | None, *, force: bool) -> None:
+    """OptionError, before time is spent, if something is where `export` would write and is not to be replaced."""
+    check = check_new if FORMATS[to].encode else check_project
+    check(place(model, to, out), force=force)
 
 
 def write_file(target: Path, encode: Callable[[], bytes], *, force: bool) -> None:

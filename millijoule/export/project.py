@@ -11,10 +11,19 @@ MARKERS = ("model.c", "model.h", "weights.h")
 """Files by which a folder is known as a C project that may be replaced."""
 
 
+def check_project(folder: Path, *, force: bool) -> None:
+    """OptionError if something is in `folder` that is not to be replaced, or that is no C project."""
+    from millijoule.deploy import check_replaceable
+
+    if not force and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OptionError(f"'{folder}' exists: add --force to replace it, or choose another --out")
+    check_replaceable(folder, MARKERS)
+
+
 def write_project(model: Model, device: str, folder: Path, *, force: bool) -> None:
     """The project for a device, of the channels that matter, layer by layer where that fits the device's RAM.
 
-    Raises OptionError if `folder` is not empty and may not be replaced, DoesNotFit if flash or RAM is too small.
+    Raises OptionError as check_project, DoesNotFit if flash or RAM is too small.
     """
     from millijoule.cost.device import load_device
     from millijoule.deploy import plan_for, replacing_folder
@@ -22,8 +31,7 @@ def write_project(model: Model, device: str, folder: Path, *, force: bool) -> No
     from millijoule.passes.integer import reduce
     from millijoule.run.fit import check_before_compiling
 
-    if not force and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OptionError(f"'{folder}' exists: add --force to replace it, or choose another --out")
+    check_project(folder, force=force)
     known = load_device(device)
     reduced = reduce(model).model
     planned = plan_for(reduced, known)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from millijoule.errors import ModelError
 from millijoule.export.tflite.network import TfliteNetwork
 from millijoule.export.tflite.operators import OPERATORS
+from millijoule.graph import Graph
 from millijoule.model import Model
+
+
+def check_operators(graph: Graph) -> None:
+    """ModelError, with node and operator, for an operator that TFLite has in no form."""
+    for node in graph.nodes:
+        if type(node.op) not in OPERATORS:
+            raise ModelError(f"node '{node.name}' ({type(node.op).__name__}) has no operator in TFLite")
 
 
 def to_tflite(model: Model) -> bytes:
@@ -13,10 +22,9 @@ def to_tflite(model: Model) -> bytes:
     Preprocessing and class names stand in the file's metadata, where `load` finds them.
     Raises ModelError, with node and operator, for what TFLite does not have.
     """
+    check_operators(model.graph)
     network = TfliteNetwork(model)
     for node in model.graph.nodes:
         network.current = node
-        if type(node.op) not in OPERATORS:
-            network.fail("has no operator in TFLite")
         OPERATORS[type(node.op)](network)
     return network.finish("made by millijoule")
