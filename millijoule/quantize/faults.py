@@ -23,6 +23,8 @@ BY_CHANCE = 4.0
 """So many standard errors a mean may lie from another, if that is more."""
 REVERSED = 3.0
 """By so many standard errors colours differ that look reversed."""
+GREY = 0.1
+"""Pixels have colours if their channels differ, beside all numbers, by such a share of what they do in the data."""
 ONE_CLASS = 0.8
 """Of the images for one class; fewer classes than half of those there could be is as bad."""
 
@@ -47,7 +49,7 @@ def calibration_faults(
     beside = prepared(model, evenly_spaced(SAMPLE, own.x, None)[0]) if own else None
     unlike = None
     if own and beside is not None:
-        unlike = _reversed_colours(model, inputs, beside) or _unlike(inputs, beside, own.name)
+        unlike = _wrong_colours(model, inputs, beside) or _unlike(inputs, beside, own.name)
     if unlike := unlike or _unlike_training(model, inputs):
         found.append(unlike + _not_normalised(images.x))
     if classes and (shown := _few_classes(model, images, inputs, classes)):
@@ -83,19 +85,13 @@ class Statistics:
 
 def statistics(inputs: np.ndarray) -> tuple[Statistics, ...]:
     """Of prepared inputs (n, …, channels), channel by channel; of flat ones, in one."""
-    x = inputs.reshape(len(inputs), -1, inputs.shape[-1] if inputs.ndim == 4 else 1).astype(np.float64)
-    of_images = x.mean(axis=1).std(axis=0)
-    return tuple(
-        Statistics(
-            float(column.mean()),
-            float(column.std()),
-            float(column.min()),
-            float(column.max()),
-            len(column),
-            float(of_images[channel]),
-        )
-        for channel, column in enumerate(np.moveaxis(x, -1, 0))
-    )
+    flat = inputs.reshape(len(inputs), -1, inputs.shape[-1] if inputs.ndim == 4 else 1)
+    return tuple(_statistics(flat[..., channel].astype(np.float64)) for channel in range(flat.shape[-1]))
+
+
+def _statistics(x: np.ndarray) -> Statistics:
+    mean, spread, low, high = map(float, (x.mean(), x.std(), x.min(), x.max()))
+    return Statistics(mean, spread, low, high, len(x), float(x.mean(axis=1).std()))
 
 
 def _unlike(inputs: np.ndarray, beside: np.ndarray, name: str) -> str | None:
@@ -128,15 +124,20 @@ def _not_normalised(images: np.ndarray) -> str:
     return f" (they look like pixels of 0 to {largest}, not normalised: give uint8 images, which are)"
 
 
-def _reversed_colours(model: Model, inputs: np.ndarray, beside: np.ndarray) -> str | None:
-    """Whether the first channel is to the last as the last is to the first in the images `beside`.
+def _wrong_colours(model: Model, inputs: np.ndarray, beside: np.ndarray) -> str | None:
+    """Whether there are none, or the first channel is to the last as the last is to the first in the images `beside`.
 
     Skies and seas are blue without a fault: then a network that tells classes apart is surer of them as they are.
     """
     if inputs.ndim != 4 or inputs.shape[-1] != 3:
         return None
-    means = (each.mean(axis=(1, 2), dtype=np.float64) for each in (inputs, beside))
-    theirs, ours = (mean[:, 0] - mean[:, 2] for mean in means)
+    redder = [each[..., 0].astype(np.float64) - each[..., 2] for each in (inputs, beside)]
+    colourful = [
+        each.std() / max(float(whole.std()), 1e-6) for each, whole in zip(redder, (inputs, beside), strict=True)
+    ]
+    if colourful[0] < GREY * colourful[1]:
+        return "the calibration images are grey; those of the data have colours"
+    theirs, ours = (each.mean(axis=(1, 2)) for each in redder)
     error = ours.std() * (1 / len(theirs) + 1 / len(ours)) ** 0.5
     differ, add = abs(theirs.mean() - ours.mean()), abs(theirs.mean() + ours.mean())
     if differ <= REVERSED * error or add >= differ / 2:

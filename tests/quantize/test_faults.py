@@ -93,8 +93,11 @@ def test_images_of_the_sky_are_blue_without_a_fault():
     assert calibration_faults(colour_model(knows_red=False), blue, OWN) == ()
 
 
-def test_grey_images_have_no_order():
-    assert faults(np.repeat(photos()[..., :1], 3, axis=3)) == ()
+def test_grey_images_for_a_network_of_coloured_ones():
+    grey = photos()[..., :1]
+    for x in (grey, np.repeat(grey, 3, axis=3)):
+        assert fault(x) == "the calibration images are grey; those of the data have colours"
+    assert faults(grey, None, Images(grey, None, "grey")) == ()
 
 
 def test_one_image_or_one_number():
