@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -112,21 +112,20 @@ def check_writable(folder: Path, option: str) -> None:
         raise OptionError(f"'{folder}' cannot be written ({error.strerror}): choose another {option}") from None
 
 
-def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None:
+def read_checkpoint(folder: Path, identity: dict[str, Any], settings: Any = None) -> Checkpoint | None:
     """The state in `folder`, None if there is none.
 
+    settings: a dataclass; one of them that is newer than the checkpoint had its default then.
     Raises OptionError if it is of another training, DataError if it cannot be read.
     """
     if not (folder / FILE).exists():
         return None
     header, groups = _read(folder)
+    defaults = {each.name: each.default for each in fields(settings)} if settings else {}
+    there = defaults | header["identity"]
     for name, value in identity.items():
-        if header["identity"].get(name) != value:
-            shown = (
-                ""
-                if name in ("network", "data", "teacher")
-                else f" ({header['identity'].get(name)} there, {value} asked for)"
-            )
+        if there.get(name) != value:
+            shown = "" if name in ("network", "data", "teacher") else f" ({there.get(name)} there, {value} asked for)"
             raise OptionError(
                 f"the checkpoint in '{folder}' is of a training with another {name}{shown}: "
                 "choose another folder, remove it, or train as before"

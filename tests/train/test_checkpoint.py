@@ -17,6 +17,7 @@ from millijoule.train.checkpoint import (
     save_checkpoint,
 )
 from millijoule.train.initial import initial_weights
+from millijoule.train.loop import Settings
 from tests.train.cases import linear
 
 GRAPH = linear()
@@ -70,6 +71,14 @@ def test_a_checkpoint_of_another_training_names_the_difference(tmp_path):
         read_checkpoint(tmp_path, IDENTITY | {"epochs": 5})
     with pytest.raises(OptionError, match="a training with another data: choose another"):
         read_checkpoint(tmp_path, IDENTITY | {"data": "c"})
+
+
+def test_a_checkpoint_from_before_a_setting_existed_had_its_default(tmp_path):
+    settings = Settings(epochs=3, batch_size=8, learning_rate=0.1)
+    save(tmp_path)
+    assert read_checkpoint(tmp_path, IDENTITY | {"whiten": False}, settings).epochs_done == 2
+    with pytest.raises(OptionError, match=r"another whiten \(False there, True asked for\)"):
+        read_checkpoint(tmp_path, IDENTITY | {"whiten": True}, settings)
 
 
 def test_what_makes_a_training_the_same():

@@ -178,7 +178,7 @@ def step_macs(graph: Graph, settings: Settings) -> int:
 def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callable[[Epoch], None] | None) -> Best:
     settings, task = trainer.settings, trainer.task
     identity = task.identity()
-    state = read_checkpoint(folder, identity) if folder else None
+    state = read_checkpoint(folder, identity, settings) if folder else None
     if state:
         trainer.restore(state)
     done = state.epochs_done if state else 0
