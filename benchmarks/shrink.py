@@ -46,7 +46,10 @@ from millijoule.shrink.aware import EPOCHS
 from millijoule.train import Dataset, accuracy, load_run, quantized_inputs
 from millijoule.train.run_folder import CONFIG, read_config
 
-TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet8", "resnet20": "resnet56"}
+TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet20", "resnet20": "airbench94"}
+"""Of `distilled`; after pruning and as int8, the answers of the network's own float form are learnt."""
+TAUGHT = ("--ask-once", "--temperature", "2", "--weight-decay", "1e-4", "--label-smoothing", "0")
+"""A teacher's answers are soft labels already."""
 SHAPES = {"mobilenet_v1_025": ["--shape", "1x3x32x32"]}
 ROWS = ("float", "int8", "qat", "pruned", "distilled")
 HEADERS = (
@@ -102,7 +105,7 @@ class Runs:
         self.folder, self.source, self.data, self.epochs, self.again = folder, source, data, epochs, again
 
     def trained(self, network: str) -> Model:
-        return self._run(network, ["train", network, *SHAPES.get(network, []), *self._recipe()])
+        return self._run(network, ["train", network, *self._begin(network)])
 
     def pruned(self, network: str) -> Model:
         self.trained(network)
@@ -113,8 +116,8 @@ class Runs:
     def distilled(self, network: str) -> Model:
         teacher = TEACHERS[network]
         self.trained(teacher)
-        begin = ["distill", network, *SHAPES.get(network, []), "--teacher", str(self.folder / teacher)]
-        return self._run(f"{network}-distilled", [*begin, *self._recipe()])
+        begin = ["distill", network, *self._begin(network), "--teacher", str(self.folder / teacher)]
+        return self._run(f"{network}-distilled", [*begin, *TAUGHT])
 
     def aware(self, network: str) -> Model:
         model, settings = self.trained(network), as_shown(read_config(self.folder / network)["settings"])
@@ -136,8 +139,11 @@ class Runs:
             return str(self.epochs_of(f"{network}-distilled"))
         return f"{first} + {after[how]()}" if how in after else first
 
-    def _recipe(self) -> list[str]:
-        return ["--data", self.source, "--recipe", "airbench", "--validation", "0.02", "--epochs", str(self.epochs)]
+    def _begin(self, network: str) -> list[str]:
+        shown = [*SHAPES.get(network, []), "--data", self.source, "--validation", "0.02"]
+        if network == "airbench94":
+            return [*shown, "--recipe", "airbench94"]
+        return [*shown, "--recipe", "airbench", "--epochs", str(self.epochs)]
 
     def _run(self, name: str, begin: list[str]) -> Model:
         folder = self.folder / name
