@@ -43,6 +43,8 @@ def test_a_network_is_trained_evaluated_asked_and_deployed(here, capsys):
     assert json.loads(out)["accuracy"] == result["accuracy"]
     code, out, _ = run(capsys, "evaluate", "run", "--data", "data.npz")
     assert "of 15 images right" in out
+    code, out, _ = run(capsys, "evaluate", "run", "--data", "data.npz", "--mirror")
+    assert "right, scores averaged with those of mirror images" in " ".join(out.split())
 
     Image.fromarray(stripes(60, side=32).x_test[0, :, :, 0]).save("image.png")
     code, out, _ = run(capsys, "predict", "run", "image.png", "--json")

@@ -93,6 +93,9 @@ def _model_and_data(options: argparse.Namespace, command: str) -> tuple[Model, D
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     add_trained(parser)
     add_data(parser)
+    parser.add_argument(
+        "--mirror", action="store_true", help="average the scores of each image and of its mirror image, left to right"
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -101,10 +104,12 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     take_own_data(options)
     if is_annotated(options.data):
+        if options.mirror:
+            raise OptionError(f"--mirror is for classifiers; '{options.data}' has boxes: leave it out")
         evaluate_on_boxes(options, load_trained(options))
         return
     model, data = _model_and_data(options, "evaluate")
-    evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes)
+    evaluation = evaluate(model, data.x_test, data.y_test, data.name, data.classes, mirrored=options.mirror)
     show(options, evaluation.to_json(), tables.evaluation(evaluation))
 
 

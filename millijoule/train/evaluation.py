@@ -26,6 +26,7 @@ class Evaluation:
     """A model's answers to labelled images.
 
     classes: names, in the order of the outputs. labels: (n,). scores: (n, classes) float32, shares that add up to 1.
+    mirrored: whether they are means over each image and its mirror image.
     """
 
     model: str
@@ -33,6 +34,7 @@ class Evaluation:
     classes: tuple[str, ...]
     labels: np.ndarray
     scores: np.ndarray
+    mirrored: bool = False
 
     @cached_property
     def answers(self) -> np.ndarray:
@@ -75,6 +77,7 @@ class Evaluation:
             "model": self.model,
             "data": self.data,
             "images": len(self.labels),
+            "mirrored": self.mirrored,
             "accuracy": self.accuracy,
             "top5": self.top5,
             "classes": list(self.classes),
@@ -92,20 +95,29 @@ class Answer:
 
 
 def evaluate(
-    model: Model, images: np.ndarray, labels: np.ndarray, data: str = "", classes: Sequence[str] = ()
+    model: Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    data: str = "",
+    classes: Sequence[str] = (),
+    *,
+    mirrored: bool = False,
 ) -> Evaluation:
     """The model's answers to uint8 images (n, height, width, channels) with labels (n,).
 
-    classes: names, where the model has none. Raises DataError if there are labels for which the model has no output.
+    classes: names, where the model has none. mirrored: the scores of an image and of its mirror image, left to right,
+    are averaged, which takes twice the time. Raises DataError if there are labels for which the model has no output.
     """
     scores = scores_of(model, images)
+    if mirrored:
+        scores = (scores + scores_of(model, images[:, :, ::-1])) / 2
     if len(labels) != len(images) or labels.max(initial=0) >= scores.shape[1]:
         raise DataError(
             f"'{data}' has {len(images)} images with {len(labels)} labels up to {labels.max(initial=0)}; "
             f"model '{model.graph.name}' tells {scores.shape[1]} classes apart"
         )
     names = model.labels or tuple(classes) or tuple(map(str, range(scores.shape[1])))
-    return Evaluation(model.graph.name, data, names, labels, scores)
+    return Evaluation(model.graph.name, data, names, labels, scores, mirrored)
 
 
 def scores_of(model: Model, images: np.ndarray) -> np.ndarray:

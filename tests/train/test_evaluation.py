@@ -71,6 +71,16 @@ def test_evaluation_agrees_with_accuracy_and_takes_int8_models():
     assert dataset.classes
 
 
+def test_scores_of_mirror_images_are_averaged_on_request():
+    model = small_int8_model()
+    images = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 1), dtype=np.uint8)
+    plain, mirror = scores_of(model, images), scores_of(model, images[:, :, ::-1])
+    assert np.abs(plain - mirror).max() > 0.01
+    found = evaluate(model, images, np.arange(40) % 3, mirrored=True)
+    np.testing.assert_allclose(found.scores, (plain + mirror) / 2, rtol=1e-6)
+    assert (found.mirrored, found.to_json()["mirrored"]) == (True, True)
+
+
 def test_files_are_answered_best_class_first(tmp_path):
     for name, colour in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
         Image.new("RGB", (4, 5), colour).save(tmp_path / f"{name}.png")

@@ -72,9 +72,10 @@ def evaluation(evaluated: Evaluation) -> list[RenderableType]:
     """The result of `evaluate`."""
     count = len(evaluated.labels)
     top5 = f", {fmt.percent(evaluated.top5)} among the five best" if evaluated.top5 is not None else ""
+    mirrored = ", scores averaged with those of mirror images" if evaluated.mirrored else ""
     total = ("all", f"{count:,}", fmt.percent(evaluated.accuracy), "")
     return [
-        Text(f"{evaluated.model} on {evaluated.data}: {total[2]} of {count:,} images right{top5}"),
+        Text(f"{evaluated.model} on {evaluated.data}: {total[2]} of {count:,} images right{top5}{mirrored}"),
         make_table(CLASS_COLUMNS, [*class_rows(evaluated), total], total=True),
     ]
 
