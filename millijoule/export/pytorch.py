@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from millijoule.graph import Graph, Node
 from millijoule.load.metadata import NAME, to_text
+from millijoule.load.torch.checkpoint import EXTRA
 from millijoule.load.weights import THEIR_NAMES, flattened
 from millijoule.model import Model
 from millijoule.ops import Conv2d, ConvTranspose2d, Dense
@@ -55,10 +57,14 @@ def _input_shapes(graph: Graph) -> list[tuple[int, ...]]:
 
 
 def to_pt(model: Model) -> bytes:
-    """A state dict as torch.save writes it."""
+    """A state dict as torch.save writes it; in its archive, where TorchScript has extra files, what `load` keeps."""
     torch = import_torch()
     stream = io.BytesIO()
     torch.save({name: torch.from_numpy(array) for name, array in state_dict(model).items()}, stream)
+    if kept := to_text(model):
+        with zipfile.ZipFile(stream, "a") as archive:
+            root = archive.namelist()[0].split("/")[0]
+            archive.writestr(f"{root}/{EXTRA}", kept)
     return stream.getvalue()
 
 

@@ -79,7 +79,7 @@ def test_an_exported_program_computes_the_same_and_comes_back(graph, tmp_path):
     np.testing.assert_allclose(predict(loaded, x), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("to", ["pt2", "safetensors"])
+@pytest.mark.parametrize("to", ["pt2", "pt", "safetensors"])
 @pytest.mark.parametrize("finds_boxes", [False, True])
 def test_preprocessing_labels_and_boxes_come_back(to, finds_boxes, tmp_path):
     classifier = trained(zoo.lenet5())
@@ -96,7 +96,7 @@ def test_preprocessing_labels_and_boxes_come_back(to, finds_boxes, tmp_path):
     assert (loaded.boxes and loaded.boxes.renamed(names)) == model.boxes
 
 
-@pytest.mark.parametrize("to", ["pt2", "safetensors"])
+@pytest.mark.parametrize("to", ["pt2", "pt", "safetensors"])
 def test_damaged_metadata_is_told(to, tmp_path, monkeypatch):
     monkeypatch.setattr(pytorch, "to_text", lambda model: '{"labels": 3}')
     path = millijoule.export(trained(zoo.lenet5()), to, tmp_path / f"net.{to}")

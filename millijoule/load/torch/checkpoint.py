@@ -24,6 +24,8 @@ from millijoule.model import Model
 
 SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors", ".th")
 LARGEST_HEADER_BYTES = 100_000_000
+EXTRA = f"extra/{NAME}"
+"""Where an archive of torch.save has what its tensors do not say."""
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 """Float types of safetensors as numpy reads them; BF16 as the upper halves of float32."""
 
@@ -69,11 +71,18 @@ def read_arrays(path: Path, *, trust: bool) -> dict[str, np.ndarray]:
 
 
 def read_kept(path: Path) -> str:
-    """What a file of numbers keeps for this package, as `metadata.to_text` wrote it; empty if it has no place."""
-    if path.suffix.lower() != ".safetensors":
+    """What a file of numbers keeps for this package, as `metadata.to_text` wrote it; empty if it keeps nothing."""
+    if path.suffix.lower() == ".safetensors":
+        kept = _header(path)[0].get("__metadata__") or {}
+        return str(kept.get(NAME, "")) if isinstance(kept, Mapping) else ""
+    if not zipfile.is_zipfile(path):
         return ""
-    kept = _header(path)[0].get("__metadata__") or {}
-    return str(kept.get(NAME, "")) if isinstance(kept, Mapping) else ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next((name for name in archive.namelist() if name.endswith(f"/{EXTRA}")), "")
+            return archive.read(name).decode(errors="replace") if name else ""
+    except zipfile.BadZipFile:
+        raise ModelError(f"{path}: its archive is damaged: get the file again") from None
 
 
 def _sets(content: Any) -> Iterator[dict[str, Any]]:
