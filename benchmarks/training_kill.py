@@ -82,7 +82,7 @@ def epochs_done(folder: Path) -> int:
 def wait_for(process: subprocess.Popen, folder: Path, epochs: int) -> None:
     """Until the record tells of so many epochs, or the process has ended."""
     while epochs_done(folder) < epochs and process.poll() is None:
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

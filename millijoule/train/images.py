@@ -66,7 +66,7 @@ def load_folder(folder: Path, skip_bad: bool, size: tuple[int, int] | None, seed
             if not any(files[index][:2] == (split, label) for index in kept):
                 raise DataError(f"no file in class folder '{_root(splits, split) / name}' can be read as an image")
     if bad:
-        notes = (f"{len(bad)} unreadable files skipped: {', '.join(bad)}", *notes)
+        notes = (f"{len(bad)} of {len(files)} files cannot be read and were skipped: {', '.join(bad)}", *notes)
     y = y[sorted(kept, key=lambda index: order[index])]
     first = int(sum(order[index] < len(files) - test for index in kept))
     return Dataset(folder.name, x[:first], y[:first], x[first:], y[first:], classes, notes)

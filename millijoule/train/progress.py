@@ -21,7 +21,7 @@ class TrainingProgress:
         self._bar = Progress(
             BarColumn(),
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
-            TextColumn("loss {task.fields[loss]:.4f}"),
+            TextColumn("loss {task.fields[loss]}"),
             TextColumn(f"val. {score} {{task.fields[score]}}"),
             TextColumn("{task.fields[rate]:,.0f} images/s"),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
@@ -29,7 +29,7 @@ class TrainingProgress:
             disable=not (shown and sys.stderr.isatty()),
         )
         self._task = self._bar.add_task(
-            "", total=epochs * steps, completed=epochs_done * steps, epoch=epochs_done, loss=0.0, score="-", rate=0.0
+            "", total=epochs * steps, completed=epochs_done * steps, epoch=epochs_done, loss="-", score="-", rate=0.0
         )
         self._epoch = epochs_done
         self._images = 0
@@ -50,7 +50,7 @@ class TrainingProgress:
         self._loss = loss if not self._images else 0.95 * self._loss + 0.05 * loss
         self._images += images
         rate = self._images / max(time.monotonic() - self._start, 1e-9)
-        self._bar.update(self._task, advance=1, epoch=self._epoch + 1, loss=self._loss, rate=rate)
+        self._bar.update(self._task, advance=1, epoch=self._epoch + 1, loss=f"{self._loss:.4f}", rate=rate)
 
     def epoch(self, score: float) -> None:
         self._epoch += 1

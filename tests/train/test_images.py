@@ -81,7 +81,7 @@ def test_unreadable_files_are_named_and_skipped_only_if_asked(folder):
         load_data(str(folder))
     pets = load_data(str(folder), skip_bad=True)
     assert len(pets.x_train) + len(pets.x_test) == 10
-    assert "2 unreadable files skipped" in pets.notes[0]
+    assert "2 of 12 files cannot be read and were skipped" in pets.notes[0]
     assert "half.png" in pets.notes[0]
 
 
