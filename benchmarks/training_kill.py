@@ -49,7 +49,7 @@ def main() -> None:
             process = subprocess.Popen(
                 [*command, "--out", str(war)], stderr=subprocess.DEVNULL, start_new_session=True, **quiet
             )
-            further = chance.randrange(max(1, 3 * options.epochs // (2 * options.kills)))
+            further = chance.randrange(max(1, options.epochs // options.kills))
             wait_for(process, war, epochs_done(war) + further)
             time.sleep(chance.uniform(0, epoch if further else first_epoch + epoch))
             if process.poll() is None:
