@@ -18,7 +18,7 @@ def made(tmp_path_factory):
     data = stripes(60, side=32)
     arrays = {name: getattr(data, name) for name in ("x_train", "y_train", "x_test", "y_test")}
     np.savez(folder / "data.npz", **arrays)
-    train = ("train", "lenet5", "--data", folder / "data.npz", "--epochs", 4, "--batch-size", 8)
+    train = ("train", "lenet5", "--data", folder / "data.npz", "--epochs", 8, "--batch-size", 8)
     assert main([*map(str, train), "--out", str(folder / "run")]) == 0
     return folder
 

@@ -80,6 +80,8 @@ def test_in_training_as_int8_the_checkpoint_is_kept_and_no_file_written(tmp_path
         "network": "lenet5",
         "arguments": {"classes": 2},
         "data": "data",
+        "source": str(tmp_path / "data.npz"),
+        "skip_bad": False,
         "settings": asdict(Settings(epochs=1, batch_size=8, learning_rate=0.1)),
     }
     (kept / CONFIG).write_text(json.dumps(config))

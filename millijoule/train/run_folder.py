@@ -26,6 +26,8 @@ from millijoule.train.structure import from_plain
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
+IDENTITY = ("network", "arguments", "data", "source", "skip_bad", "settings")
+"""What `config.json` always holds: enough to train again."""
 PACKAGES = ("millijoule", "torch", "numpy")
 
 
@@ -85,8 +87,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """DataError if `folder` is not the folder of a training."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(config, dict) or not {"network", "arguments", "data"} <= config.keys():
-            raise ValueError("network, arguments or data are missing")
+        missing = [name for name in IDENTITY if not isinstance(config, dict) or name not in config]
+        if missing:
+            raise ValueError(f"{', '.join(missing)} missing")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(

@@ -18,11 +18,11 @@ def settings(**changes) -> Settings:
     return Settings(epochs=1, batch_size=1, learning_rate=0.1, **changes)
 
 
-def test_shifted_images_move_in_every_direction_and_0_moves_in():
+def test_shifted_images_move_in_every_direction_and_their_mirror_image_moves_in():
     image = np.arange(1, 26, dtype=np.uint8).reshape(1, 5, 5, 1)
     found = shifted(np.repeat(image, 400, axis=0), 1, random())
     assert found.dtype == np.uint8
-    padded = np.pad(image[0, :, :, 0], 1)
+    padded = np.pad(image[0, :, :, 0], 1, mode="reflect")
     possible = {padded[row : row + 5, column : column + 5].tobytes() for row in range(3) for column in range(3)}
     assert {moved[:, :, 0].tobytes() for moved in found} == possible
 

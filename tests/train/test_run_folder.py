@@ -16,7 +16,14 @@ from millijoule.train.run_folder import CONFIG, METRICS, Epoch, RunFolder, read_
 from millijoule.train.tensorboard import event_writer
 from tests.train.cases import linear, stripes
 
-CONFIGURED = {"network": "perceptron", "arguments": {"classes": 2, "input_shape": (6, 6, 1)}, "data": "stripes"}
+CONFIGURED = {
+    "network": "perceptron",
+    "arguments": {"classes": 2, "input_shape": (6, 6, 1)},
+    "data": "stripes",
+    "source": "stripes.npz",
+    "skip_bad": False,
+    "settings": {},
+}
 FIRST = Epoch(1, 0.5, 0.75, 0.4, 0.1, 36, 1.5, 1.25, 1.25, 1.0)
 
 

@@ -38,11 +38,11 @@ def flipped(images: np.ndarray, which: np.ndarray) -> np.ndarray:
 
 
 def shifted(images: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
-    """The images, each moved by up to `most` pixels on each axis; 0 moves in."""
+    """The images, each moved by up to `most` pixels on each axis; their mirror image moves in."""
     if most == 0:
         return images
     count, height, width, _ = images.shape
-    padded = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
+    padded = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)), mode="reflect")
     result = np.empty_like(images)
     for index, (top, left) in enumerate(random.integers(0, 2 * most + 1, (count, 2)).tolist()):
         result[index] = padded[index, top : top + height, left : left + width]

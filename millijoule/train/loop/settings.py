@@ -48,7 +48,8 @@ class Settings:
         average, in the first steps faster: (1 + step) / (10 + step)); it is what is evaluated and kept. 0: none.
     validation: the share of the training images that is held out and decides which epoch was best (accuracy, then
         loss); with 0, the training images decide. Test images are never looked at.
-    shift: images are moved by up to so many pixels, at random in each direction, the background filled with 0.
+    shift: images are moved by up to so many pixels, at random in each direction; their mirror image moves in,
+        as in Jordan 2024.
     flip: every image is mirrored left to right in every second epoch, half of the images in the first (Jordan 2024,
         "94% on CIFAR-10 in 3.29 seconds", section 3.6).
     cutout: side of a square that is filled with the mean of the image, at a random place (DeVries and Taylor 2017).
