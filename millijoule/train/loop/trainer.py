@@ -12,12 +12,14 @@ import numpy as np
 from millijoule.errors import OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
+from millijoule.ops.conv import Convolution
+from millijoule.ops.dense import Dense
 from millijoule.ops.norm import BatchNorm
 from millijoule.train.checkpoint import Best, Checkpoint
 from millijoule.train.initial import first_convolution
 from millijoule.train.loop.settings import Settings
 from millijoule.train.loop.task import Task
-from millijoule.train.network import arrays_of, build_network, import_torch
+from millijoule.train.network import arrays_of, build_network, consumers, import_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,8 +42,8 @@ class Trainer:
         self.network = (network or build_network(self.model.graph)).to(self.machine.device)
         self.arrays = arrays_of(self.model.graph, self.network) | dict(self.network.named_buffers(recurse=False))
         self._write(self.model.weights)
-        if settings.whiten:
-            self.arrays[f"{first_convolution(self.model.graph)[0]}.weight"].requires_grad_(False)
+        for name in _untrained(self.model.graph, settings):
+            self.arrays[name].requires_grad_(False)
         self.trained = {name: array for name, array in self.arrays.items() if array.requires_grad}
         self.optimizer = _optimizer(self.model.graph, self.trained, settings)
         self.forward = self.machine.wrapped(self.network, settings)
@@ -131,6 +133,8 @@ class Trainer:
         self._write(state.weights)
         for key_and_name, value in state.optimizer.items():
             key, name = key_and_name.split("/", 1)
+            if name not in self.trained:  # Earlier versions trained what `_untrained` leaves out.
+                continue
             array = self.trained[name]
             # AdamW counts its steps on the CPU.
             device = "cpu" if key == "step" else self.machine.device
@@ -159,6 +163,25 @@ class Trainer:
         finally:
             with torch.no_grad():
                 torch._foreach_copy_(list(self.arrays.values()), trained)
+
+
+def _untrained(graph: Graph, settings: Settings) -> Iterator[str]:
+    """Weights and biases that stay as they are: the directions of `whiten`, and the biases that batch-norm, which
+    subtracts the mean of what it gets, takes out again; their gradients are 0 but for rounding.
+    """
+    if settings.whiten:
+        yield f"{first_convolution(graph)[0]}.weight"
+    for node in graph.nodes:
+        readers = consumers(graph, node.name)
+        if (
+            isinstance(node.op, Convolution | Dense)
+            and node.op.bias
+            and node.op.activation == "none"
+            and node.name not in graph.outputs
+            and readers
+            and all(isinstance(reader.op, BatchNorm) for reader in readers)
+        ):
+            yield f"{node.name}.bias"
 
 
 def _check_batches(model: Model, images: int, settings: Settings, workers: int) -> None:
