@@ -1,11 +1,13 @@
 """What quantization, pruning and distillation cost in accuracy, and bring in bytes, instructions and energy.
 
     python benchmarks/shrink.py --data cifar10.npz --runs DIR [--epochs N] [--again N] [--networks …] [--rows …]
+        [--record FILE] [--html FILE]
 
 Rows of each network: `float`; `int8`, quantized after training; `qat`, trained on as int8; `pruned` to half of its MACs
 and trained again as `millijoule prune` does; `distilled` from another network. Each training is a run folder in DIR, so
 that the same command goes on where it was stopped and trains nothing twice; a run that is there is taken as it is.
-Where --rows leaves out what a row needs, it is trained all the same. --epochs: of first trainings and distillation
+Where --rows leaves out what a row needs, it is trained all the same. Rows that are done are kept in --record (default:
+shrink.json in DIR) and not made again; remove one there to make it anew. --epochs: of first trainings and distillation
 (default 40). --again: at most so many after pruning and as int8 (default: what `prune` and `quantize --qat` take);
 fewer cost accuracy. The table says how many epochs each row was trained: those of the float row and, behind a +, what
 came after. MobileNetV1 sees images of 32x32 pixels.
@@ -22,6 +24,7 @@ import io
 import json
 import tempfile
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from math import ceil, floor
 from pathlib import Path
 
@@ -35,7 +38,6 @@ from millijoule.cost.device import load_device, target_of
 from millijoule.emit import emit, identifier
 from millijoule.model import Model
 from millijoule.report.energy import cells
-from millijoule.report.files import write_text
 from millijoule.report.layout import Column
 from millijoule.report.page.frame import frame, html_table
 from millijoule.report.page.svg import caption, draw
@@ -45,6 +47,7 @@ from millijoule.shrink import as_shown
 from millijoule.shrink.aware import EPOCHS
 from millijoule.train import Dataset, accuracy, load_run, quantized_inputs
 from millijoule.train.run_folder import CONFIG, read_config
+from millijoule.whole_file import write_text
 
 TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet20", "resnet20": "airbench94"}
 """Of `distilled`; after pruning and as int8, the answers of the network's own float form are learnt."""
@@ -163,34 +166,48 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=tuple(TEACHERS), default=tuple(TEACHERS))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--device", default="nucleo-l4r5zi")
+    parser.add_argument("--record", type=Path)
     parser.add_argument("--html", type=Path)
     options = parser.parse_args()
     data = mj.load_data(options.data)
     runs = Runs(options.runs, options.data, data, options.epochs, options.again)
-    rows: list[Row] = []
+    record = options.record or options.runs / "shrink.json"
+    done = {(row.network, row.how): row for row in kept_rows(record)}
     for network in options.networks:
-        trained = runs.trained(network)
-        reference = accuracy(trained, data.x_test, data.y_test)
         for how in options.rows:
-            model, int8 = trained, None
-            if how == "pruned":
-                model = runs.pruned(network)
-            elif how == "distilled":
-                model = runs.distilled(network)
-            if how == "qat":
-                int8 = runs.aware(network)
-            elif how != "float":
-                int8 = mj.quantize(model, data.x_train)
-            found = reference if model is trained else accuracy(model, data.x_test, data.y_test)
-            row = Row(network, how, runs.trained_for(network, how), mj.cost(model.graph).macs, found)
-            rows.append(measured(row, int8, reference, data, options.device) if int8 else row)
-            write_text(options.runs / "shrink.json", json.dumps([asdict(each) for each in rows], indent=2) + "\n")
+            if (network, how) not in done:
+                done[network, how] = made(network, how, runs, options.device)
+                rows = [done[key] for key in product(TEACHERS, ROWS) if key in done]
+                write_text(record, json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    rows = [done[key] for key in product(options.networks, options.rows)]
     table = Table(*HEADERS, title=f"{data.name}, {len(data.x_test):,} test images; {options.device}")
     for row in rows:
         table.add_row(*row.cells())
     Console(width=160).print(table)
     if options.html:
         write_text(options.html, page(rows, data.name, options.device))
+
+
+def kept_rows(record: Path) -> list[Row]:
+    return [Row(**row) for row in json.loads(record.read_text())] if record.exists() else []
+
+
+def made(network: str, how: str, runs: Runs, device: str) -> Row:
+    """Trains what the row needs, and measures it."""
+    data, trained = runs.data, runs.trained(network)
+    reference = accuracy(trained, data.x_test, data.y_test)
+    model, int8 = trained, None
+    if how == "pruned":
+        model = runs.pruned(network)
+    elif how == "distilled":
+        model = runs.distilled(network)
+    if how == "qat":
+        int8 = runs.aware(network)
+    elif how != "float":
+        int8 = mj.quantize(model, data.x_train)
+    found = reference if model is trained else accuracy(model, data.x_test, data.y_test)
+    row = Row(network, how, runs.trained_for(network, how), mj.cost(model.graph).macs, found)
+    return measured(row, int8, reference, data, device) if int8 else row
 
 
 def measured(row: Row, int8: Model, reference: float, data: Dataset, device: str) -> Row:
