@@ -13,7 +13,7 @@ PACKAGE = Path(millijoule.__file__).parent
 # Each room may import from its own row and the rows above.
 ORDER = [
     {"errors"},
-    {"graph", "fixedpoint", "model", "boxes", "target", "csv_file"},
+    {"graph", "fixedpoint", "model", "boxes", "target", "csv_file", "whole_file"},
     {"ops"},
     {"zoo", "load", "passes"},
     {"cost", "train", "quantize"},

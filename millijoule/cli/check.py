@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.check import check
     from millijoule.report.check import Budget, text
     from millijoule.report.check.result import QUANTITIES, read_baseline
-    from millijoule.report.files import write_text
+    from millijoule.whole_file import write_text
 
     limits = {name: getattr(options, f"max_{name}") for name in QUANTITIES}
     found = check(

@@ -35,8 +35,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     from millijoule.cost.device_text import device_text
     from millijoule.energy.readings import calibrated, check, read_runs
-    from millijoule.report.files import write_text
     from millijoule.report.readings import tables
+    from millijoule.whole_file import write_text
 
     name = Path(options.device).name.removesuffix(".toml")
     base = _base(options.device, options.like)

@@ -57,7 +57,7 @@ def _find(options: argparse.Namespace, model: Model) -> None:
     from millijoule.detect.find import class_names, find_in_file
     from millijoule.report.detection.pictures import drawn, encoded
     from millijoule.report.detection.tables import found_boxes
-    from millijoule.report.files import write_bytes
+    from millijoule.whole_file import write_bytes
 
     classes = class_names(model)
     targets = _targets(options.images, options.out, options.force)

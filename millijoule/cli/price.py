@@ -43,7 +43,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     from millijoule.energy import money
     from millijoule.report.energy import bill
-    from millijoule.report.files import write_text
+    from millijoule.whole_file import write_text
 
     if options.copy:
         if options.copy.exists():

@@ -11,7 +11,8 @@ from millijoule.errors import ModelError, OptionError
 from millijoule.export.project import check_project, write_project
 from millijoule.model import Model
 from millijoule.ops.opaque import check_known
-from millijoule.report.files import check_new, write_bytes
+from millijoule.report.files import check_new
+from millijoule.whole_file import write_bytes
 
 __all__ = ["FORMATS", "Format", "export"]
 

@@ -18,6 +18,7 @@ from millijoule.boxes import BoxCoding
 from millijoule.errors import DataError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
+from millijoule.whole_file import remove_half_written, whole_file
 
 FILE = "checkpoint.npz"
 MOST_HASHED = 65_536
@@ -80,19 +81,12 @@ def save_checkpoint(folder: Path, state: Checkpoint, identity: dict[str, Any], m
     for group, values in zip(GROUPS, (state.weights, state.optimizer, state.average, state.best.weights), strict=True):
         arrays |= {f"{group}/{name}": array for name, array in values.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    for half_written in folder.glob(".checkpoint-*.npz"):  # by a process that was killed
-        half_written.unlink(missing_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".checkpoint-", suffix=".npz", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # as every file of a run; temporary ones are their owner's alone
-        os.replace(temporary, folder / FILE)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    path = folder / FILE
+    remove_half_written(path)
+    with whole_file(path) as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def remove_checkpoint(folder: Path) -> None:

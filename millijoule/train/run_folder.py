@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +22,7 @@ from millijoule.graph import Graph
 from millijoule.model import Model
 from millijoule.train.checkpoint import FILE, check_writable, load_checkpoint
 from millijoule.train.structure import from_plain
+from millijoule.whole_file import remove_half_written, write_text
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -73,14 +73,16 @@ class RunFolder:
     def add(self, epoch: Epoch) -> None:
         """Write the epoch's line. Lines of this epoch and of later ones are of a training that was cut off: they go."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for name in (CONFIG, METRICS):
+            remove_half_written(self.path / name)
         if epoch.epoch == 1 or not (self.path / CONFIG).exists():
             versions = {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
             machine = {"processor": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
             whole = {**self.config, "versions": versions, "machine": machine}
-            write_whole(self.path / CONFIG, json.dumps(whole, indent=2) + "\n")
+            write_text(self.path / CONFIG, json.dumps(whole, indent=2) + "\n")
         earlier = [each for each in read_metrics(self.path) if each.epoch < epoch.epoch]
         lines = [json.dumps(asdict(each)) for each in (*earlier, epoch)]
-        write_whole(self.path / METRICS, "\n".join(lines) + "\n")
+        write_text(self.path / METRICS, "\n".join(lines) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -136,18 +138,3 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Whole or not at all. What a killed process left half written goes."""
-    for half_written in path.parent.glob(f".{path.name}-*"):
-        half_written.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from millijoule.report.deployment import Deployment, write_reports
-from millijoule.report.files import write_text
 from tests.report.deployments import SAMPLES, deployment
 
 KEYS = [
@@ -94,20 +93,3 @@ def test_reports_are_written(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert json.loads((tmp_path / "report.json").read_text()) == made.to_json()
     assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
-
-
-def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
-    target = tmp_path / "report.json"
-    write_text(target, "old ✓")
-    assert target.stat().st_mode & 0o777 == 0o644
-
-    def full(self, *arguments, **keywords):
-        with self.open("wb") as file:
-            file.write(b"ha")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_text(target, "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
-    assert target.read_text(encoding="utf-8") == "old ✓"

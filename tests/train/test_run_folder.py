@@ -96,7 +96,7 @@ def test_a_folder_without_write_permission(tmp_path):
 
 
 def test_what_a_killed_process_left_half_written_goes(tmp_path):
-    for name in (".checkpoint-x.npz", ".config.json-x", ".metrics.jsonl-x"):
+    for name in (".checkpoint.npz-x", ".config.json-x", ".metrics.jsonl-x"):
         (tmp_path / name).write_text("half")
     RunFolder(tmp_path).check()
     trained(tmp_path, epochs=1, must_learn=False)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from millijoule.cost import Cost
 from millijoule.cost.definitions import DEFINITIONS
 from millijoule.report.cost.tables import LAYER_COLUMNS, layer_cells, not_counted_note, total_cells, totals
-from millijoule.report.files import read_part, write_text
+from millijoule.report.files import read_part
 from millijoule.report.layout import Column
 from millijoule.report.page.frame import frame, html_table
 from millijoule.report.page.svg import Panel, layer_bars
+from millijoule.whole_file import write_text
 
 if TYPE_CHECKING:
     from millijoule.plan import Plan

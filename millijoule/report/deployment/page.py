@@ -14,10 +14,11 @@ from millijoule.report import energy
 from millijoule.report import format as fmt
 from millijoule.report.deployment.cards import cards, runs_on
 from millijoule.report.deployment.result import Deployment
-from millijoule.report.files import read_part, write_text
+from millijoule.report.files import read_part
 from millijoule.report.page.frame import FOOTER, frame
 from millijoule.report.page.svg import Panel, kind_of, layer_bars, memory_map
 from millijoule.run.counter import RUN
+from millijoule.whole_file import write_text
 
 WORDS = {
     "MAC": "One multiply and one add (2 FLOPs). Those on padding are counted, as papers do.",

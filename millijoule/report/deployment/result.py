@@ -19,9 +19,9 @@ from millijoule.model import Model
 from millijoule.plan import Plan
 from millijoule.plan.streaming import StreamPlan
 from millijoule.report.detection.findings import ShippedDetector
-from millijoule.report.files import write_text
 from millijoule.run.fit import fast_bytes
 from millijoule.run.measurement import Build, Measurement
+from millijoule.whole_file import write_text
 
 NO_BOARD = "never compared with a board"
 """What is said of an estimate by kind of instruction where there are no published latencies."""

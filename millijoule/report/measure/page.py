@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millijoule.errors import OptionError
-from millijoule.report.files import write_text
 from millijoule.report.measure.charts import charts
 from millijoule.report.measure.tables import COLUMNS, FIT_COLUMNS, fit_rows, meter, run_cells
 from millijoule.report.page.chart_page import chart_page, section
 from millijoule.report.page.frame import html_table
 from millijoule.survey.compare import published
+from millijoule.whole_file import write_text
 
 if TYPE_CHECKING:
     from millijoule.measure.analysis import Fit

@@ -14,10 +14,11 @@ import millijoule
 from millijoule.graph import Graph
 from millijoule.plan.streaming import RowBuffer, StreamPlan
 from millijoule.report import format as fmt
-from millijoule.report.files import read_part, write_text
+from millijoule.report.files import read_part
 from millijoule.report.page.frame import frame, html_table
 from millijoule.report.page.svg import PAGE, caption, draw, rectangle, ticks
 from millijoule.report.plan.tables import counted_on, frontier_table
+from millijoule.whole_file import write_text
 
 KINDS = {
     "input": "input",

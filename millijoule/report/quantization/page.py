@@ -6,9 +6,9 @@ from html import escape
 from pathlib import Path
 
 from millijoule.diagnose.diagnosis import LOOKED_AT, Diagnosis
-from millijoule.report.files import write_text
 from millijoule.report.page.frame import frame, html_table
 from millijoule.report.quantization.tables import LAYER_COLUMNS, REMEDY_COLUMNS, headline, layer_rows, remedy_rows
+from millijoule.whole_file import write_text
 
 
 def write_diagnosis_page(diagnosis: Diagnosis, path: Path) -> None:

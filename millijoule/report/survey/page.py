@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millijoule.errors import OptionError, ToolError
-from millijoule.report.files import check_new, write_bytes, write_text
+from millijoule.report.files import check_new
 from millijoule.report.layout import Column
 from millijoule.report.page.chart_page import chart_page, section
 from millijoule.report.page.frame import html_table
@@ -16,6 +16,7 @@ from millijoule.report.page.plotting import plotly
 from millijoule.report.survey.charts import ball_chart, density_chart, size_chart
 from millijoule.report.survey.history import imagenet_chart, voc_chart
 from millijoule.survey.compare import Compared
+from millijoule.whole_file import write_bytes, write_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from millijoule.report import format as fmt
-from millijoule.report.files import write_text
 from millijoule.report.page.frame import html_table
 from millijoule.report.training.frame import training_page
 from millijoule.report.training.pictures import figure, heat, montage, picture, signed, stretched
 from millijoule.report.training.tables import CLASS_COLUMNS, class_rows
 from millijoule.train.evaluation import Evaluation
 from millijoule.train.look import Look
+from millijoule.whole_file import write_text
 
 MOST_FILTERS, MOST_MAPS, MOST_CLASSES = 64, 32, 30
 ACROSS = 16

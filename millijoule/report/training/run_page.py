@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from millijoule.report import format as fmt
-from millijoule.report.files import write_text
 from millijoule.report.page.frame import html_table
 from millijoule.report.training.curves import Curve, chart
 from millijoule.report.training.frame import cards, definitions, training_page
 from millijoule.report.training.tables import CLASS_COLUMNS, class_rows, duration
 from millijoule.train.evaluation import Evaluation
 from millijoule.train.run_folder import Epoch, read_config, read_metrics
+from millijoule.whole_file import write_text
 
 REPORT = "report.html"
 

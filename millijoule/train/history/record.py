@@ -9,7 +9,7 @@ from typing import Any
 
 from millijoule.errors import DataError, OptionError
 from millijoule.train.checkpoint import check_writable
-from millijoule.train.run_folder import write_whole
+from millijoule.whole_file import remove_half_written, write_text
 
 FILE = "history.json"
 
@@ -60,5 +60,6 @@ class Record:
     def add(self, result: Result) -> None:
         self.results[result.method] = result
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        remove_half_written(self.path)
         methods = [{field.name: getattr(each, field.name) for field in fields(each)} for each in self.results.values()]
-        write_whole(self.path, json.dumps({**self.identity, "methods": methods}, indent=2) + "\n")
+        write_text(self.path, json.dumps({**self.identity, "methods": methods}, indent=2) + "\n")
