@@ -136,7 +136,7 @@ def _rounding_step() -> Any:
                 # Means of integers are often ties, which float32 misses by a little.
                 scaled = (scaled + zero_point).mul_(TIES).round_().div_(TIES)
             # Ties away from zero: trunc of what is half a step further; torch's trunc takes far longer than its floor.
-            integers = torch.copysign(scaled.abs().add_(0.5).floor_(), scaled)
+            integers = scaled.abs().add_(0.5).floor_().copysign_(scaled)
             if whole:
                 integers.sub_(zero_point)
             inside = integers.clamp(-128 - zero_point, 127 - zero_point)
@@ -146,6 +146,7 @@ def _rounding_step() -> Any:
         @staticmethod
         def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
             (saturated,) = ctx.saved_tensors
-            return gradient.masked_fill(saturated, 0.0), None, None
+            # masked_fill would leave a layout behind with which the gradients before it take 6 times as long.
+            return torch.where(saturated, 0.0, gradient), None, None
 
     return Step.apply
