@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from millijoule.errors import OptionError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
@@ -42,3 +44,13 @@ def remove_half_written(path: Path) -> None:
     """Remove what processes that were killed left of `path`, which no other process may be writing."""
     for half_written in path.parent.glob(f".{path.name}-*"):
         half_written.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """OptionError, before time is spent, if nothing can be written to `folder`. option: what chooses another."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise OptionError(f"'{folder}' cannot be written ({error.strerror}): choose another {option}") from None

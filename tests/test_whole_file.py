@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from millijoule.errors import OptionError
+from millijoule.report.files import check_new
 from millijoule.whole_file import remove_half_written, whole_file, write_text
 
 FULL = OSError(28, "No space left on device")
@@ -37,6 +39,13 @@ def test_a_folder_that_is_not_there_is_told_by_the_name_of_the_file(tmp_path):
     with pytest.raises(OSError, match="No such file") as error:
         write_text(tmp_path / "none" / "report.json", "new")
     assert error.value.filename == str(tmp_path / "none" / "report.json")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_page_in_a_folder_without_write_permission_is_refused_before_time_is_spent(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OptionError, match=r"cannot be written \(Permission denied\): choose another --out"):
+        check_new(tmp_path / "look.html", force=False)
 
 
 def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path):

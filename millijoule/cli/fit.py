@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import millijoule
-from millijoule.cli.command import Command, is_file, network, show
+from millijoule.cli.command import Command, add_force, is_file, network, show
 from millijoule.errors import DeviceError, MillijouleError, OptionError
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--like", metavar="DEVICE", help="the device whose core and memories the new one has")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the device file (default: NAME.toml)")
+    add_force(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
     from millijoule.cost.device_text import device_text
     from millijoule.energy.readings import calibrated, check, read_runs
+    from millijoule.report.files import check_new
     from millijoule.report.readings import tables
     from millijoule.whole_file import write_text
 
@@ -43,7 +45,8 @@ def _run(options: argparse.Namespace) -> None:
     target = options.out or Path(f"{name}.toml")
     if target.suffix != ".toml":
         raise OptionError(f"'{target}' is no name of a device file: it must end in .toml")
-    _check_replaceable(target)
+    check_new(target, force=options.force)
+    _check_is_device(target)
     device = calibrated(base, name, read_runs(options.runs, base, _network_of), options.runs.name)
     write_text(target, device_text(device))
     found = check(device)
@@ -65,7 +68,7 @@ def _base(name: str, like: str | None) -> Device:
         raise DeviceError(f"{str(error).split(';')[0]}; say which device it is like with --like") from None
 
 
-def _check_replaceable(target: Path) -> None:
+def _check_is_device(target: Path) -> None:
     """Raises OptionError if a file is there that is no device."""
     if target.exists():
         try:

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from millijoule.errors import OptionError
+from millijoule.whole_file import check_writable
 
 
 def read_part(name: str) -> str:
@@ -24,3 +25,4 @@ def check_new(target: Path, *, force: bool, option: str = "--out") -> None:
         raise OptionError(f"'{target}' exists: add --force to replace it, or choose another {option}")
     if not target.parent.is_dir():
         raise OptionError(f"'{target.parent}' is no folder: make it, or choose another {option}")
+    check_writable(target.parent, option)

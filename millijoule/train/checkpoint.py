@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -94,16 +93,6 @@ def remove_checkpoint(folder: Path) -> None:
     (folder / FILE).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
-
-
-def check_writable(folder: Path, option: str) -> None:
-    """OptionError, before time is spent, if nothing can be written to `folder`. option: what chooses another."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        raise OptionError(f"'{folder}' cannot be written ({error.strerror}): choose another {option}") from None
 
 
 def read_checkpoint(folder: Path, identity: dict[str, Any], settings: Any = None) -> Checkpoint | None:

@@ -20,9 +20,9 @@ from millijoule import zoo
 from millijoule.errors import DataError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.train.checkpoint import FILE, check_writable, load_checkpoint
+from millijoule.train.checkpoint import FILE, load_checkpoint
 from millijoule.train.structure import from_plain
-from millijoule.whole_file import remove_half_written, write_text
+from millijoule.whole_file import check_writable, remove_half_written, write_text
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"

@@ -155,6 +155,9 @@ def test_fit_writes_a_device_that_cost_takes(tmp_path, capsys, monkeypatch):
     assert main(["cost", "ds_cnn", "--device", "my-board.toml", "--json"]) == 0
     predicted = json.loads(capsys.readouterr().out)["prediction"]
     assert predicted["energy_mj"]["value"] == pytest.approx(predicted["latency_ms"]["value"] * 50 / 1000)
+    assert main([*arguments, "--like", "nucleo-f446re"]) == 2
+    assert "'my-board.toml' exists: add --force to replace it" in capsys.readouterr().err
+    assert main([*arguments, "--like", "nucleo-f446re", "--force"]) == 0
     (tmp_path / "notes.toml").write_text("[a]\n")
-    assert main([*arguments, "--like", "nucleo-f446re", "--out", "notes.toml"]) == 2
+    assert main([*arguments, "--like", "nucleo-f446re", "--out", "notes.toml", "--force"]) == 2
     assert "exists and is no device file" in capsys.readouterr().err

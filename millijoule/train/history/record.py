@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from millijoule.errors import DataError, OptionError
-from millijoule.train.checkpoint import check_writable
-from millijoule.whole_file import remove_half_written, write_text
+from millijoule.whole_file import check_writable, remove_half_written, write_text
 
 FILE = "history.json"
 

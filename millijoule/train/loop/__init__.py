@@ -14,7 +14,7 @@ import numpy as np
 from millijoule.errors import MillijouleError, ModelError, OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.train.checkpoint import FILE, Best, check_writable, read_checkpoint, save_checkpoint
+from millijoule.train.checkpoint import FILE, Best, read_checkpoint, save_checkpoint
 from millijoule.train.data import Dataset
 from millijoule.train.initial import initial_weights, whitening
 from millijoule.train.loop.classification import Classification
@@ -28,6 +28,7 @@ from millijoule.train.network import import_torch
 from millijoule.train.prepare import fit, measure_preprocess, prepare
 from millijoule.train.progress import TrainingProgress
 from millijoule.train.run_folder import Epoch
+from millijoule.whole_file import check_writable
 
 if TYPE_CHECKING:
     from torch.nn import Module
