@@ -65,6 +65,67 @@ def test_a_network_is_trained_evaluated_asked_and_deployed(here, capsys):
     assert json.loads(out)["accuracy"]["float"] == result["accuracy"]
 
 
+STILL = ("--epochs", 1, "--learning-rate", 1e-9, "--batch-size", 8)
+
+
+def weights_and_preprocess(folder: str):
+    model = load_run(folder)
+    return {name: array for name, array in model.weights.items() if not name.startswith("output")}, model.preprocess
+
+
+def test_training_begins_with_the_numbers_of_a_trained_network(here, capsys):
+    run(capsys, *TRAIN, "--out", "first")
+    weights, preprocess = weights_and_preprocess("first")
+    run(capsys, "export", "first", "--to", "safetensors", "--out", "first.safetensors")
+    dark = np.load("data.npz")["x_train"] // 2
+    kinds = {"same": np.arange(60) % 2, "more": np.arange(60) % 3}
+    for name, labels in kinds.items():
+        np.savez(f"{name}.npz", x_train=dark, y_train=labels, x_test=dark[:15], y_test=labels[:15])
+    for source in ("first", "first.safetensors"):
+        for kind in kinds:
+            out = f"{kind}-{source}"
+            begun = ("train", "lenet5", "--data", f"{kind}.npz", "--weights", source, *STILL, "--out", out)
+            code, _, err = run(capsys, *begun)
+            assert code == 0, err
+            found, expected = weights_and_preprocess(out)
+            assert expected == preprocess
+            assert all(np.allclose(found[name], array, atol=1e-6) for name, array in weights.items())
+            assert ("so random at first: output.weight" in err) == (kind == "more")
+            assert json.loads((here / out / "config.json").read_text())["weights"] == source
+    taken = np.allclose(*(load_run(name).weights["output.weight"] for name in ("first", "same-first")), atol=1e-6)
+    assert taken
+
+
+def test_numbers_without_a_word_about_pixels(here, capsys):
+    import torch
+
+    run(capsys, *TRAIN, "--out", "first")
+    run(capsys, "export", "first", "--to", "pt", "--out", "kept.pt")
+    torch.save({name: array for name, array in torch.load("kept.pt").items() if "." in name}, "plain.pt")
+    begun = ("train", "lenet5", "--data", "data.npz", "--weights", "plain.pt", *STILL)
+    _, _, err = run(capsys, *begun, "--out", "measured")
+    assert "'plain.pt' does not say how it expects pixels: they are normalised as measured (--mean, --std)" in err
+    _, _, err = run(capsys, *begun, "--mean", "0.25", "--std", "0.5", "--out", "told")
+    assert "pixels" not in err
+    assert load_run("told").preprocess == {"mean": [0.25], "std": [0.5]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--weights", "none"), "'none' is not there: --weights names the folder of a training, a model or a state"),
+        (("--weights", "data.npz"), "data.npz: not a TFLite file but a zip archive"),
+        (("--weights", "other"), "'multilayer' in 'other' lacks 8 arrays of 'lenet5', first 'c1.weight'"),
+        (("--weights", "other", "--mean", "0.5"), "'other' knows what it was trained on"),
+        (("--mean", "0.5"), "--mean and --std say what a classifier's --weights expects of pixels"),
+    ],
+)
+def test_numbers_of_another_network_are_refused(here, capsys, arguments, words):
+    run(capsys, "train", "multilayer", "--data", "data.npz", "--epochs", 1, "--out", "other")
+    assert_one_line_error(run(capsys, "train", "lenet5", "--data", "data.npz", *arguments, "--out", "new"), words)
+    assert not (here / "new").exists()
+
+
 def test_the_same_command_again_and_resume_find_the_training_done(here, capsys):
     first = run(capsys, *TRAIN, "--json")
     assert run(capsys, *TRAIN, "--json") == first

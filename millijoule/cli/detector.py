@@ -12,8 +12,6 @@ from millijoule.cli.training import changes, recorder, run_training, show_traini
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from millijoule.cli.cluster import Job
     from millijoule.detect.data import DetectionSet
     from millijoule.detect.heads import Detector
@@ -44,16 +42,6 @@ def add_structure(parser: argparse.ArgumentParser) -> Any:
     return group
 
 
-def add_backbone_weights(group: Any) -> None:
-    """The option --weights of `train`."""
-    group.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FOLDER",
-        help="a training of the backbone on labelled images, whose numbers it begins with (default: random ones)",
-    )
-
-
 def image_size(text: str) -> tuple[int, int]:
     """(height, width): 160 is 160x160."""
     height, cross, width = text.partition("x")
@@ -75,7 +63,7 @@ def check_classifier(options: argparse.Namespace) -> None:
     """OptionError for what is for detectors alone."""
     from millijoule.detect.training.settings import OWN
 
-    for option in (*STRUCTURE, "weights", *OWN):
+    for option in (*STRUCTURE, *OWN):
         if getattr(options, option) is not None:
             raise OptionError(
                 f"--{option.replace('_', '-')} is for the detectors ssdlite and centre: leave it out for "
@@ -172,45 +160,25 @@ def detector_job(job: Job, data: DetectionSet | None = None) -> tuple[str, ...]:
     from millijoule.detect.heads import Detector
     from millijoule.detect.training import train_detector
     from millijoule.detect.training.settings import OF_CLASSIFIERS
+    from millijoule.train import load_run
     from millijoule.train.run_folder import graph_of
+    from millijoule.train.transfer import taken_over
 
-    config = job.config
+    config, start = job.config, None
     data = data or load_annotated(config["source"], config["skip_bad"], config["settings"]["seed"])
     detector = Detector(graph_of(config), BoxCoding.from_json(config["boxes"]))
+    if backbone := config.get("weights"):
+        start = taken_over(load_run(backbone), detector.graph, backbone, part=True)
     model = train_detector(
         detector,
         data,
         recipe=config["recipe"],
         checkpoint=job.folder,
         on_epoch=recorder(job),
-        start=_of_backbone(config["weights"], detector) if "weights" in config else None,
+        start=start,
         **{name: value for name, value in config["settings"].items() if name not in OF_CLASSIFIERS},
     )
     return model.notes
-
-
-def _of_backbone(folder: str, detector: Detector) -> dict[str, np.ndarray]:
-    """The numbers of a trained network that the detector has too, those of its last layers left out.
-
-    OptionError if the network is another one, or of another width.
-    """
-    from millijoule.train import load_run
-
-    trained, params = load_run(folder), detector.graph.params()
-    last = tuple(f"{name}." for name in detector.boxes.outputs)
-    common = {name: array for name, array in trained.weights.items() if name in params and not name.startswith(last)}
-    for name, array in common.items():
-        if array.shape != params[name].shape:
-            raise OptionError(
-                f"array '{name}' of '{trained.graph.name}' in '{folder}' has shape {array.shape}; this detector needs "
-                f"{params[name].shape}: give a training of the same backbone and width"
-            )
-    if not common:
-        raise OptionError(
-            f"'{trained.graph.name}' in '{folder}' has no array in common with this detector: give a training of the "
-            "same backbone and width"
-        )
-    return common
 
 
 def evaluate_on_boxes(options: argparse.Namespace, model: Model) -> None:

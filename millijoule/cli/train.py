@@ -19,7 +19,6 @@ from millijoule.cli.command import (
     show,
 )
 from millijoule.cli.detector import (
-    add_backbone_weights,
     add_structure,
     check_classifier,
     evaluate_on_boxes,
@@ -28,8 +27,8 @@ from millijoule.cli.detector import (
     structure,
     train_detector_in_folder,
 )
-from millijoule.cli.trained import add_trained, load_trained, take_own_data
-from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
+from millijoule.cli.trained import add_normalisation, add_trained, load_trained, take_own_data
+from millijoule.cli.training import add_recipe, add_settings, beginning, changes, load_data, new_config, train_in_folder
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
@@ -49,7 +48,16 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     )
     add_recipe(parser)
     parser.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
-    add_backbone_weights(add_structure(parser))
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="MODEL",
+        help="begin with the numbers of a trained network of the same structure, its last layer where it has the same "
+        "classes: the folder of a training, a float model file, or of a network of the zoo a state dict of PyTorch or "
+        "a .safetensors file; of a detector, the folder of a training of its backbone (default: random numbers)",
+    )
+    add_normalisation(parser)
+    add_structure(parser)
     add_cluster(parser)
     add_settings(parser, DetectorSettings)
 
@@ -58,10 +66,11 @@ def _train(options: argparse.Namespace) -> None:
     from millijoule.detect.training.settings import DetectorSettings
     from millijoule.train.run_folder import read_config
 
-    config = None
+    config, start = None, None
     if options.resume:
-        named = options.network or options.data or options.out or options.shape or options.weights
-        if named or options.recipe != "auto" or structure(options) or changes(options, DetectorSettings):
+        named = options.network or options.data or options.out or options.shape
+        begun = options.weights or options.mean or options.std or options.recipe != "auto"
+        if named or begun or structure(options) or changes(options, DetectorSettings):
             raise OptionError("--resume goes on as the training was begun: leave network, --data, --out, settings out")
         config = read_config(options.resume)
     elif options.network is None or options.data is None:
@@ -74,10 +83,15 @@ def _train(options: argparse.Namespace) -> None:
         if not detector:
             check_classifier(options)
         data = load(options.data, options.skip_bad, options.seed or 0)
+        if (options.mean or options.std) and (detector or not options.weights):
+            raise OptionError("--mean and --std say what a classifier's --weights expects of pixels: leave them out")
         config = new_detector_config(options, data) if detector else new_config(options, data)
+        start = None if detector else beginning(options, config)
     folder = options.resume or options.out or Path(f"{config['network']}-run")
-    train: Any = train_detector_in_folder if detector else train_in_folder
-    train(options, folder, config, data)
+    if detector:
+        train_detector_in_folder(options, folder, config, data)
+    else:
+        train_in_folder(options, folder, config, data, start)
 
 
 def _model_and_data(options: argparse.Namespace, command: str) -> tuple[Model, Dataset]:

@@ -72,12 +72,12 @@ def load_trained(options: argparse.Namespace, data: Dataset | None = None) -> Mo
         raise OptionError(f"'{options.model}' is a network of the zoo, without numbers: give --weights, or train it")
     if options.weights is None:
         if _is_folder(options.model):
-            return _normalised(load_run(options.model), options)
-        return _normalised(millijoule.load(options.model, options.shape, trust=options.trust), options)
+            return normalised(load_run(options.model), options)
+        return normalised(millijoule.load(options.model, options.shape, trust=options.trust), options)
     if _is_folder(options.model) or is_file(options.model):
         raise OptionError(f"'{options.model}' has its own numbers; --weights are for a network of the zoo")
     graph = millijoule.zoo.get(options.model, **(fit_to(options.model, data) if data else {}))
-    return _normalised(millijoule.load(options.weights, network=graph, trust=options.trust), options)
+    return normalised(millijoule.load(options.weights, network=graph, trust=options.trust), options)
 
 
 def take_own_data(options: argparse.Namespace) -> None:
@@ -132,7 +132,7 @@ def _per_channel(text: str) -> list[float]:
     return numbers
 
 
-def _normalised(model: Model, options: argparse.Namespace) -> Model:
+def normalised(model: Model, options: argparse.Namespace) -> Model:
     """The model with what --mean and --std say of its input."""
     given = {name: getattr(options, name) for name in ("mean", "std") if getattr(options, name) is not None}
     if not given:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import millijoule
 from millijoule.cli.cluster import Job, run_shared
 from millijoule.cli.command import fit_to, is_file, network, show
-from millijoule.cli.trained import load_teacher
+from millijoule.cli.trained import load_teacher, load_trained, normalised
+from millijoule.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from millijoule.detect.data import DetectionSet
+    from millijoule.graph import Graph
+    from millijoule.model import Model
     from millijoule.train import Dataset
     from millijoule.train.loop import Settings
     from millijoule.train.run_folder import Epoch
@@ -97,6 +100,57 @@ def new_config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
         "recipe": options.recipe,
         "settings": asdict(settings),
     }
+
+
+def beginning(options: argparse.Namespace, config: dict[str, Any]) -> Mapping[str, np.ndarray] | None:
+    """The numbers of --weights, with which a new run's network begins; its `config` then says whose they are, and how
+    they expect images. None without --weights. Raises ModelError or OptionError if they are of another network.
+    """
+    from millijoule.load.reference import is_reference
+    from millijoule.load.torch.checkpoint import SUFFIXES
+    from millijoule.train.initial import initial_weights
+    from millijoule.train.run_folder import graph_of
+    from millijoule.train.transfer import taken_over
+
+    if options.weights is None:
+        return None
+    graph, source = graph_of(config), str(options.weights)
+    if not options.weights.exists() and not is_reference(source):
+        raise OptionError(f"'{source}' is not there: --weights names the folder of a training, a model or a state dict")
+    named = argparse.Namespace(**vars(options) | {"model": source, "weights": None})
+    if options.weights.suffix.lower() in SUFFIXES:
+        trained = normalised(_from_state_dict(options.weights, graph, config, options.trust), named)
+    else:
+        trained = load_trained(named)
+    taken = taken_over(trained, graph, source)
+    config["weights"] = source
+    notes = list(trained.notes)
+    if trained.preprocess:
+        config["preprocess"] = dict(trained.preprocess)
+    else:
+        notes.append(f"'{source}' does not say how it expects pixels: they are normalised as measured (--mean, --std)")
+    if fresh := [name for name in graph.params() if name not in taken]:
+        notes.append(f"not in '{source}', so random at first: {', '.join(fresh)}")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    settings = config["settings"]
+    return {**initial_weights(graph, settings["seed"], dirac=settings["dirac"]), **taken}
+
+
+def _from_state_dict(file: Path, graph: Graph, config: Mapping[str, Any], trust: bool) -> Model:
+    """The numbers of a state dict in `graph`, or in the network of the zoo with the file's number of classes."""
+    from millijoule.load.torch.checkpoint import read_arrays
+    from millijoule.train.transfer import last_layers
+
+    try:
+        return millijoule.load(file, network=graph, trust=trust)
+    except ModelError:
+        if "classes" not in config["arguments"]:
+            raise
+        arrays, last = read_arrays(file, trust=trust), last_layers(graph)
+        ends = [array for name, array in arrays.items() if name.rpartition(".")[0] in last] or list(arrays.values())
+        arguments = config["arguments"] | {"classes": len(ends[-1])}
+        return millijoule.load(file, network=millijoule.zoo.get(config["network"], **arguments), trust=trust)
 
 
 def train_in_folder(
