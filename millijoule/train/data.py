@@ -140,7 +140,9 @@ def load_data(source: str, skip_bad: bool = False, size: tuple[int, int] | None 
         return load_folder(path, skip_bad, size, seed)
     if path.is_file():
         return _npz(path)
-    if path.suffix == ".npz" or path.is_absolute() or source.startswith((".", "~")):
+    # The hub's names are `name` or `owner/name`; asking it for a path that is not there would take a while.
+    no_name = source.startswith((".", "~")) or source.endswith("/") or source.count("/") > 1
+    if path.suffix == ".npz" or path.is_absolute() or no_name:
         raise DataError(f"'{source}' does not exist: give {SOURCES}")
     return load_named(source, size, seed)
 

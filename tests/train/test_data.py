@@ -148,7 +148,7 @@ def test_npz_images_of_different_sizes_or_channels(tmp_path, shape):
         load_data(saved(tmp_path, **arrays | {"x_train": images}))
 
 
-@pytest.mark.parametrize("source", ["missing.npz", "./missing", "/missing/folder"])
+@pytest.mark.parametrize("source", ["missing.npz", "./missing", "/missing/folder", "missing/", "data/my/missing"])
 def test_path_that_does_not_exist(source):
     with pytest.raises(DataError, match="does not exist: give digits, an"):
         load_data(source)
