@@ -36,7 +36,7 @@ class Machine:
         elif torch.backends.mps.is_available() and self.workers == 1:
             self.device = "mps"
         self.notes: list[str] = []
-        self._wrapped: list[list[Any]] = []
+        self._wrapped: list[Any] = []
 
     @property
     def writes(self) -> bool:
@@ -60,8 +60,7 @@ class Machine:
         try:
             yield
         finally:
-            for each in self._wrapped:
-                each.clear()
+            self._wrapped.clear()
             gc.collect()
             torch.distributed.destroy_process_group()
 
@@ -104,9 +103,9 @@ class Machine:
 
         Workers must be `joined`, and can no longer call it when they are not.
         """
-        wrapped = [self._wrap(network, settings)]
-        self._wrapped.append(wrapped)
-        return lambda *inputs, **options: wrapped[0](*inputs, **options)
+        self._wrapped.append(self._wrap(network, settings))
+        at = len(self._wrapped) - 1
+        return lambda *inputs, **options: self._wrapped[at](*inputs, **options)
 
     def _wrap(self, network: torch.nn.Module, settings: Settings) -> Any:
         torch = import_torch()
