@@ -85,12 +85,13 @@ def test_training_begins_with_the_numbers_of_a_trained_network(here, capsys):
         for kind in kinds:
             out = f"{kind}-{source}"
             begun = ("train", "lenet5", "--data", f"{kind}.npz", "--weights", source, *STILL, "--out", out)
-            code, _, err = run(capsys, *begun)
+            code, text, err = run(capsys, *begun, "--json")
             assert code == 0, err
             found, expected = weights_and_preprocess(out)
             assert expected == preprocess
             assert all(np.allclose(found[name], array, atol=1e-6) for name, array in weights.items())
-            assert ("so random at first: output.weight" in err) == (kind == "more")
+            fresh = f"not in '{source}', so random at first: output.weight, output.bias"
+            assert json.loads(text)["notes"] == ([fresh] if kind == "more" else [])
             assert json.loads((here / out / "config.json").read_text())["weights"] == source
     taken = np.allclose(*(load_run(name).weights["output.weight"] for name in ("first", "same-first")), atol=1e-6)
     assert taken

@@ -59,7 +59,7 @@ def _prune(options: argparse.Namespace) -> None:
         "preprocess": dict(model.preprocess),
         "settings": retraining(config["settings"]) | changes(options),
     }
-    for name in ("teacher", "versions", "machine"):
+    for name in ("teacher", "weights", "versions", "machine"):
         config.pop(name, None)
     if options.teacher is None and itself(model, config["settings"]["loss"]):
         options.teacher = str(options.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,9 @@ def _train(options: argparse.Namespace) -> None:
         if (options.mean or options.std) and (detector or not options.weights):
             raise OptionError("--mean and --std say what a classifier's --weights expects of pixels: leave them out")
         config = new_detector_config(options, data) if detector else new_config(options, data)
-        start = None if detector else beginning(options, config)
+        if not detector:
+            start, notes = beginning(options, config)
+            data = replace(data, notes=(*data.notes, *notes))
     folder = options.resume or options.out or Path(f"{config['network']}-run")
     if detector:
         train_detector_in_folder(options, folder, config, data)

@@ -102,9 +102,13 @@ def new_config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
     }
 
 
-def beginning(options: argparse.Namespace, config: dict[str, Any]) -> Mapping[str, np.ndarray] | None:
-    """The numbers of --weights, with which a new run's network begins; its `config` then says whose they are, and how
-    they expect images. None without --weights. Raises ModelError or OptionError if they are of another network.
+def beginning(
+    options: argparse.Namespace, config: dict[str, Any]
+) -> tuple[Mapping[str, np.ndarray] | None, tuple[str, ...]]:
+    """(the numbers of --weights, with which a new run's network begins, None without; notes).
+
+    The run's `config` then says whose they are, and how they expect images. Raises ModelError or OptionError if they
+    are of another network.
     """
     from millijoule.load.reference import is_reference
     from millijoule.load.torch.checkpoint import SUFFIXES
@@ -113,7 +117,7 @@ def beginning(options: argparse.Namespace, config: dict[str, Any]) -> Mapping[st
     from millijoule.train.transfer import taken_over
 
     if options.weights is None:
-        return None
+        return None, ()
     graph, source = graph_of(config), str(options.weights)
     if not options.weights.exists() and not is_reference(source):
         raise OptionError(f"'{source}' is not there: --weights names the folder of a training, a model or a state dict")
@@ -131,10 +135,8 @@ def beginning(options: argparse.Namespace, config: dict[str, Any]) -> Mapping[st
         notes.append(f"'{source}' does not say how it expects pixels: they are normalised as measured (--mean, --std)")
     if fresh := [name for name in graph.params() if name not in taken]:
         notes.append(f"not in '{source}', so random at first: {', '.join(fresh)}")
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
     settings = config["settings"]
-    return {**initial_weights(graph, settings["seed"], dirac=settings["dirac"]), **taken}
+    return {**initial_weights(graph, settings["seed"], dirac=settings["dirac"]), **taken}, tuple(notes)
 
 
 def _from_state_dict(file: Path, graph: Graph, config: Mapping[str, Any], trust: bool) -> Model:
