@@ -33,7 +33,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 def wrap32(x: np.ndarray) -> np.ndarray:
     """The int32 that two's complement leaves of x."""
-    return ((np.asarray(x, np.int64) + 2**31) & 0xFFFFFFFF) - 2**31
+    return np.asarray(x, np.int64).astype(np.int32).astype(np.int64)
 
 
 def saturating_rounding_doubling_high_mul(a: np.ndarray, b: np.ndarray | int) -> np.ndarray:
@@ -45,10 +45,10 @@ def saturating_rounding_doubling_high_mul(a: np.ndarray, b: np.ndarray | int) ->
 def rounding_divide_by_pot(x: np.ndarray, exponent: np.ndarray | int) -> np.ndarray:
     """round(x / 2**exponent), ties away from zero."""
     x, exponent = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
-    mask = (np.int64(1) << exponent) - 1
-    remainder = x & mask
-    threshold = (mask >> 1) + (x < 0)
-    return (x >> exponent) + (remainder > threshold)
+    rounded = x + ((np.int64(1) << exponent) >> 1)
+    rounded -= (x < 0) & (exponent > 0)
+    rounded >>= exponent
+    return rounded
 
 
 def multiply_by_quantized_multiplier(

@@ -162,6 +162,16 @@ class Window:
             left : left + (self.output[1] - 1) * self.stride[1] + 1 : self.stride[1],
         ]
 
+    def patches(self, padded: np.ndarray) -> np.ndarray:
+        """(batch, height, width, kernel rows, kernel columns, channels): what each output position sees; a view."""
+        reach = [(size - 1) * dilation + 1 for size, dilation in zip(self.kernel, self.dilation, strict=True)]
+        seen = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))
+        rows, columns = (
+            slice(None, (n - 1) * step + 1, step) for n, step in zip(self.output, self.stride, strict=True)
+        )
+        seen = seen[:, rows, columns, :, :: self.dilation[0], :: self.dilation[1]]
+        return seen.transpose(0, 1, 2, 4, 5, 3)
+
     def torch_pad(self, x: torch.Tensor, value: float = 0.0) -> torch.Tensor:
         """x (batch, channels, height, width) padded, for windows that torch then moves without padding."""
         import torch.nn.functional as F

@@ -170,15 +170,18 @@ class Conv2d(Convolution):
 
     def accumulate(self, x: np.ndarray, weight: np.ndarray, zero_point: int) -> np.ndarray:
         window = self.window(x.shape[1:])
-        padded = window.padded(x, zero_point).astype(np.float64) - zero_point
-        # float64 holds every sum of int8 products exactly (below 2**53), and BLAS makes it fast.
-        taps = np.stack([window.tap(padded, *at) for at in np.ndindex(window.kernel)], axis=-1)
-        batch, height, width, _, positions = taps.shape
-        taps = taps.reshape(batch * height * width, self.groups, -1, positions)
-        kernels = weight.astype(np.float64).reshape(self.groups, self.channels // self.groups, positions, -1)
+        # BLAS is fast in float. float32 holds sums of products of int8 exactly as long as they stay below 2**24.
+        most = 255 * int(np.abs(weight).sum(axis=(1, 2, 3)).max())
+        number = np.dtype(np.float32 if most < 2**24 else np.float64)
+        padded = window.padded(x, zero_point).astype(number)
+        padded -= zero_point
+        patches = window.patches(padded)
+        batch, height, width, rows, columns, _ = patches.shape
+        patches = patches.reshape(batch * height * width, rows * columns, self.groups, -1)
+        kernels = weight.astype(number).reshape(self.groups, self.channels // self.groups, -1)
         sums = np.matmul(
-            taps.transpose(1, 0, 2, 3).reshape(self.groups, len(taps), -1),
-            kernels.transpose(0, 3, 2, 1).reshape(self.groups, -1, self.channels // self.groups),
+            patches.transpose(2, 0, 1, 3).reshape(self.groups, len(patches), -1),
+            kernels.transpose(0, 2, 1),
         )
         return sums.transpose(1, 0, 2).reshape(batch, height, width, self.channels).astype(np.int64)
 
