@@ -7,10 +7,10 @@ Rows of each network: `float`; `int8`, quantized after training; `qat`, trained 
 and trained again as `millijoule prune` does; `distilled` from another network. Each training is a run folder in DIR, so
 that the same command goes on where it was stopped and trains nothing twice; a run that is there is taken as it is.
 Where --rows leaves out what a row needs, it is trained all the same. Rows that are done are kept in --record (default:
-shrink.json in DIR) and not made again; remove one there to make it anew. --epochs: of first trainings and distillation
-(default 40). --again: at most so many after pruning and as int8 (default: what `prune` and `quantize --qat` take);
-fewer cost accuracy. The table says how many epochs each row was trained: those of the float row and, behind a +, what
-came after. MobileNetV1 sees images of 32x32 pixels.
+shrink.json in DIR) and not made again; remove one there to make it anew. With a record and without --runs, the rows in
+it are shown. --epochs: of first trainings and distillation (default 40). --again: at most so many after pruning and as
+int8 (default: what `prune` and `quantize --qat` take); fewer cost accuracy. The table says how many epochs each row was
+trained: those of the float row and, behind a +, what came after. MobileNetV1 sees images of 32x32 pixels.
 
 Accuracy: all test images; int8 by the C code on this computer, which equals the integer reference. Flash, RAM and
 instructions: of the firmware for --device, executed in the emulator. Energy: predicted from those instructions, with
@@ -159,8 +159,8 @@ class Runs:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--data", default="cifar10.npz")
+    parser.add_argument("--runs", type=Path)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--again", type=int)
     parser.add_argument("--networks", nargs="+", choices=tuple(TEACHERS), default=tuple(TEACHERS))
@@ -169,27 +169,28 @@ def main() -> None:
     parser.add_argument("--record", type=Path)
     parser.add_argument("--html", type=Path)
     options = parser.parse_args()
-    data = mj.load_data(options.data)
-    runs = Runs(options.runs, options.data, data, options.epochs, options.again)
+    if not (options.record or options.runs):
+        parser.error("--runs, to make rows, or --record, to show those that are made")
     record = options.record or options.runs / "shrink.json"
-    done = {(row.network, row.how): row for row in kept_rows(record)}
-    for network in options.networks:
-        for how in options.rows:
+    known = json.loads(record.read_text()) if record.exists() else {"rows": []}
+    done = {(row["network"], row["how"]): Row(**row) for row in known["rows"]}
+    title = known.get("title", f"{Path(options.data).stem}, {options.device}")
+    wanted = list(product(options.networks, options.rows))
+    if options.runs:
+        data = mj.load_data(options.data)
+        runs = Runs(options.runs, options.data, data, options.epochs, options.again)
+        for network, how in wanted:
             if (network, how) not in done:
                 done[network, how] = made(network, how, runs, options.device)
-                rows = [done[key] for key in product(TEACHERS, ROWS) if key in done]
-                write_text(record, json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    rows = [done[key] for key in product(options.networks, options.rows)]
-    table = Table(*HEADERS, title=f"{data.name}, {len(data.x_test):,} test images; {options.device}")
-    for row in rows:
+                rows = [asdict(done[key]) for key in product(TEACHERS, ROWS) if key in done]
+                write_text(record, json.dumps({"title": title, "rows": rows}, indent=2) + "\n")
+    shown = [done[key] for key in wanted if key in done]
+    table = Table(*HEADERS, title=title)
+    for row in shown:
         table.add_row(*row.cells())
     Console(width=160).print(table)
     if options.html:
-        write_text(options.html, page(rows, data.name, options.device))
-
-
-def kept_rows(record: Path) -> list[Row]:
-    return [Row(**row) for row in json.loads(record.read_text())] if record.exists() else []
+        write_text(options.html, page(shown, title))
 
 
 def made(network: str, how: str, runs: Runs, device: str) -> Row:
@@ -239,14 +240,12 @@ def on_host(int8: Model, data: Dataset) -> float:
         return float(np.mean(library.run(inputs).argmax(axis=1) == data.y_test))
 
 
-def page(rows: list[Row], data: str, device: str) -> str:
+def page(rows: list[Row], title: str) -> str:
     columns = [Column(header, text=header in ("network", "how", "epochs")) for header in HEADERS]
     table = html_table(columns, [row.cells() for row in rows])
     note = "Instructions were counted in an emulator; energy is predicted from them, with its 90 % range."
     main = f"<figure>{chart(rows)}</figure>{table}"
-    return frame(
-        "shrink", "Smaller networks", f"{data}, int8 on {device}", main, [asdict(row) for row in rows], notes=[note]
-    )
+    return frame("shrink", "Smaller networks", title, main, [asdict(row) for row in rows], notes=[note])
 
 
 def chart(rows: list[Row]) -> str:
