@@ -25,7 +25,7 @@ import json
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from math import ceil, floor
+from math import ceil, floor, log
 from pathlib import Path
 
 import numpy as np
@@ -253,13 +253,14 @@ def chart(rows: list[Row]) -> str:
     shown = [row for row in rows if row.int8_accuracy is not None and row.energy_mj is not None]
     if not shown:
         return ""
-    right = ceil(1.1 * max(row.energy_mj for row in shown))
+    left, right = 0.5 * min(row.energy_mj for row in shown), 2 * max(row.energy_mj for row in shown)
     low = floor(100 * min(row.int8_accuracy for row in shown)) - 1
     high = ceil(100 * max(row.int8_accuracy for row in shown)) + 1
     width, height = SIZE[0] - 2 * MARGIN, SIZE[1] - 2 * MARGIN
 
     def place(energy: float, percent: float) -> tuple[float, float]:
-        return MARGIN + width * energy / right, MARGIN + height * (high - percent) / (high - low)
+        x = MARGIN + width * log(energy / left) / log(right / left)
+        return x, MARGIN + height * (high - percent) / (high - low)
 
     def beaten(row: Row) -> bool:
         others = ((other.energy_mj, -other.int8_accuracy) for other in shown)
@@ -272,20 +273,21 @@ def chart(rows: list[Row]) -> str:
     ]
     parts = []
     for percent in range(low, high + 1):
-        y = place(0, percent)[1]
+        y = place(left, percent)[1]
         parts.append(f'<path d="M{MARGIN} {y:.1f}H{MARGIN + width}" stroke="currentColor" stroke-opacity="0.15"/>\n')
         parts.append(caption(MARGIN - 34, y + 4, f"{percent} %"))
-    for energy in range(right + 1):
-        parts.append(caption(place(energy, low)[0] - 4, MARGIN + height + 18, str(energy)))
+    for energy in (digit * 10.0**power for power in range(-3, 4) for digit in (1, 2, 5)):
+        if left <= energy <= right:
+            parts.append(caption(place(energy, low)[0] - 4, MARGIN + height + 18, f"{energy:g}"))
     best = [(ball.x, ball.y) for ball, row in zip(balls, shown, strict=True) if not beaten(row)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in sorted(best))
     parts.append(f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-dasharray="4 3"/>\n')
     for ball, label in zip(balls, place_labels(balls, *SIZE), strict=True):
         parts.append(f'<circle cx="{ball.x:.1f}" cy="{ball.y:.1f}" r="{ball.radius}" fill="currentColor"/>\n')
-        left = ball.x + label.dx - len(ball.text) * CHARACTER / 2
-        parts.append(caption(left, ball.y + label.dy + 4, ball.text))
+        start = ball.x + label.dx - len(ball.text) * CHARACTER / 2
+        parts.append(caption(start, ball.y + label.dy + 4, ball.text))
     parts.append(caption(MARGIN, MARGIN - 20, "int8 accuracy on the test images"))
-    parts.append(caption(MARGIN, SIZE[1] - 8, "predicted energy of an inference, mJ"))
+    parts.append(caption(MARGIN, SIZE[1] - 8, "predicted energy of an inference, mJ, logarithmic"))
     return draw(*SIZE, "int8 accuracy over predicted energy", iter(parts))
 
 
