@@ -186,11 +186,11 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
     best = kept = state.best if state else None
     with _threads(trainer), TrainingProgress(progress, settings.epochs, trainer.steps, done, task.score) as bar:
         for epoch in range(done, settings.epochs):
-            if best is not None and (reason := _enough(best, epoch, settings, task.score)):
-                trainer.machine.notes.append(f"training ended after {epoch} of {settings.epochs} epochs: {reason}")
-                break
-            losses, clock = [], _Clock()
             try:
+                if best is not None and (reason := _enough(best, epoch, settings, task.score)):
+                    trainer.machine.notes.append(f"training ended after {epoch} of {settings.epochs} epochs: {reason}")
+                    break
+                losses, clock = [], _Clock()
                 for images, loss in trainer.steps_of(epoch):
                     bar.step(images, loss)
                     losses.append(loss * images)
