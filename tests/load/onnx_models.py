@@ -42,13 +42,9 @@ def load(model, folder, input_shape=None) -> Model:
 
 
 def ort_run(model, *inputs):
-    import onnxruntime
+    from tests.export.ort import session_of
 
-    options = onnxruntime.SessionOptions()
-    # On AVX2 without VNNI, its fast int8 products saturate at int16.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    session = session_of(model.SerializeToString())
     feeds = {entry.name: x for entry, x in zip(session.get_inputs(), inputs, strict=True)}
     return session.run(None, feeds)
 
