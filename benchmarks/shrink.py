@@ -1,7 +1,7 @@
 """What quantization, pruning and distillation cost in accuracy, and bring in bytes, instructions and energy.
 
     python benchmarks/shrink.py --data cifar10.npz --runs DIR [--epochs N] [--again N] [--networks …] [--rows …]
-        [--record FILE] [--html FILE]
+        [--published NETWORK=FILE …] [--record FILE] [--html FILE]
 
 Rows of each network: `float`; `int8`, quantized after training; `qat`, trained on as int8; `pruned` to half of its MACs
 and trained again as `millijoule prune` does; `distilled` from another network. Each training is a run folder in DIR, so
@@ -10,7 +10,9 @@ Where --rows leaves out what a row needs, it is trained all the same. Rows that 
 shrink.json in DIR) and not made again; remove one there to make it anew. With a record and without --runs, the rows in
 it are shown. --epochs: of first trainings and distillation (default 40). --again: at most so many after pruning and as
 int8 (default: what `prune` and `quantize --qat` take); fewer cost accuracy. The table says how many epochs each row was
-trained: those of the float row and, behind a +, what came after. MobileNetV1 sees images of 32x32 pixels.
+trained: those of the float row and, behind a +, what came after. MobileNetV1 sees images of 32x32 pixels. --published:
+state dicts that are taken as they are instead of a first training, of networks that see pixels as those of
+akamaster/pytorch_resnet_cifar10 do; such a network is pruned or taught for --again epochs (default 8).
 
 Accuracy: all test images; int8 by the C code on this computer, which equals the integer reference. Flash, RAM and
 instructions: of the firmware for --device, executed in the emulator. Energy: predicted from those instructions, with
@@ -46,13 +48,17 @@ from millijoule.run.host import HostLibrary, build_host
 from millijoule.shrink import as_shown
 from millijoule.shrink.aware import EPOCHS
 from millijoule.train import Dataset, accuracy, load_run, quantized_inputs
+from millijoule.train.loop import choose
 from millijoule.train.run_folder import CONFIG, read_config
 from millijoule.whole_file import write_text
 
-TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet20", "resnet20": "airbench94"}
+TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet20", "resnet20": "resnet56"}
 """Of `distilled`; after pruning and as int8, the answers of the network's own float form are learnt."""
 TAUGHT = ("--ask-once", "--temperature", "2", "--weight-decay", "1e-4", "--label-smoothing", "0")
 """A teacher's answers are soft labels already."""
+PREPROCESS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+"""Of akamaster/pytorch_resnet_cifar10's networks: trainer.py, `normalize`."""
+SEEN = [part for name, values in PREPROCESS.items() for part in (f"--{name}", ",".join(map(str, values)))]
 SHAPES = {"mobilenet_v1_025": ["--shape", "1x3x32x32"]}
 ROWS = ("float", "int8", "qat", "pruned", "distilled")
 HEADERS = (
@@ -102,30 +108,51 @@ class Row:
 
 
 class Runs:
-    """The trainings in a folder; each is made, or finished, when it is asked for."""
+    """The trainings in a folder; each is made, or finished, when it is asked for. published: network → state dict."""
 
-    def __init__(self, folder: Path, source: str, data: Dataset, epochs: int, again: int | None) -> None:
-        self.folder, self.source, self.data, self.epochs, self.again = folder, source, data, epochs, again
+    def __init__(self, options: argparse.Namespace, data: Dataset) -> None:
+        self.folder, self.source, self.data = options.runs, options.data, data
+        self.epochs, self.again = options.epochs, options.again
+        self.published: dict[str, str] = dict(options.published)
 
     def trained(self, network: str) -> Model:
-        return self._run(network, ["train", network, *self._begin(network)])
+        if network in self.published:
+            graph = mj.zoo.get(network, classes=len(self.data.classes))
+            return replace(mj.load(self.published[network], network=graph), preprocess=PREPROCESS)
+        return self._run(network, ["train", network, *self._recipe(network, self.epochs)])
 
     def pruned(self, network: str) -> Model:
-        self.trained(network)
-        begin = ["prune", str(self.folder / network), "--data", self.source, "--macs", "0.5"]
-        few = ["--epochs", str(min(self.again, self.epochs_of(network)))] if self.again else []
-        return self._run(f"{network}-pruned", [*begin, *few])
+        if network in self.published:
+            begin = ["prune", network, "--weights", self.published[network], *SEEN, *self._again(network)]
+        else:
+            self.trained(network)
+            few = ["--epochs", str(min(self.again, self.epochs_of(network)))] if self.again else []
+            begin = ["prune", str(self.folder / network), "--data", self.source, *few]
+        return self._run(f"{network}-pruned", [*begin, "--macs", "0.5"])
 
     def distilled(self, network: str) -> Model:
         teacher = TEACHERS[network]
-        self.trained(teacher)
-        begin = ["distill", network, *self._begin(network), "--teacher", str(self.folder / teacher)]
-        return self._run(f"{network}-distilled", [*begin, *TAUGHT])
+        begin = ["distill", network, *TAUGHT, "--teacher"]
+        if teacher in self.published:
+            begin += [teacher, "--teacher-weights", self.published[teacher], *SEEN]
+        else:
+            self.trained(teacher)
+            begin += [str(self.folder / teacher)]
+        if network in self.published:
+            # Gently, from what it has learnt.
+            begin += ["--weights", self.published[network], "--learning-rate", "0.03", *self._again(network)]
+        else:
+            begin += self._recipe(network, self.epochs)
+        return self._run(f"{network}-distilled", begin)
 
     def aware(self, network: str) -> Model:
-        model, settings = self.trained(network), as_shown(read_config(self.folder / network)["settings"])
+        model = self.trained(network)
+        if network in self.published:
+            chosen = asdict(choose("airbench", len(self.data.x_train), 32, {"validation": 0.02}))
+        else:
+            chosen = read_config(self.folder / network)["settings"]
         kept = self.folder / f"{network}-qat"
-        return mj.quantize_aware(model, self.data, epochs=self.aware_epochs, checkpoint=kept, **settings)
+        return mj.quantize_aware(model, self.data, epochs=self.aware_epochs, checkpoint=kept, **as_shown(chosen))
 
     @property
     def aware_epochs(self) -> int:
@@ -136,17 +163,20 @@ class Runs:
 
     def trained_for(self, network: str, how: str) -> str:
         """The epochs of a row, in words."""
-        first = str(self.epochs_of(network))
-        after = {"qat": lambda: self.aware_epochs, "pruned": lambda: self.epochs_of(f"{network}-pruned")}
-        if how == "distilled":
-            return str(self.epochs_of(f"{network}-distilled"))
-        return f"{first} + {after[how]()}" if how in after else first
+        first = "published" if network in self.published else str(self.epochs_of(network))
+        if how == "qat":
+            return f"{first} + {self.aware_epochs}"
+        if how == "pruned" or (how == "distilled" and network in self.published):
+            return f"{first} + {self.epochs_of(f'{network}-{how}')}"
+        return str(self.epochs_of(f"{network}-distilled")) if how == "distilled" else first
 
-    def _begin(self, network: str) -> list[str]:
+    def _again(self, network: str) -> list[str]:
+        """How a published network is trained further."""
+        return self._recipe(network, self.again or 8)
+
+    def _recipe(self, network: str, epochs: int) -> list[str]:
         shown = [*SHAPES.get(network, []), "--data", self.source, "--validation", "0.02"]
-        if network == "airbench94":
-            return [*shown, "--recipe", "airbench94"]
-        return [*shown, "--recipe", "airbench", "--epochs", str(self.epochs)]
+        return [*shown, "--recipe", "airbench", "--epochs", str(epochs)]
 
     def _run(self, name: str, begin: list[str]) -> Model:
         folder = self.folder / name
@@ -157,6 +187,14 @@ class Runs:
         return load_run(folder)
 
 
+def named_file(text: str) -> tuple[str, str]:
+    """resnet20=FILE"""
+    network, _, file = text.partition("=")
+    if not Path(file).is_file():
+        raise argparse.ArgumentTypeError(f"'{text}' is not NETWORK=FILE")
+    return network, file
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="cifar10.npz")
@@ -165,6 +203,7 @@ def main() -> None:
     parser.add_argument("--again", type=int)
     parser.add_argument("--networks", nargs="+", choices=tuple(TEACHERS), default=tuple(TEACHERS))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
+    parser.add_argument("--published", nargs="+", type=named_file, default=[], metavar="NETWORK=FILE")
     parser.add_argument("--device", default="nucleo-l4r5zi")
     parser.add_argument("--record", type=Path)
     parser.add_argument("--html", type=Path)
@@ -178,7 +217,7 @@ def main() -> None:
     wanted = list(product(options.networks, options.rows))
     if options.runs:
         data = mj.load_data(options.data)
-        runs = Runs(options.runs, options.data, data, options.epochs, options.again)
+        runs = Runs(options, data)
         for network, how in wanted:
             if (network, how) not in done:
                 done[network, how] = made(network, how, runs, options.device)

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from millijoule.boxes import Boxes, detect
-from millijoule.detect.find import LEAST_SCORE, coding_of, evaluate_detector, in_images, judge, pixels_of
+from millijoule.detect.find import LEAST_SCORE, evaluate_detector, in_images, judge, pixels_of, spaced_pixels
 from millijoule.emit.boxes import found_bytes, read_found
 from millijoule.errors import DataError
 from millijoule.model import Model
-from millijoule.quantize.images import evenly_spaced
 from millijoule.report.detection.findings import Findings
 
 if TYPE_CHECKING:
-    from millijoule.detect.data import AnnotatedImage, DetectionSet
+    from millijoule.detect.data import DetectionSet
     from millijoule.train import Dataset
 
 REFERENCE_BATCH = 64
@@ -77,12 +76,6 @@ def calibration_images(model: Model, data: Dataset | DetectionSet) -> np.ndarray
     if isinstance(data, Dataset):
         return data.x_train
     return spaced_pixels(model, data.train, CALIBRATION_IMAGES)
-
-
-def spaced_pixels(model: Model, images: Sequence[AnnotatedImage], count: int) -> np.ndarray:
-    """uint8 (n, height, width, 3): at most `count` of the images, evenly spaced, at the size of the model's input."""
-    chosen, _ = evenly_spaced(count, np.arange(len(images)), None)
-    return pixels_of([images[index] for index in chosen], coding_of(model).size)
 
 
 def trial(model: Model, data: Dataset | DetectionSet | None, samples: int | None) -> Trial:

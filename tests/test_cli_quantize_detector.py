@@ -71,17 +71,39 @@ def test_photos_unlike_the_annotated_images_are_warned_of(here, capsys):
     assert err.startswith("warning: the calibration images are not like those of 'drawn': channel 0")
 
 
+def test_what_int8_costs_is_told_layer_by_layer(here, capsys):
+    given = ("diagnose", "squares.onnx", "--data", "voc:drawn")
+    code, out, _ = run(capsys, *given, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["measure"], found["images"], found["map_50_float"], found["map_50_int8"]) == ("mAP@0.5", 3, 1, 1)
+    assert found["verdict"] == "int8 loses nothing: nothing has to be mended"
+    assert [each["layer"] for each in found["layers"]] == ["input", "means", "scores_0", "boxes_0"]
+    assert {"layer 'scores_0' in float", "bias correction"} <= {each["name"] for each in found["remedies"]}
+    assert all(each["map_50"] == 1 for each in found["remedies"])
+    np.savez("dark.npz", x_train=np.random.default_rng(0).integers(0, 40, (40, 32, 32, 3), dtype=np.uint8))
+    code, out, _ = run(capsys, *given, "--calibrate-on", "dark.npz", "--html", "page.html")
+    assert code == 0
+    assert "squares on drawn: mAP@0.5 float 100.00 %, int8 " in out
+    assert "int8 loses " in out
+    assert "points of mAP@0.5. Likeliest cause: the calibration images are not like those of 'drawn'" in " ".join(
+        out.split()
+    )
+    assert "points of mAP@0.5" in (here / "page.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("diagnose", "squares.onnx"), ["diagnose needs --data"]),
+        (("diagnose", "squares.onnx", "--calibrate-on", "drawn/JPEGImages"), ["diagnose needs --data: annotated"]),
+        (("diagnose", "squares.onnx", "--data", "digits"), ["'squares' finds boxes", "--data voc:FOLDER"]),
         (("quantize", "squares.onnx"), ["quantize needs --data"]),
         (("quantize", "squares.onnx", "--data", "digits"), ["'squares' finds boxes", "--data voc:FOLDER"]),
         (("quantize", "squares.onnx", "--data", "voc:drawn", "--qat"), ["--qat trains models that tell classes apart"]),
         (("quantize", "squares.onnx", "--data", "voc:nowhere"), ["'nowhere' is not there"]),
         (("deploy", "squares.onnx", "--device", "host", "--data", "digits"), ["'squares' finds boxes"]),
         (("evaluate", "squares.onnx", "--data", "digits"), ["'squares' finds boxes", "--data voc:FOLDER"]),
-        (("diagnose", "squares.onnx", "--data", "digits"), ["'squares' finds boxes"]),
-        (("diagnose", "squares.onnx", "--data", "voc:drawn"), ["'voc:drawn' has boxes; labelled images are needed"]),
         (("deploy", "lenet5", "--device", "host", "--data", "voc:drawn"), ["'lenet5'", "without numbers"]),
     ],
 )

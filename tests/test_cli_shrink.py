@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from millijoule.cli import main
+from millijoule.train import load_run
 from tests.test_cli import assert_one_line_error, run
+from tests.test_cli_train import STILL
 from tests.train.cases import stripes
 
 
@@ -64,6 +66,22 @@ def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
     assert json.loads(out)["ram_bytes"] <= 4500
 
 
+def test_a_file_is_pruned(here, capsys):
+    assert run(capsys, "export", "run", "--to", "onnx", "--out", "lenet.onnx")[0] == 0
+    how = ("--macs", 0.5, "--epochs", 2, "--batch-size", 8)
+    assert_one_line_error(run(capsys, "prune", "lenet.onnx", *how), "prune needs --data")
+    code, out, err = run(capsys, "prune", "lenet.onnx", "--data", "data.npz", *how, "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert result["macs"] <= 0.5 * result["macs_before"]
+    assert result["accuracy"] > 0.9
+    config = json.loads((here / result["folder"] / "config.json").read_text())
+    assert config["teacher"] == teacher("lenet.onnx", 4.0, 0.9, once=False)
+    _, out, _ = run(capsys, "evaluate", result["folder"], "--json")
+    assert json.loads(out)["accuracy"] == result["accuracy"]
+    assert run(capsys, "train", "--resume", result["folder"])[0] == 0
+
+
 def test_a_network_learns_from_a_run(here, capsys):
     distill = ("distill", "lenet5", "--teacher", "run", "--data", "data.npz", "--epochs", 3, "--batch-size", 8)
     code, out, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5, "--ask-once")
@@ -74,6 +92,32 @@ def test_a_network_learns_from_a_run(here, capsys):
     code, first, _ = run(capsys, *distill, "--temperature", 2, "--alpha", 0.5, "--ask-once", "--json")
     assert run(capsys, "train", "--resume", "lenet5-distilled", "--json")[1] == first
     assert_one_line_error(run(capsys, *distill), "another teacher")
+
+
+def test_files_of_numbers_are_taught_and_teach(here, capsys):
+    """As published ones are, which do not say what they expect of pixels."""
+    import torch
+
+    assert run(capsys, "export", "run", "--to", "pt", "--out", "kept.pt")[0] == 0
+    torch.save({name: array for name, array in torch.load("kept.pt").items() if "." in name}, "plain.pt")
+    student = ("distill", "lenet5", "--weights", "plain.pt", "--data", "data.npz", *STILL)
+    distill = (*student, "--teacher", "lenet5", "--teacher-weights", "plain.pt")
+    code, out, _ = run(capsys, *distill, "--mean", 0.5, "--std", 0.5, "--json")
+    assert code == 0
+    config = json.loads((here / "lenet5-distilled" / "config.json").read_text())
+    assert config["teacher"] == teacher("lenet5", 4.0, 0.9, once=False) | {
+        "weights": "plain.pt",
+        "mean": [0.5],
+        "std": [0.5],
+    }
+    assert config["preprocess"] == {"mean": [0.5], "std": [0.5]}
+    before, after = load_run(here / "run").weights, load_run(here / "lenet5-distilled").weights
+    assert all(np.allclose(after[name], array, atol=1e-6) for name, array in before.items())
+    assert run(capsys, "train", "--resume", "lenet5-distilled", "--json")[1] == out
+    code, _, _ = run(capsys, *student, "--teacher", "run", "--mean", 0.4, "--out", "one")
+    assert code == 0
+    config = json.loads((here / "one" / "config.json").read_text())
+    assert (config["preprocess"]["mean"], config["teacher"]["mean"]) == ([0.4], None), "the run knows its own"
 
 
 def test_a_network_of_ones_own_is_trained_and_taught(here, capsys):
@@ -103,10 +147,26 @@ def test_a_network_of_ones_own_is_trained_and_taught(here, capsys):
         (["prune", "run", "--energy", "1uJ", "--device", "nucleo-l4r5zi"], ["0.001 mJ on nucleo-l4r5zi", "least"]),
         (["prune", "run", "--macs", "0.001"], ["least possible"]),
         (["prune", "run", "--ram", "1KB"], ["1,000 bytes", "least possible"]),
-        (["prune", "missing", "--macs", "0.5"], ["missing", "train --out"]),
+        (["prune", "missing", "--macs", "0.5"], ["missing", "no network"]),
+        (["prune", "run", "--macs", "0.5", "--recipe", "sgd"], ["'run' has its own recipe", "--recipe"]),
+        (["prune", "run", "--macs", "0.5", "--mean", "0.5"], ["'run' knows", "leave --mean"]),
+        (["prune", "lenet5", "--macs", "0.5", "--data", "data.npz"], ["'lenet5'", "without numbers: give --weights"]),
         (["prune", "run", "--macs", "0.5", "--out", "data.npz"], ["data.npz", "is a file"]),
+        (["prune", "run", "--macs", "0.5", "--teacher-weights", "data.npz"], ["--teacher-weights", "--teacher"]),
         (["distill", "lenet5", "--teacher", "run"], ["--data"]),
-        (["distill", "lenet5", "--teacher", "lenet5", "--data", "data.npz"], ["'lenet5'", "without numbers"]),
+        (
+            ["distill", "lenet5", "--teacher", "lenet5", "--data", "data.npz"],
+            ["'lenet5'", "without numbers", "--teacher-weights"],
+        ),
+        (
+            ["distill", "lenet5", "--teacher", "run", "--teacher-weights", "data.npz", "--data", "data.npz"],
+            ["'run'", "its own numbers", "--teacher-weights"],
+        ),
+        (["distill", "lenet5", "--teacher", "run", "--data", "data.npz", "--weights", "none"], ["'none' is not there"]),
+        (
+            ["distill", "lenet5", "--teacher", "run", "--data", "data.npz", "--weights", "run", "--mean", "0.5"],
+            ["'run' knows", "leave --mean"],
+        ),
         (["distill", "lenet5", "--teacher", "run", "--data", "digits"], ["(2,)", "(10,)"]),
         (["distill", "lenet5", "--teacher", "run", "--data", "data.npz", "--alpha", "2"], ["alpha is 2"]),
     ],

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from millijoule.cli.command import Command, add_data, add_force, check_files, positive, show
-from millijoule.cli.quantize import add_calibration, calibration_images, float_model, load_test_data
+from millijoule.cli.quantize import add_calibration, calibration_images, model_and_data
 from millijoule.cli.trained import add_trained
+from millijoule.errors import OptionError
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +27,10 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.report.quantization.tables import diagnosed
 
     check_files(options, "html")
-    data = load_test_data(options, "diagnose")
-    model = float_model(options, data)
-    images = calibration_images(options, data)
+    model, data = model_and_data(options, "diagnose")
+    if data is None:
+        raise OptionError("diagnose needs --data: annotated images, whose test images are counted, as voc:FOLDER")
+    images = calibration_images(options, model, data)
     found = diagnose(
         model,
         data,

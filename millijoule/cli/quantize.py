@@ -47,10 +47,13 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def calibration_images(options: argparse.Namespace, data: Dataset) -> Images:
+def calibration_images(options: argparse.Namespace, model: Model, data: Dataset | DetectionSet | None) -> Images:
     """What the options name. OptionError for too few."""
     from millijoule.quantize import Images, load_images
+    from millijoule.train import Dataset
 
+    if not isinstance(data, Dataset):
+        return calibration_pixels(options, model, data)
     if options.calibrate_on:
         images = load_images(options.calibrate_on, options.skip_bad)
     else:
@@ -58,7 +61,7 @@ def calibration_images(options: argparse.Namespace, data: Dataset) -> Images:
     return images.take(options.calibration)
 
 
-def float_model(options: argparse.Namespace, data: Dataset) -> Model:
+def _float_model(options: argparse.Namespace, data: Dataset) -> Model:
     """The trained float model that the options name."""
     model = load_trained(options, data)
     if model.is_int8:
@@ -66,7 +69,7 @@ def float_model(options: argparse.Namespace, data: Dataset) -> Model:
     return model
 
 
-def load_test_data(options: argparse.Namespace, command: str) -> Dataset:
+def _load_test_data(options: argparse.Namespace, command: str) -> Dataset:
     """The images of --data, or of a run those that it was trained on, split as they were then."""
     take_own_data(options)
     if not options.data:
@@ -93,19 +96,19 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add_force(parser)
 
 
-def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | DetectionSet | None]:
+def model_and_data(options: argparse.Namespace, command: str) -> tuple[Model, Dataset | DetectionSet | None]:
     """The float model, and the images that it is tested on; a model that finds boxes needs none."""
     if options.data or not options.calibrate_on:
         take_own_data(options)
     if is_annotated(options.data) or (not options.data and options.calibrate_on):
         model = load_trained(options)
         if model.boxes:
-            return model, annotated(options, model)
+            return model, annotated(options, model, command)
         if options.data:
             raise OptionError(f"model '{model.graph.name}' tells classes apart: give labelled images with --data")
-    data = load_test_data(options, "quantize")
-    model = float_model(options, data)
-    return model, annotated(options, model) if model.boxes else data
+    data = _load_test_data(options, command)
+    model = _float_model(options, data)
+    return model, annotated(options, model, command) if model.boxes else data
 
 
 def _place(options: argparse.Namespace, model: Model) -> Path:
@@ -129,9 +132,9 @@ def _place(options: argparse.Namespace, model: Model) -> Path:
 
 def _beside(options: argparse.Namespace, model: Model, data: Dataset | DetectionSet | None) -> Images | None:
     """The training images of --data, if ranges are measured on others."""
+    from millijoule.detect.find import spaced_pixels
     from millijoule.quantize import Images
     from millijoule.train import Dataset
-    from millijoule.trial import spaced_pixels
 
     if not options.calibrate_on or data is None:
         return None
@@ -159,11 +162,11 @@ def _run(options: argparse.Namespace) -> None:
         raise OptionError("--qat learns its own: leave out --ranges, --equalize, --correct-bias, --calibrate-on")
     if not options.qat and (options.epochs or options.learning_rate or options.teacher):
         raise OptionError("--epochs, --learning-rate and --teacher are of --qat: add it, or leave them out")
-    model, data = _model_and_data(options)
+    model, data = model_and_data(options, "quantize")
+    if options.qat and model.boxes:
+        raise OptionError("--qat trains models that tell classes apart: leave it out for one that finds boxes")
     out = _place(options, model)
-    images = (
-        calibration_images(options, data) if isinstance(data, Dataset) else calibration_pixels(options, model, data)
-    )
+    images = calibration_images(options, model, data)
     classes = data.classes if isinstance(data, Dataset) else ()
     faults = calibration_faults(model, images, _beside(options, model, data), classes)
     for fault in faults:
@@ -179,7 +182,7 @@ def _run(options: argparse.Namespace) -> None:
         int8 = millijoule.quantize_aware(
             model,
             data,
-            teacher=load_teacher(options.teacher).model if options.teacher else None,
+            teacher=load_teacher(None, options.teacher).model if options.teacher else None,
             epochs=options.epochs,
             learning_rate=options.learning_rate,
             checkpoint=kept,

@@ -1,4 +1,7 @@
-"""`quantize` of a model that finds boxes: annotated images are counted, any photos will do for its ranges."""
+"""`quantize` and `diagnose` of a model that finds boxes.
+
+Annotated images are counted; any photos will do for its ranges.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,14 @@ if TYPE_CHECKING:
     from millijoule.quantize import Images
 
 
-def annotated(options: argparse.Namespace, model: Model) -> DetectionSet | None:
+def annotated(options: argparse.Namespace, model: Model, command: str) -> DetectionSet | None:
     """The images of --data, with the model's classes; None without --data."""
     if model.is_int8:
         raise ModelError(f"model '{model.graph.name}' is int8 already: give the float model")
-    if options.qat:
-        raise OptionError("--qat trains models that tell classes apart: leave it out for one that finds boxes")
     if options.data is None:
         if options.calibrate_on is None:
             raise OptionError(
-                "quantize needs images to measure ranges on: --data voc:FOLDER, or --calibrate-on with a folder of "
+                f"{command} needs images to measure ranges on: --data voc:FOLDER, or --calibrate-on with a folder of "
                 "photos"
             )
         return None
@@ -37,9 +38,9 @@ def annotated(options: argparse.Namespace, model: Model) -> DetectionSet | None:
 
 def calibration_pixels(options: argparse.Namespace, model: Model, data: DetectionSet | None) -> Images:
     """What ranges are measured on: the training images of --data, or what --calibrate-on names."""
+    from millijoule.detect.find import spaced_pixels
     from millijoule.quantize import Images, load_images
     from millijoule.quantize.images import evenly_spaced
-    from millijoule.trial import spaced_pixels
 
     source, count = options.calibrate_on, options.calibration
     chosen = load_annotated(source, options.skip_bad, 0) if is_annotated(source) else data

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import millijoule
 from millijoule.cli.command import NETWORK, Command, add_data, add_input, energy, positive, real, size
-from millijoule.cli.trained import TRAINED, add_normalisation
-from millijoule.cli.training import add_recipe, add_settings, changes, load_data, new_config, train_in_folder
+from millijoule.cli.trained import TRAINED, add_normalisation, add_numbers, load_trained
+from millijoule.cli.training import (
+    add_beginning,
+    add_recipe,
+    add_settings,
+    beginning,
+    changes,
+    load_data,
+    new_config,
+    train_in_folder,
+)
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
     from millijoule.graph import Graph
+    from millijoule.model import Model
+    from millijoule.train import Dataset
 
 
 def _prune_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="RUN", help="the folder of a training (`millijoule train --out`)")
+    parser.add_argument("model", metavar="MODEL", help=TRAINED)
+    add_input(parser)
+    add_numbers(parser)
     add_data(parser)
     parser.add_argument("--macs", type=real, metavar="R", help="the share of the MACs to keep, or their number above 1")
     parser.add_argument("--ram", type=size, metavar="SIZE", help="the most RAM, executed layer by layer in int8: 64KB")
@@ -31,46 +45,71 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
         help="layers keep multiples of so many channels (default 4)",
     )
     _teacher_options(parser, required=False)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <RUN>-pruned)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <model>-pruned)")
+    add_recipe(parser)
     add_settings(parser)
 
 
 def _prune(options: argparse.Namespace) -> None:
     from millijoule.shrink import itself, prune, retraining
-    from millijoule.train import load_run
-    from millijoule.train.run_folder import read_config
+    from millijoule.train import is_run
     from millijoule.train.structure import to_plain
 
     budgets = {"macs": options.macs, "ram_bytes": options.ram, "energy_mj": options.energy}
     if sum(each is not None for each in budgets.values()) != 1 or (options.energy is None) != (options.device is None):
         raise OptionError("prune needs one budget: --macs 0.5, --ram 64KB, or --energy 2mJ with --device")
-    config = read_config(options.model)
-    source = options.data or config["source"]
-    skip_bad = options.skip_bad or config["skip_bad"]
-    data = load_data(source, skip_bad, config["settings"]["seed"])
-    folder = options.out or options.model.with_name(f"{options.model.resolve().name}-pruned")
-    model = load_run(options.model)
+    if options.teacher_weights and not options.teacher:
+        raise OptionError(
+            "--teacher-weights are numbers for --teacher: name that network of the zoo, or leave them out"
+        )
+    model, data, config = _trained(options)
+    whole = Path(options.model)
+    beside = whole.with_name(f"{whole.resolve().name}-pruned") if is_run(options.model) else None
+    folder = options.out or beside or Path(f"{model.graph.name}-pruned")
     pruned = prune(model, data, **budgets, device=options.device, multiple=options.multiple)
-    config |= {
-        "data": data.name,
-        "source": source,
-        "skip_bad": skip_bad,
-        "graph": to_plain(pruned.graph),
-        "preprocess": dict(model.preprocess),
-        "settings": retraining(config["settings"]) | changes(options),
-    }
-    for name in ("teacher", "weights", "versions", "machine"):
-        config.pop(name, None)
+    config |= {"graph": to_plain(pruned.graph), "preprocess": dict(model.preprocess)}
+    config["settings"] = retraining(config["settings"]) | changes(options)
     if options.teacher is None and itself(model, config["settings"]["loss"]):
-        options.teacher = str(options.model)
+        options.teacher, options.teacher_weights = options.model, options.weights
     if options.teacher and options.alpha:
-        config |= _teacher_config(options)
+        config |= _teacher_config(_for_one(options, options.teacher, options.model))
     figures: dict[str, tuple[float, str]] = {}
     before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))
     for name in before:
         figures[name] = after[name], f"{after[name]:,.9g} of {before[name]:,.9g}"
     figures |= {f"{name}_before": (value, "") for name, value in before.items()}
     train_in_folder(options, folder, config, data, pruned.weights, figures)
+
+
+def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any]]:
+    """(the model to prune, its images, the config of a training of it as it is)."""
+    from dataclasses import asdict
+
+    from millijoule.train import is_run
+    from millijoule.train.loop import choose
+    from millijoule.train.run_folder import read_config
+
+    named = _for_one(options, options.model, options.teacher)
+    if is_run(options.model):
+        if options.recipe != "auto":
+            raise OptionError(f"'{options.model}' has its own recipe: leave --recipe out; single settings can be given")
+        config = read_config(Path(options.model))
+        config |= {"source": options.data or config["source"], "skip_bad": options.skip_bad or config["skip_bad"]}
+        data = load_data(config["source"], config["skip_bad"], config["settings"]["seed"])
+        for name in ("teacher", "weights", "versions", "machine"):
+            config.pop(name, None)
+        return load_trained(named), data, config | {"data": data.name}
+    if not options.data:
+        load_trained(named)  # Tells what is wrong with the model first.
+        raise OptionError("prune needs --data: labelled images, on which it measures what matters and trains on")
+    data = load_data(options.data, options.skip_bad, options.seed or 0)
+    model = load_trained(named, data)
+    shape = model.graph.inputs[0].shape
+    settings = choose(options.recipe, len(data.x_train), shape[0] if len(shape) == 3 else 0, changes(options))
+    if not model.preprocess:
+        model = replace(model, preprocess={"mean": [0.0], "std": [1.0]})
+    config = {"network": model.graph.name, "arguments": {}, "recipe": options.recipe, "settings": asdict(settings)}
+    return model, data, config | {"data": data.name, "source": options.data, "skip_bad": options.skip_bad}
 
 
 def _figures(graph: Graph, device: str | None) -> dict[str, float]:
@@ -84,11 +123,17 @@ def _figures(graph: Graph, device: str | None) -> dict[str, float]:
 
 
 def _teacher_options(parser: argparse.ArgumentParser, required: bool) -> None:
-    otherwise = "" if required else " (default: RUN itself; none with --alpha 0)"
+    otherwise = "" if required else " (default: MODEL itself; none with --alpha 0)"
+    trained = TRAINED.replace("--weights", "--teacher-weights")
     parser.add_argument(
-        "--teacher", required=required, metavar="MODEL", help=f"whose answers are learnt: {TRAINED}{otherwise}"
+        "--teacher", required=required, metavar="MODEL", help=f"whose answers are learnt: {trained}{otherwise}"
     )
-    add_normalisation(parser)
+    parser.add_argument(
+        "--teacher-weights",
+        type=Path,
+        metavar="FILE",
+        help="numbers for a teacher that is a network of the zoo: a state dict of PyTorch or a .safetensors file",
+    )
     parser.add_argument(
         "--temperature",
         type=real,
@@ -110,13 +155,16 @@ def _teacher_options(parser: argparse.ArgumentParser, required: bool) -> None:
 def _teacher_config(options: argparse.Namespace) -> dict[str, Any]:
     """What a run's config says of its teacher."""
     taught = {name: getattr(options, name) for name in ("temperature", "alpha", "once", "mean", "std")}
-    return {"teacher": {"model": options.teacher, **taught}}
+    weights = {"weights": str(options.teacher_weights)} if options.teacher_weights else {}
+    return {"teacher": {"model": options.teacher, **weights, **taught}}
 
 
 def _distill_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", metavar="NETWORK", help=f"the student: {NETWORK}")
     add_input(parser)
+    add_beginning(parser)
     _teacher_options(parser, required=True)
+    add_normalisation(parser)
     add_data(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: <network>-distilled)")
     add_recipe(parser)
@@ -127,9 +175,19 @@ def _distill(options: argparse.Namespace) -> None:
     if options.data is None:
         raise OptionError("distill needs --data: the images that teacher and student are shown")
     data = load_data(options.data, options.skip_bad, options.seed or 0)
-    config = new_config(options, data) | _teacher_config(options)
+    config = new_config(options, data) | _teacher_config(_for_one(options, options.teacher, options.weights))
+    start, notes = beginning(_for_one(options, options.weights, options.teacher), config)
     folder = options.out or Path(f"{config['network']}-distilled")
-    train_in_folder(options, folder, config, data)
+    train_in_folder(options, folder, config, replace(data, notes=(*data.notes, *notes)), start)
+
+
+def _for_one(options: argparse.Namespace, one: object, other: object) -> argparse.Namespace:
+    """The options for `one` network of two, whose --mean and --std are the `other`'s where only that lacks them."""
+    from millijoule.train import is_run
+
+    if one and other and is_run(str(one)) and not is_run(str(other)):
+        return argparse.Namespace(**vars(options) | {"mean": None, "std": None})
+    return options
 
 
 PRUNE = Command("prune", "take out the channels that matter least, and train on", _prune, _prune_options)

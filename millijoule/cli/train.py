@@ -29,7 +29,16 @@ from millijoule.cli.detector import (
     train_detector_in_folder,
 )
 from millijoule.cli.trained import add_normalisation, add_trained, load_trained, take_own_data
-from millijoule.cli.training import add_recipe, add_settings, beginning, changes, load_data, new_config, train_in_folder
+from millijoule.cli.training import (
+    add_beginning,
+    add_recipe,
+    add_settings,
+    beginning,
+    changes,
+    load_data,
+    new_config,
+    train_in_folder,
+)
 from millijoule.errors import OptionError
 
 if TYPE_CHECKING:
@@ -49,14 +58,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     )
     add_recipe(parser)
     parser.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="MODEL",
-        help="begin with the numbers of a trained network of the same structure, its last layer where it has the same "
-        "classes: the folder of a training, a float model file, or of a network of the zoo a state dict of PyTorch or "
-        "a .safetensors file; of a detector, the folder of a training of its backbone (default: random numbers)",
-    )
+    add_beginning(parser, "; of a detector, the folder of a training of its backbone")
     add_normalisation(parser)
     add_structure(parser)
     add_cluster(parser)

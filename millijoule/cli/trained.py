@@ -60,8 +60,10 @@ def is_trained(options: argparse.Namespace) -> bool:
     return _is_folder(options.model) or is_file(options.model) or options.weights is not None
 
 
-def load_trained(options: argparse.Namespace, data: Dataset | None = None) -> Model:
-    """The model that the options name. data: what a network of the zoo is fitted to, if it is given.
+def load_trained(options: argparse.Namespace, data: Dataset | None = None, weights: str = "--weights") -> Model:
+    """The model that the options name.
+
+    data: what a network of the zoo is fitted to, if it is given. weights: the option that gives it numbers.
 
     Raises OptionError for options that do not go together.
     """
@@ -69,13 +71,13 @@ def load_trained(options: argparse.Namespace, data: Dataset | None = None) -> Mo
 
     if options.weights is None and not is_trained(options):
         millijoule.zoo.get(options.model)  # Tells the nearest name of one that is not known.
-        raise OptionError(f"'{options.model}' is a network of the zoo, without numbers: give --weights, or train it")
+        raise OptionError(f"'{options.model}' is a network of the zoo, without numbers: give {weights}, or train it")
     if options.weights is None:
         if _is_folder(options.model):
             return normalised(load_run(options.model), options)
         return normalised(millijoule.load(options.model, options.shape, trust=options.trust), options)
     if _is_folder(options.model) or is_file(options.model):
-        raise OptionError(f"'{options.model}' has its own numbers; --weights are for a network of the zoo")
+        raise OptionError(f"'{options.model}' has its own numbers; {weights} are for a network of the zoo")
     graph = millijoule.zoo.get(options.model, **(fit_to(options.model, data) if data else {}))
     return normalised(millijoule.load(options.weights, network=graph, trust=options.trust), options)
 
@@ -106,12 +108,20 @@ def images_for(model: Model, options: argparse.Namespace) -> Dataset | Detection
     return millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
 
 
-def load_teacher(model: str, mean: list[float] | None = None, std: list[float] | None = None, **how: Any) -> Teacher:
-    """The model of that name as a teacher. how: of `Teacher`."""
+def load_teacher(
+    data: Dataset | None,
+    model: str,
+    weights: str | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    **how: Any,
+) -> Teacher:
+    """The model of that name as a teacher. data: what a network of the zoo is fitted to. how: of `Teacher`."""
     from millijoule.train.loop import Teacher
 
-    named = argparse.Namespace(model=model, mean=mean, std=std, shape=None, trust=False, weights=None)
-    return Teacher(load_trained(named), **how)
+    numbers = Path(weights) if weights else None
+    named = argparse.Namespace(model=model, mean=mean, std=std, shape=None, trust=False, weights=numbers)
+    return Teacher(load_trained(named, data, "--teacher-weights"), **how)
 
 
 def _is_folder(name: str) -> bool:

@@ -35,6 +35,18 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_beginning(parser: argparse.ArgumentParser, others: str = "") -> None:
+    """The option --weights: the numbers to begin with, of a classifier; `others`: what is said of others."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="MODEL",
+        help="begin with the numbers of a trained network of the same structure, its last layer where it has the same "
+        "classes: the folder of a training, a float model file, or of a network of the zoo a state dict of PyTorch or "
+        f"a .safetensors file{others} (default: random numbers)",
+    )
+
+
 def add_settings(parser: argparse.ArgumentParser, settings: type[Settings] | None = None) -> None:
     """One option for each field of `settings`, with the field's own words; default: those of every training."""
     from millijoule.train.loop.settings import Settings, described
@@ -241,7 +253,7 @@ def train_job(job: Job, data: Dataset | None = None) -> tuple[str, ...]:
         on_epoch=recorder(job),
         start=job.start,
         preprocess=config.get("preprocess"),
-        teacher=load_teacher(**config["teacher"]) if "teacher" in config else None,
+        teacher=load_teacher(data, **config["teacher"]) if "teacher" in config else None,
         **config["settings"],
     )
     return model.notes

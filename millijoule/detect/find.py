@@ -12,6 +12,7 @@ from millijoule.boxes import BoxCoding, Boxes, detect
 from millijoule.detect.evaluation import DetectionEvaluation, evaluate_boxes
 from millijoule.errors import ModelError
 from millijoule.model import Model
+from millijoule.quantize.images import evenly_spaced
 from millijoule.train.images import image_header, read_image, room_for
 from millijoule.train.network import import_torch, network_of
 from millijoule.train.prepare import prepare, quantized_inputs
@@ -66,6 +67,12 @@ def pixels_of(images: Sequence[AnnotatedImage], size: tuple[int, int]) -> np.nda
     for index, image in enumerate(images):
         pixels[index] = image.pixels(size)
     return pixels
+
+
+def spaced_pixels(model: Model, images: Sequence[AnnotatedImage], count: int) -> np.ndarray:
+    """uint8 (n, height, width, 3): at most `count` of the images, evenly spaced, at the size of the model's input."""
+    chosen, _ = evenly_spaced(count, np.arange(len(images)), None)
+    return pixels_of([images[index] for index in chosen], coding_of(model).size)
 
 
 def evaluate_detector(model: Model, images: Sequence[AnnotatedImage]) -> tuple[list[Boxes], DetectionEvaluation]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from millijoule.model import Model, Quantization
 from millijoule.ops.base import channels_first, channels_last
-from millijoule.train.network import build_network, import_torch, predicted_labels, write_weights
+from millijoule.train.network import build_network, import_torch, write_weights
 from millijoule.train.prepare import prepare
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ BATCH = 256
 Kept = Literal["float", "int16"]
 
 
-def simulated_accuracy(
-    model: Model, int8: Model, images: np.ndarray, labels: np.ndarray, kept: Mapping[str, Kept]
-) -> float:
-    """The share of uint8 images (n, h, w, c) that get their label if the layers `kept` are not int8.
+def simulated(
+    model: Model, int8: Model, images: np.ndarray, kept: Mapping[str, Kept], outputs: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The values `outputs` (n, …) for uint8 images (n, h, w, c) if the layers `kept` are not int8.
 
     model: the float model that is ready for int8; int8: its int8 form. Weights and values of the other layers are
     rounded and saturated to int8's; a layer in float has its float weights and an output that is not rounded; one in
@@ -33,7 +33,7 @@ def simulated_accuracy(
     graph = model.graph
     network: Any = build_network(graph).eval()
     write_weights(graph, network, _weights(model, int8, kept))
-    right = 0
+    found: dict[str, list[np.ndarray]] = {name: [] for name in outputs}
     for start in range(0, len(images), BATCH):
         part = prepare(images[start : start + BATCH], graph.inputs[0].shape, model.preprocess)
         with torch.inference_mode():
@@ -42,9 +42,9 @@ def simulated_accuracy(
             for node, module in zip(graph.nodes, network.nodes, strict=True):
                 y = module(*(live[name] for name in node.inputs))
                 live[node.name] = _kept(y, int8.quantization[node.name], kept.get(node.name))
-            output = channels_last(live[graph.outputs[0]]).numpy()
-        right += int(np.sum(predicted_labels(graph, output) == labels[start : start + BATCH]))
-    return right / len(images)
+            for name in outputs:
+                found[name].append(channels_last(live[name]).numpy())
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _weights(model: Model, int8: Model, kept: Mapping[str, Kept]) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ def assert_named(found: Diagnosis, words: str) -> None:
     assert words in found.causes[0].text
     assert words in found.verdict
     assert found.remedies[0].name == SANE
-    assert found.remedies[0].accuracy > found.accuracy_float - 2 * POINT
+    assert found.remedies[0].score > found.score_float - 2 * POINT
 
 
 def test_a_sound_network_has_nothing_to_mend():
@@ -112,14 +112,14 @@ def test_a_loud_channel():
     assert "channels of layer 'c1' differ too much for one scale" in found.verdict
     best = next(each for each in found.remedies if not each.is_simulated)
     assert EQUALIZE in best.name
-    assert best.accuracy > found.accuracy_float - 2 * POINT
+    assert best.score > found.score_float - 2 * POINT
     layers = {each.layer: each for each in found.layers}
     assert layers["c1"].dead_channels >= 4
     assert layers["c1"].loudest > 100
     # The layer that reads them has lost them; its maker, in float, would bring them back.
     assert found.worst[0].layer == "c2"
     kept = {each.name: each for each in found.remedies}
-    assert kept["layer 'c1' in float"].accuracy > found.accuracy_float - 2 * POINT
+    assert kept["layer 'c1' in float"].score > found.score_float - 2 * POINT
     assert kept["layer 'c1' in float"].is_simulated
 
 
@@ -130,7 +130,7 @@ def test_the_result_is_json_and_a_page(tmp_path: Path):
 
     found = sound()
     value = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert value["accuracy_int8"] == found.accuracy_int8
+    assert value["accuracy_int8"] == found.score_int8
     assert len(value["worst_layers"]) == 3
     assert {each["name"] for each in value["remedies"]} >= {EQUALIZE, RANGES.format("mse")}
     write_diagnosis_page(found, tmp_path / "page.html")

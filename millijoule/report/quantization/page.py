@@ -7,7 +7,7 @@ from pathlib import Path
 
 from millijoule.diagnose.diagnosis import LOOKED_AT, Diagnosis
 from millijoule.report.page.frame import frame, html_table
-from millijoule.report.quantization.tables import LAYER_COLUMNS, REMEDY_COLUMNS, headline, layer_rows, remedy_rows
+from millijoule.report.quantization.tables import LAYER_COLUMNS, headline, layer_rows, remedy_columns, remedy_rows
 from millijoule.whole_file import write_text
 
 
@@ -19,7 +19,7 @@ def write_diagnosis_page(diagnosis: Diagnosis, path: Path) -> None:
             "<h2>What was found</h2>",
             f"<ol>{causes}</ol>" if causes else "<p>Nothing stands out.</p>",
             "<h2>What was tried</h2>",
-            html_table(REMEDY_COLUMNS, remedy_rows(diagnosis)),
+            html_table(remedy_columns(diagnosis), remedy_rows(diagnosis)),
             "<p>Each is quantized and run as integers on the same test images; what is simulated is computed in float "
             "with rounded numbers.</p>",
             "<h2>Layer by layer</h2>",

@@ -44,7 +44,10 @@ LAYER_COLUMNS = (
     Column("silent\nchannels", rank=2),
     Column("loudest /\nmedian", rank=3),
 )
-REMEDY_COLUMNS = (Column("tried", text=True), Column("accuracy"), Column("recovered"), Column("how", text=True))
+
+
+def remedy_columns(diagnosis: Diagnosis) -> tuple[Column, ...]:
+    return Column("tried", text=True), Column(diagnosis.measure), Column("recovered"), Column("how", text=True)
 
 
 def layer_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
@@ -68,8 +71,8 @@ def remedy_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
     return [
         (
             each.name,
-            fmt.percent(each.accuracy),
-            f"{100 * (each.accuracy - diagnosis.accuracy_int8):+.1f}",
+            fmt.percent(each.score),
+            f"{100 * (each.score - diagnosis.score_int8):+.1f}",
             each.option or "simulated; firmware cannot yet",
         )
         for each in diagnosis.remedies
@@ -77,10 +80,12 @@ def remedy_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
 
 
 def headline(diagnosis: Diagnosis) -> str:
-    return (
-        f"{diagnosis.model} on {diagnosis.data}: float {fmt.percent(diagnosis.accuracy_float)}, int8 "
-        f"{fmt.percent(diagnosis.accuracy_int8)} of {diagnosis.images:,} test images"
-    )
+    before, after = fmt.percent(diagnosis.score_float), fmt.percent(diagnosis.score_int8)
+    if diagnosis.measure == "accuracy":
+        right = f"float {before}, int8 {after} of {diagnosis.images:,} test images"
+    else:
+        right = f"{diagnosis.measure} float {before}, int8 {after} on {diagnosis.images:,} test images"
+    return f"{diagnosis.model} on {diagnosis.data}: {right}"
 
 
 def decibels(ratio: float) -> str:
@@ -96,5 +101,5 @@ def diagnosed(diagnosis: Diagnosis) -> list[RenderableType]:
         *others,
         make_table(LAYER_COLUMNS, layer_rows(diagnosis)),
         Text(f"* adds most noise. Signal to noise on {LOOKED_AT} test images; alone: only this layer is int8."),
-        make_table(REMEDY_COLUMNS, remedy_rows(diagnosis)),
+        make_table(remedy_columns(diagnosis), remedy_rows(diagnosis)),
     ]
