@@ -39,7 +39,7 @@ MJ_INLINE const int8_t *mj_mve_gather(const struct mj_mve_conv2d p, const int8_t
     int32_t missing = count < p.kernel_width;
     for (int32_t ky = 0; ky < p.kernel_height; ky++)
         missing |= rows[ky] == NULL;
-    if (missing)
+    if (missing && patch != NULL) /* NULL: no window is copied, which gcc cannot know. */
         memset(patch, p.input_zero_point, (size_t)(p.kernel_height * p.kernel_width * inputs));
     for (int32_t ky = 0; ky < p.kernel_height; ky++) {
         if (rows[ky] == NULL)
