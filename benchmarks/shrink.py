@@ -171,8 +171,8 @@ class Runs:
         return str(self.epochs_of(f"{network}-distilled")) if how == "distilled" else first
 
     def _again(self, network: str) -> list[str]:
-        """How a published network is trained further."""
-        return self._recipe(network, self.again or 8)
+        """How a published network is trained further; it has learnt the images that are held out."""
+        return [*self._recipe(network, self.again or 8), "--keep", "last"]
 
     def _recipe(self, network: str, epochs: int) -> list[str]:
         shown = [*SHAPES.get(network, []), "--data", self.source, "--validation", "0.02"]

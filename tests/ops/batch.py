@@ -37,6 +37,7 @@ from tests.plan.streaming.networks import by_pixels
 from tests.run.project import device, write_firmware
 
 MEBIBYTE = 1024 * 1024
+HAS_GCC, HAS_ARM_GCC = (shutil.which(name) is not None for name in ("gcc", "arm-none-eabi-gcc"))
 TRIES = 100
 """Orders in which addresses are given: plans are to be right here, not small."""
 SHARED = "#define MJ_INLINE static __attribute__((unused))\n"
@@ -129,13 +130,15 @@ def of_one_input(model: Model, name: str) -> Model:
 class Batch:
     """A C project of several models, each of one input. Its runs return model → int8 (samples, outputs).
 
-    inputs: model → int8 (samples, …). written_bytes: model → bytes of its arena up to the last one that is written: all
-    but what kernels only read, behind what they wrote, to multiply it by zero (`Call.only_read_bytes`). A run raises
-    AssertionError unless that is what was written. Layer by layer nothing is said: buffers take whole words.
+    inputs: model → int8 (samples, …). target: what the kernels are chosen for. written_bytes: model → bytes of its
+    arena up to the last one that is written: all but what kernels only read, behind what they wrote, to multiply it by
+    zero (`Call.only_read_bytes`). A run raises AssertionError unless that is what was written. Layer by layer nothing
+    is said: buffers take whole words.
     """
 
     folder: Path
     board: Device
+    target: Target
     models: Mapping[str, Model]
     inputs: Mapping[str, np.ndarray]
     arena_bytes: Mapping[str, int]
@@ -153,28 +156,33 @@ class Batch:
         grain: str = "row",
         shared: bool = False,
     ) -> Batch:
-        """target: what the kernels are chosen for; if none is given, what `core` can do.
+        """target: if none is given, what `core` can do.
 
         contract: how a streamed input is given; without it, models are executed layer by layer. grain: in what it is
         streamed: `row`, `pixel`, or `either`, whichever needs less.
         """
         board = device(core, flash_bytes=8 * MEBIBYTE, ram_bytes=MEBIBYTE)
+        target = target or target_of(board)
         write_firmware(folder, board, "batch")
         arenas, written = {}, {}
         for name, model in models.items():
             (folder / name).mkdir()
-            planned = _planned(model, target or target_of(board), contract, grain)
+            planned = _planned(model, target, contract, grain)
             emit(model, planned, board, folder / name)
             arenas[name] = planned.arena_bytes
             if isinstance(planned, StreamPlan):
                 written[name] = _written(model, planned)
-        batch = cls(folder, board, models, inputs, arenas, written)
+        batch = cls(folder, board, target, models, inputs, arenas, written)
         (folder / "model.h").write_text(batch._header())
         (folder / "model.c").write_text((SHARED if shared else "") + batch._source())
         return batch
 
-    def on_host(self, compiler: str = "zig", optimize: str = "-O2", processor: str = "native") -> dict[str, np.ndarray]:
-        return self.checked(self.run_on_host(compiler, optimize, processor))
+    def on_host(self, compiler: str = "", optimize: str = "", processor: str = "native") -> dict[str, np.ndarray]:
+        """By default, kernels for this computer are compiled by zig, as they are shipped, and those of other processors
+        by gcc, where it is installed, in half the time.
+        """
+        quick = ("gcc", "-O1") if self.target.instructions != "host" and HAS_GCC else ("zig", "-O2")
+        return self.checked(self.run_on_host(compiler or quick[0], optimize or quick[1], processor))
 
     def run_on_host(self, compiler: str, optimize: str, processor: str = "native") -> np.ndarray:
         """int8 (samples, `sizes`)."""
@@ -264,10 +272,6 @@ CORES = ("cortex-m0plus", "cortex-m4", *(["cortex-m55"] if shutil.which("qemu-sy
 Outputs = dict[str, np.ndarray]
 
 
-GCC = {compiler: shutil.which(compiler) is not None for compiler in ("gcc", "arm-none-eabi-gcc")}
-"""Whether they are installed."""
-
-
 @contextmanager
 def everywhere(
     make_folder: Callable[[str], Path],
@@ -277,14 +281,12 @@ def everywhere(
 ) -> Iterator[dict[str, Future[Outputs]]]:
     """Core, or kind of instructions on this computer → model → outputs; built and run in two threads.
 
-    Kernels for this computer are compiled by zig, as they are shipped; those for other ones by gcc, in half the time.
     cross_compiler: of the firmware; `gcc`, which is three times as fast as zig's clang, where it is installed.
     """
-    cross_compiler = cross_compiler if GCC["arm-none-eabi-gcc"] else "zig"
+    cross_compiler = cross_compiler if HAS_ARM_GCC else "zig"
 
     def on_this_computer(kind: Instructions) -> Outputs:
-        batch = Batch.write(make_folder(kind), models, inputs, target=Target(kind))
-        return batch.on_host("gcc", "-O1") if kind != "host" and GCC["gcc"] else batch.on_host()
+        return Batch.write(make_folder(kind), models, inputs, target=Target(kind)).on_host()
 
     def emulated(core: str) -> Outputs:
         return Batch.write(make_folder(core), models, inputs, core=core).emulated(cross_compiler)

@@ -359,6 +359,23 @@ def test_the_best_epoch_is_kept(monkeypatch):
     assert not np.array_equal(states[1]["n1.weight"], states[3]["n1.weight"])
 
 
+def test_the_last_epoch_is_kept_on_request(tmp_path, monkeypatch):
+    """Where the first seems the best, as after `start`, a note says so."""
+    scores = [(0.9, 0.3), (0.2, 1.0), (0.5, 0.1)]
+    for keep in ("best", "last"):
+        told = iter(scores)
+        monkeypatch.setattr(Trainer, "evaluate", lambda _, told=told: next(told))
+        model = train(linear(), stripes(), epochs=3, keep=keep, checkpoint=tmp_path / keep)
+        state = np.load(tmp_path / keep / FILE)
+        assert np.array_equal(model.weights["n1.weight"], state["weights/n1.weight"]) == (keep == "last")
+        assert [note for note in model.notes if "the first was best on the held-out images" in note] == [
+            "of 3 epochs the first was best on the held-out images, and is kept: if the weights that training began "
+            "with have learnt these images already, take the last epoch (--keep last)"
+        ] * (keep == "best")
+    with pytest.raises(OptionError, match="patience waits for a better epoch"):
+        train(linear(), stripes(), epochs=3, keep="last", patience=1)
+
+
 @pytest.mark.parametrize(
     ("change", "epochs", "notes"),
     [

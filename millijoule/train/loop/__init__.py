@@ -197,7 +197,7 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
                 training_seconds, training_cpu_seconds = clock.read()
                 accuracy, validation_loss = trainer.evaluate()
                 bar.epoch(accuracy)
-                if best is None or best.is_beaten_by(accuracy, validation_loss):
+                if best is None or settings.keep == "last" or best.is_beaten_by(accuracy, validation_loss):
                     best = Best(epoch + 1, accuracy, validation_loss, trainer.kept_weights())
                 if on_epoch and trainer.machine.writes:
                     trained_on = len(task.train_set)
@@ -233,6 +233,11 @@ def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callab
     if settings.until and best.accuracy < settings.until:
         trainer.machine.notes.append(
             f"validation {task.score} has not reached until, {settings.until:g}: the best is {best.accuracy:.4f}"
+        )
+    if settings.keep == "best" and best.epoch == 1 < settings.epochs:
+        trainer.machine.notes.append(
+            f"of {settings.epochs} epochs the first was best on the held-out images, and is kept: if the weights that "
+            "training began with have learnt these images already, take the last epoch (--keep last)"
         )
     return best
 

@@ -15,6 +15,7 @@ from millijoule.train.loss import LossName
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["cosine", "linear", "step", "one_cycle", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Keep = Literal["best", "last"]
 ClassWeights = Literal["none", "balanced"]
 
 ONE_CYCLE_RISE = 0.3
@@ -48,6 +49,8 @@ class Settings:
         average, in the first steps faster: (1 + step) / (10 + step)); it is what is evaluated and kept. 0: none.
     validation: the share of the training images that is held out and decides which epoch was best (accuracy, then
         loss); with 0, the training images decide. Test images are never looked at.
+    keep: which epoch's weights: of the `best` one, or of the `last`, as where the weights that a training begins with
+        have learnt the held-out images already, which then say little.
     shift: images are moved by up to so many pixels, at random in each direction; their mirror image moves in,
         as in Jordan 2024.
     flip: every image is mirrored left to right in every second epoch, half of the images in the first (Jordan 2024,
@@ -84,6 +87,7 @@ class Settings:
     clip: float = 0.0
     average: float = 0.0
     validation: float = 0.1
+    keep: Keep = "best"
     shift: int = 0
     flip: bool = False
     cutout: int = 0
@@ -130,6 +134,7 @@ class Settings:
             "loss": LossName,
             "class_weights": ClassWeights,
             "precision": Precision,
+            "keep": Keep,
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in get_args(allowed):
@@ -138,6 +143,8 @@ class Settings:
                 )
         if self.nesterov and not (self.momentum and self.optimizer == "sgd"):
             raise OptionError("nesterov is a form of SGD's momentum: it needs optimizer sgd and a momentum above 0")
+        if self.keep == "last" and self.patience:
+            raise OptionError("patience waits for a better epoch, and keep 'last' takes none for better: choose one")
         if self.loss == "squared_error" and (self.label_smoothing or self.class_weights != "none"):
             raise OptionError("label_smoothing and class_weights are for loss cross_entropy, not squared_error")
 
