@@ -46,13 +46,20 @@ def test_host_compilers(batch, compiler, optimize):
     assert_equal(batch.on_host(compiler, optimize), CHOSEN)
 
 
-@pytest.mark.parametrize("compiler", ["zig", installed("gcc", program="arm-none-eabi-gcc")])
+@pytest.mark.parametrize(
+    ("compiler", "optimize"),
+    [
+        ("zig", "-O2"),
+        installed("gcc", "-O2", program="arm-none-eabi-gcc"),
+        installed("gcc", "-Os", program="arm-none-eabi-gcc"),
+    ],
+)
 @pytest.mark.parametrize("core", CORES)
-def test_cores(tmp_path, core, compiler):
+def test_cores(tmp_path, core, compiler, optimize):
     if core == "cortex-m55" and not shutil.which("qemu-system-arm"):
         pytest.skip("qemu-system-arm is not installed")
     batch = Batch.write(tmp_path, {name: MODELS[name] for name in CHOSEN}, INPUTS, core=core)
-    assert_equal(batch.emulated(compiler), CHOSEN)
+    assert_equal(batch.emulated(compiler, optimize), CHOSEN)
 
 
 @pytest.mark.parametrize(

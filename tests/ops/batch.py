@@ -9,7 +9,7 @@ then with another: what differs from the fill was written. Kernels may be compil
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -189,10 +189,10 @@ class Batch:
         path = build_host(self.folder, "batch", compiler, optimize, processor=processor)
         return HostLibrary(path, "batch", *self.sizes()).run(self.all_inputs())
 
-    def emulated(self, compiler: str = "zig") -> dict[str, np.ndarray]:
+    def emulated(self, compiler: str = "zig", optimize: str = "-O2") -> dict[str, np.ndarray]:
         known = compiled_for(self.board) in MODELS
         board = self.board if known else machine_device(compiled_for(self.board))
-        firmware = build(self.folder, board, compiler)
+        firmware = build(self.folder, board, compiler, optimize)
         symbols = {name: f"batch_layer_{name}" for name in self.models}
         run = emulate if known else run_machine
         seen = run(firmware, board, "batch", self.all_inputs(), symbols, self.sizes()[1])
@@ -277,19 +277,19 @@ def everywhere(
     make_folder: Callable[[str], Path],
     models: Mapping[str, Model],
     inputs: Mapping[str, np.ndarray],
-    cross_compiler: str = "zig",
+    by_gcc: Sequence[str] = (),
 ) -> Iterator[dict[str, Future[Outputs]]]:
     """Core, or kind of instructions on this computer → model → outputs; built and run in two threads.
 
-    cross_compiler: of the firmware; `gcc`, which is three times as fast as zig's clang, where it is installed.
+    by_gcc: cores whose firmware arm-none-eabi-gcc compiles, three times as fast as zig's clang, where it is installed.
     """
-    cross_compiler = cross_compiler if HAS_ARM_GCC else "zig"
 
     def on_this_computer(kind: Instructions) -> Outputs:
         return Batch.write(make_folder(kind), models, inputs, target=Target(kind)).on_host()
 
     def emulated(core: str) -> Outputs:
-        return Batch.write(make_folder(core), models, inputs, core=core).emulated(cross_compiler)
+        compiler = "gcc" if core in by_gcc and HAS_ARM_GCC else "zig"
+        return Batch.write(make_folder(core), models, inputs, core=core).emulated(compiler)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         yield {kind: pool.submit(on_this_computer, kind) for kind in KINDS} | {

@@ -24,7 +24,7 @@ INPUTS = {
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory):
-    with everywhere(tmp_path_factory.mktemp, MODELS, INPUTS) as outputs:
+    with everywhere(tmp_path_factory.mktemp, MODELS, INPUTS, by_gcc=["cortex-m0plus"]) as outputs:
         yield outputs
 
 

@@ -74,7 +74,7 @@ def whatever_it_takes():
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory):
-    with everywhere(tmp_path_factory.mktemp, MODELS, INPUTS, "gcc") as outputs:
+    with everywhere(tmp_path_factory.mktemp, MODELS, INPUTS, by_gcc=CORES) as outputs:
         yield outputs
 
 

@@ -55,7 +55,7 @@ MJ_INLINE int32_t mj_armv6m_copy(const int8_t *from, uint8_t *to, int32_t count,
     return sum;
 }
 
-#if defined(__thumb__) && !defined(__thumb2__)
+#if MJ_ARMV6M_HIGH
 #define MJ_ARMV6M_PRODUCT(at, add, sum) \
     "ldrb %[w], [%[weights], #" at "]\n muls %[w], %[x]\n " add " %[" sum "], %[w]\n"
 #define MJ_ARMV6M_INPUT4(at, w0, w1, w2, w3) \

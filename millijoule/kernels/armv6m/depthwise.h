@@ -22,7 +22,7 @@ struct mj_armv6m_depthwise_conv2d {
     int32_t input_zero_point, output_low, output_high;
 };
 
-#if defined(__thumb__) && !defined(__thumb2__)
+#if MJ_ARMV6M
 #define MJ_ARMV6M_SPREAD1 \
     "ldrsb %[x], [%[from], %[zero]]\n subs %[x], %[zero_point]\n stmia %[to]!, {%[x]}\n adds %[from], %[pixel]\n"
 #define MJ_ARMV6M_SPREAD4() \
@@ -53,7 +53,7 @@ MJ_SHARED void mj_armv6m_spread(const int8_t *from, int32_t pixel, int32_t width
 }
 
 /* Two sums of three by three, in one statement for all the low registers there are. */
-#if defined(__thumb__) && !defined(__thumb2__)
+#if MJ_ARMV6M_HIGH
 #define MJ_ARMV6M_TAP(row, at, weight) \
     "ldr %[x], [%[" row "], #" at "]\n ldr %[w], [%[weights], #" weight "]\n muls %[x], %[w]\n adds %[sum], %[x]\n"
 #define MJ_ARMV6M_SUM3(at0, at1, at2) \

@@ -4,6 +4,18 @@
 
 #include "../fixedpoint.h"
 
+/* Whether there is Thumb-1's assembly, and whether it may have high registers: with -Os gcc gives them to nobody. */
+#if defined(__thumb__) && !defined(__thumb2__)
+#define MJ_ARMV6M 1
+#else
+#define MJ_ARMV6M 0
+#endif
+#if MJ_ARMV6M && (defined(__clang__) || !defined(__OPTIMIZE_SIZE__))
+#define MJ_ARMV6M_HIGH 1
+#else
+#define MJ_ARMV6M_HIGH 0
+#endif
+
 /* By two roundings. start: what is added to a sum to make it the accumulator. */
 struct mj_armv6m_rounded {
     int32_t start, multiplier, offset, shift;
@@ -50,7 +62,7 @@ MJ_INLINE int8_t mj_armv6m_on_line(int32_t sum, const struct mj_armv6m_line *cha
 }
 
 /* output[at] = what `channel` makes of `sum`; goes on to the next channel. One load takes a channel's five numbers. */
-#if defined(__thumb__) && !defined(__thumb2__)
+#if MJ_ARMV6M
 #define MJ_ARMV6M_STORE_ON_LINE(sum, at) \
     do { \
         int32_t x = (sum); \
