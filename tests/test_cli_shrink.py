@@ -124,6 +124,7 @@ def test_a_network_of_ones_own_is_trained_and_taught(here, capsys):
     (here / "mine.py").write_text(
         "import torch\n"
         "def small():\n"
+        "    torch.manual_seed(0)\n"
         "    layers = torch.nn.Conv2d(1, 4, 3, stride=4), torch.nn.BatchNorm2d(4), torch.nn.ReLU()\n"
         "    return torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(4 * 8 * 8, 2))\n"
     )
@@ -131,6 +132,11 @@ def test_a_network_of_ones_own_is_trained_and_taught(here, capsys):
     code, out, _ = run(capsys, "distill", "mine.py:small", "--teacher", "run", *more, "--out", "taught", "--json")
     assert code == 0
     assert json.loads(out)["accuracy"] > 0.9
+    pruned = ("prune", "mine.py:small", *more, "--macs", 0.8, "--multiple", 1, "--alpha", 0.1)  # itself has not learnt
+    code, out, err = run(capsys, *pruned, "--json")
+    assert code == 0, err
+    assert run(capsys, *pruned, "--teacher", "mine.py:small", "--out", "other")[0] == 0
+    assert run(capsys, "train", "--resume", json.loads(out)["folder"])[0] == 0, "the teacher is found again"
     (here / "mine.py").unlink()
     _, again, _ = run(capsys, "evaluate", "taught", "--data", "data.npz", "--json")
     assert json.loads(again)["accuracy"] == json.loads(out)["accuracy"], "the run needs the file no more"

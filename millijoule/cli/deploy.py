@@ -108,6 +108,7 @@ def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | Detec
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
     if is_trained(options):
         return load_trained(options, data), data
+    millijoule.zoo.get(options.model)  # Tells the nearest name of one that is not known.
     if options.mean or options.std:
         raise OptionError("--mean and --std are for networks trained elsewhere; leave them out")
     if data is None:

@@ -182,7 +182,7 @@ def _run(options: argparse.Namespace) -> None:
         int8 = millijoule.quantize_aware(
             model,
             data,
-            teacher=load_teacher(None, options.teacher).model if options.teacher else None,
+            teacher=load_teacher(data, options.teacher).model if options.teacher else None,
             epochs=options.epochs,
             learning_rate=options.learning_rate,
             checkpoint=kept,

@@ -69,10 +69,11 @@ def _prune(options: argparse.Namespace) -> None:
     pruned = prune(model, data, **budgets, device=options.device, multiple=options.multiple)
     config |= {"graph": to_plain(pruned.graph), "preprocess": dict(model.preprocess)}
     config["settings"] = retraining(config["settings"]) | changes(options)
+    shape = None
     if options.teacher is None and itself(model, config["settings"]["loss"]):
-        options.teacher, options.teacher_weights = options.model, options.weights
+        options.teacher, options.teacher_weights, shape = options.model, options.weights, options.shape
     if options.teacher and options.alpha:
-        config |= _teacher_config(_for_one(options, options.teacher, options.model))
+        config |= _teacher_config(_for_one(options, options.teacher, options.model), shape)
     figures: dict[str, tuple[float, str]] = {}
     before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))
     for name in before:
@@ -152,11 +153,11 @@ def _teacher_options(parser: argparse.ArgumentParser, required: bool) -> None:
     )
 
 
-def _teacher_config(options: argparse.Namespace) -> dict[str, Any]:
-    """What a run's config says of its teacher."""
+def _teacher_config(options: argparse.Namespace, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
+    """What a run's config says of its teacher. shape: of its input, where that must be said."""
     taught = {name: getattr(options, name) for name in ("temperature", "alpha", "once", "mean", "std")}
     weights = {"weights": str(options.teacher_weights)} if options.teacher_weights else {}
-    return {"teacher": {"model": options.teacher, **weights, **taught}}
+    return {"teacher": {"model": options.teacher, **weights, **({"shape": shape} if shape else {}), **taught}}
 
 
 def _distill_options(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,15 +113,23 @@ def load_teacher(
     data: Dataset | None,
     model: str,
     weights: str | None = None,
+    shape: Sequence[int] | None = None,
     mean: list[float] | None = None,
     std: list[float] | None = None,
     **how: Any,
 ) -> Teacher:
-    """The model of that name as a teacher. data: what a network of the zoo is fitted to. how: of `Teacher`."""
+    """The model of that name as a teacher. how: of `Teacher`.
+
+    data: what a network of the zoo is fitted to, and a PyTorch module without a `shape` is shown.
+    """
+    from millijoule.load.reference import is_reference
     from millijoule.train.loop import Teacher
 
+    if shape is None and data and is_reference(model):
+        height, width, channels = data.x_train.shape[1:]
+        shape = 1, channels, height, width
     numbers = Path(weights) if weights else None
-    named = argparse.Namespace(model=model, mean=mean, std=std, shape=None, trust=False, weights=numbers)
+    named = argparse.Namespace(model=model, mean=mean, std=std, shape=shape, trust=False, weights=numbers)
     return Teacher(load_trained(named, data, "--teacher-weights"), **how)
 
 
