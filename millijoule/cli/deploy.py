@@ -108,10 +108,10 @@ def _model_and_data(options: argparse.Namespace) -> tuple[Model, Dataset | Detec
         data = millijoule.load_data(options.data, skip_bad=options.skip_bad, seed=options.seed)
     if is_trained(options):
         return load_trained(options, data), data
-    millijoule.zoo.get(options.model)  # Tells the nearest name of one that is not known.
     if options.mean or options.std:
         raise OptionError("--mean and --std are for networks trained elsewhere; leave them out")
     if data is None:
+        millijoule.zoo.get(options.model)  # Tells the nearest name of one that is not known.
         raise OptionError(f"'{options.model}' is a network of the zoo: give --data to train it on, or a model file")
     graph = millijoule.zoo.get(options.model, **fit_to(options.model, data))
     model = millijoule.train(

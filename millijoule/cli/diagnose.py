@@ -30,11 +30,10 @@ def _run(options: argparse.Namespace) -> None:
     model, data = model_and_data(options, "diagnose")
     if data is None:
         raise OptionError("diagnose needs --data: annotated images, whose test images are counted, as voc:FOLDER")
-    images = calibration_images(options, model, data)
     found = diagnose(
         model,
         data,
-        images if options.calibrate_on else None,
+        calibration_images(options, model, data) if options.calibrate_on else None,
         calibration=options.calibration,
         ranges=options.ranges,
         samples=options.samples or TESTED,

@@ -49,16 +49,15 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
 
 def calibration_images(options: argparse.Namespace, model: Model, data: Dataset | DetectionSet | None) -> Images:
     """What the options name. OptionError for too few."""
-    from millijoule.quantize import Images, load_images
-    from millijoule.train import Dataset
+    from millijoule.detect.find import training_images
+    from millijoule.quantize import load_images
 
-    if not isinstance(data, Dataset):
-        return calibration_pixels(options, model, data)
-    if options.calibrate_on:
-        images = load_images(options.calibrate_on, options.skip_bad)
-    else:
-        images = Images(data.x_train, data.y_train, data.name)
-    return images.take(options.calibration)
+    if not options.calibrate_on:
+        assert data is not None
+        return training_images(model, data, options.calibration)
+    if model.boxes:
+        return calibration_pixels(options, model)
+    return load_images(options.calibrate_on, options.skip_bad).take(options.calibration)
 
 
 def _float_model(options: argparse.Namespace, data: Dataset) -> Model:

@@ -36,17 +36,15 @@ def annotated(options: argparse.Namespace, model: Model, command: str) -> Detect
     return load_annotated(options.data, options.skip_bad, options.seed, model.labels)
 
 
-def calibration_pixels(options: argparse.Namespace, model: Model, data: DetectionSet | None) -> Images:
-    """What ranges are measured on: the training images of --data, or what --calibrate-on names."""
-    from millijoule.detect.find import spaced_pixels
+def calibration_pixels(options: argparse.Namespace, model: Model) -> Images:
+    """What --calibrate-on names, to measure ranges on."""
+    from millijoule.detect.find import training_images
     from millijoule.quantize import Images, load_images
     from millijoule.quantize.images import evenly_spaced
 
     source, count = options.calibrate_on, options.calibration
-    chosen = load_annotated(source, options.skip_bad, 0) if is_annotated(source) else data
-    if source is None or is_annotated(source):
-        assert chosen is not None
-        return Images(spaced_pixels(model, chosen.train, count), None, chosen.name).take(count)
+    if is_annotated(source):
+        return training_images(model, load_annotated(source, options.skip_bad, 0), count)
     if files := _photos(Path(source)):
         from millijoule.detect.find import coding_of
         from millijoule.train.images import read_image

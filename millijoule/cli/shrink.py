@@ -16,6 +16,7 @@ from millijoule.cli.training import (
     add_settings,
     beginning,
     changes,
+    config_of,
     load_data,
     new_config,
     train_in_folder,
@@ -84,10 +85,7 @@ def _prune(options: argparse.Namespace) -> None:
 
 def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any]]:
     """(the model to prune, its images, the config of a training of it as it is)."""
-    from dataclasses import asdict
-
     from millijoule.train import is_run
-    from millijoule.train.loop import choose
     from millijoule.train.run_folder import read_config
 
     named = _for_one(options, options.model, options.teacher)
@@ -105,12 +103,9 @@ def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any
         raise OptionError("prune needs --data: labelled images, on which it measures what matters and trains on")
     data = load_data(options.data, options.skip_bad, options.seed or 0)
     model = load_trained(named, data)
-    shape = model.graph.inputs[0].shape
-    settings = choose(options.recipe, len(data.x_train), shape[0] if len(shape) == 3 else 0, changes(options))
     if not model.preprocess:
         model = replace(model, preprocess={"mean": [0.0], "std": [1.0]})
-    config = {"network": model.graph.name, "arguments": {}, "recipe": options.recipe, "settings": asdict(settings)}
-    return model, data, config | {"data": data.name, "source": options.data, "skip_bad": options.skip_bad}
+    return model, data, config_of(model.graph, options, data)
 
 
 def _figures(graph: Graph, device: str | None) -> dict[str, float]:

@@ -85,10 +85,7 @@ def new_config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
 
     Of a file's network the structure is kept; its numbers are not used.
     """
-    from dataclasses import asdict
-
     from millijoule.graph import Graph
-    from millijoule.train.loop import choose
     from millijoule.train.structure import to_plain
 
     arguments: dict[str, Any] = {}
@@ -100,12 +97,20 @@ def new_config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
     else:
         arguments = fit_to(options.network, data, options.shape)
         graph = millijoule.zoo.get(options.network, **arguments)
+    return {**config_of(graph, options, data), "arguments": arguments, **kept}
+
+
+def config_of(graph: Graph, options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
+    """What a run's config says of the training of a graph; of the graph itself, its name alone."""
+    from dataclasses import asdict
+
+    from millijoule.train.loop import choose
+
     shape = graph.inputs[0].shape
     settings = choose(options.recipe, len(data.x_train), shape[0] if len(shape) == 3 else 0, changes(options))
     return {
         "network": graph.name,
-        "arguments": arguments,
-        **kept,
+        "arguments": {},
         "data": data.name,
         "source": options.data,
         "skip_bad": options.skip_bad,

@@ -12,13 +12,14 @@ from millijoule.boxes import BoxCoding, Boxes, detect
 from millijoule.detect.evaluation import DetectionEvaluation, evaluate_boxes
 from millijoule.errors import ModelError
 from millijoule.model import Model
-from millijoule.quantize.images import evenly_spaced
+from millijoule.quantize.images import Images, evenly_spaced
+from millijoule.train import Dataset
 from millijoule.train.images import image_header, read_image, room_for
 from millijoule.train.network import import_torch, network_of
 from millijoule.train.prepare import prepare, quantized_inputs
 
 if TYPE_CHECKING:
-    from millijoule.detect.data import AnnotatedImage
+    from millijoule.detect.data import AnnotatedImage, DetectionSet
 
 LEAST_SCORE = 0.05
 """Of the boxes that count in precision and recall; those with less say too little to be worth their time."""
@@ -73,6 +74,13 @@ def spaced_pixels(model: Model, images: Sequence[AnnotatedImage], count: int) ->
     """uint8 (n, height, width, 3): at most `count` of the images, evenly spaced, at the size of the model's input."""
     chosen, _ = evenly_spaced(count, np.arange(len(images)), None)
     return pixels_of([images[index] for index in chosen], coding_of(model).size)
+
+
+def training_images(model: Model, data: Dataset | DetectionSet, count: int) -> Images:
+    """At most `count` training images, evenly spaced, to measure ranges on. OptionError for too few."""
+    if isinstance(data, Dataset):
+        return Images(data.x_train, data.y_train, data.name).take(count)
+    return Images(spaced_pixels(model, data.train, count), None, data.name).take(count)
 
 
 def evaluate_detector(model: Model, images: Sequence[AnnotatedImage]) -> tuple[list[Boxes], DetectionEvaluation]:

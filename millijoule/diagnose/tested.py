@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from millijoule.boxes import Boxes, detect
-from millijoule.detect.find import LEAST_SCORE, class_names, coding_of, find, in_images, judge, pixels_of, spaced_pixels
+from millijoule.detect.find import (
+    LEAST_SCORE,
+    class_names,
+    coding_of,
+    find,
+    in_images,
+    judge,
+    pixels_of,
+    spaced_pixels,
+    training_images,
+)
 from millijoule.model import Model
 from millijoule.quantize import Images
 from millijoule.quantize.images import evenly_spaced
@@ -57,7 +67,7 @@ def _labelled(model: Model, data: Dataset, calibration: int, samples: int, looke
         measure="accuracy",
         images=x,
         looked_at=evenly_spaced(looked_at, data.x_test, None)[0],
-        own=Images(data.x_train, data.y_train, data.name).take(calibration),
+        own=training_images(model, data, calibration),
         classes=data.classes,
         outputs=(output,),
         score=lambda other: accuracy(other, x, y),
@@ -78,7 +88,7 @@ def _annotated(model: Model, data: DetectionSet, calibration: int, samples: int,
         measure="mAP@0.5",
         images=pixels,
         looked_at=spaced_pixels(model, data.test, looked_at),
-        own=Images(spaced_pixels(model, data.train, calibration), None, data.name).take(calibration),
+        own=training_images(model, data, calibration),
         classes=(),
         outputs=coding.outputs,
         score=lambda other: mean_precision(find(other, pixels)),

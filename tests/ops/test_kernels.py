@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import Future
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from millijoule.ops import Conv2d, Dense
 from millijoule.target import Target
-from tests.ops.batch import CORES, KINDS, Batch, Outputs, everywhere, of_one_input
+from tests.ops.batch import CORES, HAS_ARM_GCC, KINDS, Batch, Outputs, everywhere, of_one_input
 from tests.ops.cases import CASES, INT8_CASES, int8_inputs, int8_model
 
 MODELS = {name: of_one_input(int8_model(name), name) for name in INT8_CASES}
@@ -43,7 +42,7 @@ def check(outputs: Outputs) -> None:
 
 
 LAYERS = {name: MODELS[name] for name, case in CASES.items() if isinstance(case.op, Conv2d | Dense)}
-NEEDS_GCC = pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is not installed")
+NEEDS_GCC = pytest.mark.skipif(not HAS_ARM_GCC, reason="arm-none-eabi-gcc is not installed")
 
 
 @pytest.mark.parametrize(("place", "contract"), [("host", ""), ("cortex-m4", ""), ("cortex-m4", "keep")])
