@@ -73,6 +73,7 @@ def test_a_file_is_pruned(here, capsys):
     code, out, err = run(capsys, "prune", "lenet.onnx", "--data", "data.npz", *how, "--json")
     assert code == 0, err
     result = json.loads(out)
+    assert "has no batch-norm: it is trained on with one after each convolution" in err
     assert result["macs"] <= 0.5 * result["macs_before"]
     assert result["accuracy"] > 0.9
     config = json.loads((here / result["folder"] / "config.json").read_text())

@@ -85,6 +85,7 @@ def _prune(options: argparse.Namespace) -> None:
 
 def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any]]:
     """(the model to prune, its images, the config of a training of it as it is)."""
+    from millijoule.shrink import add_batch_norm
     from millijoule.train import is_run
     from millijoule.train.run_folder import read_config
 
@@ -105,6 +106,10 @@ def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any
     model = load_trained(named, data)
     if not model.preprocess:
         model = replace(model, preprocess={"mean": [0.0], "std": [1.0]})
+    normed = add_batch_norm(model, data)
+    if normed is not model:
+        note = f"'{options.model}' has no batch-norm: it is trained on with one after each convolution"
+        model, data = normed, replace(data, notes=(*data.notes, note))
     return model, data, config_of(model.graph, options, data)
 
 

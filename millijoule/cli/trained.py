@@ -64,10 +64,12 @@ def is_trained(options: argparse.Namespace) -> bool:
 def load_trained(options: argparse.Namespace, data: Dataset | None = None, weights: str = "--weights") -> Model:
     """The model that the options name.
 
-    data: what a network of the zoo is fitted to, if it is given. weights: the option that gives it numbers.
+    data: what a network of the zoo is fitted to, and a file that does not say how it expects pixels is tried with; a
+    note tells what it seems to expect. weights: the option that gives it numbers.
 
     Raises OptionError for options that do not go together.
     """
+    from millijoule.train.pixels import pixel_note
     from millijoule.train.run_folder import load_run
 
     if options.weights is None and not is_trained(options):
@@ -76,11 +78,16 @@ def load_trained(options: argparse.Namespace, data: Dataset | None = None, weigh
     if options.weights is None:
         if _is_folder(options.model):
             return normalised(load_run(options.model), options)
-        return normalised(millijoule.load(options.model, options.shape, trust=options.trust), options)
-    if _is_folder(options.model) or is_file(options.model):
+        model = millijoule.load(options.model, options.shape, trust=options.trust)
+    elif _is_folder(options.model) or is_file(options.model):
         raise OptionError(f"'{options.model}' has its own numbers; {weights} are for a network of the zoo")
-    graph = millijoule.zoo.get(options.model, **(fit_to(options.model, data) if data else {}))
-    return normalised(millijoule.load(options.weights, network=graph, trust=options.trust), options)
+    else:
+        graph = millijoule.zoo.get(options.model, **(fit_to(options.model, data) if data else {}))
+        model = millijoule.load(options.weights, network=graph, trust=options.trust)
+    known, model = bool(model.preprocess), normalised(model, options)
+    for note in pixel_note(model, data) if data and not known else ():
+        print(f"note: {note}", file=sys.stderr)
+    return model
 
 
 def take_own_data(options: argparse.Namespace) -> None:

@@ -105,13 +105,15 @@ def network_of(model: Model) -> torch.nn.Module:
     return network
 
 
-def activations(model: Model, inputs: np.ndarray, batch: int = 64) -> Iterator[dict[str, np.ndarray]]:
-    """Every value of a float model, batch by batch: {name: float32 (batch, h, w, c) or (batch, features)}.
+def activations(
+    model: Model, inputs: np.ndarray, batch: int = 64, names: tuple[str, ...] = ()
+) -> Iterator[dict[str, np.ndarray]]:
+    """Values of a float model, batch by batch: {name: float32 (batch, h, w, c) or (batch, features)}.
 
-    inputs: float32 (n, *input shape), prepared.
+    inputs: float32 (n, *input shape), prepared. names: of which values (default: every one).
     """
     network = network_of(model)
-    names = tuple(model.graph.shapes)
+    names = names or tuple(model.graph.shapes)
     for start in range(0, len(inputs), batch):
         yield _run(network, inputs[start : start + batch], names)
 

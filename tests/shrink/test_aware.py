@@ -1,5 +1,7 @@
 """Quantization-aware training computes with the numbers of the int8 form, and improves it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +38,7 @@ from millijoule.quantize.scales import fixed_input
 from millijoule.shrink import quantize_aware
 from millijoule.shrink.aware.network import RANGES, aware_network
 from millijoule.train import Dataset, accuracy, prepare, quantized_inputs
+from millijoule.train.initial import initial_weights
 from tests.networks import small_graph, small_int8_model
 from tests.train.cases import graph_of, stripes
 
@@ -206,3 +209,26 @@ def test_models_and_settings_that_do_not_suit():
         quantize_aware(model, three_classes(data))
     with pytest.raises(OptionError, match="there is no setting 'epoch'"):
         quantize_aware(model, data, epoch=3)
+
+
+def test_a_network_of_large_pixels_learns_as_that_of_small_ones_does():
+    """A file that expects 0…255 instead of 0…1 has weights 1/256 as large; to the bit, where the factor is 256."""
+    data = stripes()
+    graph = graph_of(Conv2d(channels=4, kernel=3, activation="relu"), Flatten(), Dense(features=2))
+    small = Model(graph, initial_weights(graph, 0), preprocess={"mean": [0.0], "std": [1.0]})
+    large = replace(
+        small,
+        weights={**small.weights, "n0.weight": small.weights["n0.weight"] / np.float32(256)},
+        preprocess={"mean": [0.0], "std": [1 / 256]},
+    )
+    one, other = (
+        quantize_aware(model, data, epochs=2, batch_size=8, learning_rate=0.01, progress=False)
+        for model in (small, large)
+    )
+    assert not np.array_equal(one.weights["n0.weight"], quantize(small, data.x_train).weights["n0.weight"])
+    for name, array in one.weights.items():
+        np.testing.assert_array_equal(other.weights[name], array)
+    assert other.quantization["input"].scale == 256 * one.quantization["input"].scale
+    assert other.quantization["n1"] == one.quantization["n1"]
+    assert other.preprocess == large.preprocess
+    np.testing.assert_array_equal(quantized_inputs(other, data.x_test), quantized_inputs(one, data.x_test))

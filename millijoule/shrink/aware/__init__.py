@@ -12,6 +12,7 @@ import numpy as np
 from millijoule.model import Model
 from millijoule.quantize.calibrate import calibrate, integer_model, ready_for_int8
 from millijoule.quantize.scales import fixed_input
+from millijoule.shrink.aware.input import input_factor, scaled_input
 from millijoule.shrink.aware.network import RANGES, aware_network, ranges_by_value
 from millijoule.shrink.settings import itself
 from millijoule.train import Dataset
@@ -58,7 +59,9 @@ def quantize_aware(
     Raises what `quantize` and `train` raise.
     """
     preprocess = {"mean": [0.0], "std": [1.0], **model.preprocess}
-    model = ready_for_int8(replace(model, preprocess=preprocess, labels=model.labels or dataset.classes))
+    ready = ready_for_int8(replace(model, preprocess=preprocess, labels=model.labels or dataset.classes))
+    factor = input_factor(ready)
+    model = scaled_input(ready, 1 / factor)
     given = fixed_input(model.preprocess)
     height = model.graph.inputs[0].shape[0] if len(model.graph.inputs[0].shape) == 3 else 0
     wanted = {name: value for name, value in changes.items() if value is not None}
@@ -76,5 +79,9 @@ def quantize_aware(
         on_epoch=on_epoch,
     )
     weights = {name: array for name, array in best.items() if name != RANGES}
-    trained = replace(model, weights=weights, notes=(*model.notes, *notes))
-    return integer_model(trained, ranges_by_value(model.graph, np.asarray(best[RANGES])), given, dense_per_channel)
+    trained = scaled_input(replace(model, weights=weights, notes=(*model.notes, *notes)), factor)
+    ranges = ranges_by_value(model.graph, np.asarray(best[RANGES]))
+    for input in model.graph.inputs:
+        low, high = ranges[input.name]
+        ranges[input.name] = low * factor, high * factor
+    return integer_model(trained, ranges, fixed_input(preprocess), dense_per_channel)
