@@ -115,6 +115,12 @@ def test_training_as_int8_learns_the_answers_of_another_network(capsys, tmp_path
     command = ["quantize", folder, "--data", "digits", "--qat", "--epochs", 1, "--learning-rate", 0.002]
     teacher = ["--teacher", tmp_path / "other.onnx"]
     assert run(capsys, *command, *teacher, "--out", tmp_path / "taught.tflite")[0] == 0
+    millijoule.export(other, "safetensors", tmp_path / "other.safetensors")
+    pixels = [part for name in ("mean", "std") for part in (f"--{name}", other.preprocess[name][0])]
+    of_zoo = ["--teacher", "two_layer", "--teacher-weights", tmp_path / "other.safetensors", *pixels, "--keep", "last"]
+    code, _, err = run(capsys, *command, *of_zoo, "--out", tmp_path / "of_zoo.tflite")
+    assert code == 0, err
+    assert (tmp_path / "of_zoo.tflite").read_bytes() == (tmp_path / "taught.tflite").read_bytes()
     settings = as_shown(read_config(folder)["settings"]) | {"epochs": 1, "learning_rate": 0.002, "progress": False}
     x = np.random.default_rng(0).integers(-128, 128, (9, 32, 32, 1), dtype=np.int8)
     taught = millijoule.load(tmp_path / "taught.tflite")
@@ -190,6 +196,7 @@ def test_bad_input_of_quantize(capsys, tmp_path, folder):
     assert "quantize needs --data" in refused(capsys, "quantize", file)
     assert "are kept as .tflite or .onnx files" in refused(capsys, *command, "--out", tmp_path / "a.pt")
     assert "--teacher are of --qat: add it" in refused(capsys, *command, "--epochs", "3")
+    assert "name that network of the zoo" in refused(capsys, *command, "--qat", "--teacher-weights", few)
     assert "leave out --ranges" in refused(capsys, *command, "--qat", "--ranges", "mse")
     there = tmp_path / "there.tflite"
     there.write_text("mine")

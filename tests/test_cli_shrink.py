@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from millijoule.cli import main
+from millijoule.cli.trained import load_teacher
 from millijoule.train import load_run
 from tests.test_cli import assert_one_line_error, run
 from tests.test_cli_train import STILL
@@ -115,10 +116,17 @@ def test_files_of_numbers_are_taught_and_teach(here, capsys):
     before, after = load_run(here / "run").weights, load_run(here / "lenet5-distilled").weights
     assert all(np.allclose(after[name], array, atol=1e-6) for name, array in before.items())
     assert run(capsys, "train", "--resume", "lenet5-distilled", "--json")[1] == out
-    code, _, _ = run(capsys, *student, "--teacher", "run", "--mean", 0.4, "--out", "one")
-    assert code == 0
-    config = json.loads((here / "one" / "config.json").read_text())
-    assert (config["preprocess"]["mean"], config["teacher"]["mean"]) == ([0.4], None), "the run knows its own"
+    assert run(capsys, "export", "run", "--to", "onnx", "--out", "says.onnx")[0] == 0
+    for which in ("run", "says.onnx"):
+        code, _, _ = run(capsys, *student, "--teacher", which, "--mean", 0.4, "--out", f"by-{which}")
+        assert code == 0
+        config = json.loads((here / f"by-{which}" / "config.json").read_text())
+        assert config["preprocess"]["mean"] == [0.4]
+        taught_by = load_teacher(None, **config["teacher"]).model
+        assert taught_by.preprocess == load_run(here / "run").preprocess, f"{which} says its own"
+    assert_one_line_error(
+        run(capsys, "evaluate", "says.onnx", "--data", "data.npz", "--mean", 0.4), "leave --mean and --std out"
+    )
 
 
 def test_a_network_of_ones_own_is_trained_and_taught(here, capsys):

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import millijoule
 from millijoule.cli.command import Command, add_data, add_force, is_annotated, positive, real, show
 from millijoule.cli.quantize_detector import annotated, calibration_pixels, counted
-from millijoule.cli.trained import add_trained, load_teacher, load_trained, take_own_data
+from millijoule.cli.trained import (
+    add_teacher,
+    add_trained,
+    check_teacher,
+    load_teacher,
+    load_trained,
+    take_own_data,
+)
 from millijoule.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
@@ -86,9 +93,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qat", action="store_true", help="train some epochs as int8 (quantization-aware training)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="of --qat (default 5)")
     parser.add_argument("--learning-rate", type=real, metavar="R", help="of --qat, its highest (default 0.0005)")
-    parser.add_argument(
-        "--teacher", metavar="TEACHER", help="whose answers --qat learns beside the labels, as MODEL (default: MODEL)"
-    )
+    parser.add_argument("--keep", choices=("best", "last"), help="which epoch of --qat (default: best)")
+    add_teacher(parser, "whose answers --qat learns beside the labels, as MODEL (default: MODEL)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="a .tflite file (default: <model>-int8.tflite), or .onnx"
     )
@@ -151,6 +157,12 @@ def _counted(model: Model, int8: Model, data: Dataset, samples: int | None) -> d
     return {"data": data.name, "images": len(x), "accuracy_float": before, "accuracy_int8": after}
 
 
+def _teacher(options: argparse.Namespace, data: Dataset) -> Model:
+    """The teacher of --qat."""
+    named = {name: getattr(options, name) for name in ("mean", "std")}
+    return load_teacher(data, options.teacher, options.teacher_weights, **named).model
+
+
 def _run(options: argparse.Namespace) -> None:
     from millijoule.quantize import calibration_faults
     from millijoule.report.quantization.tables import quantized
@@ -159,11 +171,13 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.qat and (options.equalize or options.correct_bias or options.calibrate_on or options.ranges != "minmax"):
         raise OptionError("--qat learns its own: leave out --ranges, --equalize, --correct-bias, --calibrate-on")
-    if not options.qat and (options.epochs or options.learning_rate or options.teacher):
-        raise OptionError("--epochs, --learning-rate and --teacher are of --qat: add it, or leave them out")
-    model, data = model_and_data(options, "quantize")
-    if options.qat and model.boxes:
+    of_qat = (options.epochs, options.learning_rate, options.keep, options.teacher, options.teacher_weights)
+    if not options.qat and any(of_qat):
+        raise OptionError("--epochs, --learning-rate, --keep and --teacher are of --qat: add it, or leave them out")
+    check_teacher(options)
+    if options.qat and is_annotated(options.data):
         raise OptionError("--qat trains models that tell classes apart: leave it out for one that finds boxes")
+    model, data = model_and_data(options, "quantize")
     out = _place(options, model)
     images = calibration_images(options, model, data)
     classes = data.classes if isinstance(data, Dataset) else ()
@@ -181,9 +195,10 @@ def _run(options: argparse.Namespace) -> None:
         int8 = millijoule.quantize_aware(
             model,
             data,
-            teacher=load_teacher(data, options.teacher).model if options.teacher else None,
+            teacher=_teacher(options, data) if options.teacher else None,
             epochs=options.epochs,
             learning_rate=options.learning_rate,
+            keep=options.keep,
             checkpoint=kept,
             **settings,
         )

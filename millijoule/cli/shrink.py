@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import millijoule
 from millijoule.cli.command import NETWORK, Command, add_data, add_input, energy, positive, real, size
-from millijoule.cli.trained import TRAINED, add_normalisation, add_numbers, load_trained
+from millijoule.cli.trained import (
+    TRAINED,
+    add_normalisation,
+    add_numbers,
+    add_teacher,
+    check_teacher,
+    load_trained,
+)
 from millijoule.cli.training import (
     add_beginning,
     add_recipe,
@@ -59,10 +66,7 @@ def _prune(options: argparse.Namespace) -> None:
     budgets = {"macs": options.macs, "ram_bytes": options.ram, "energy_mj": options.energy}
     if sum(each is not None for each in budgets.values()) != 1 or (options.energy is None) != (options.device is None):
         raise OptionError("prune needs one budget: --macs 0.5, --ram 64KB, or --energy 2mJ with --device")
-    if options.teacher_weights and not options.teacher:
-        raise OptionError(
-            "--teacher-weights are numbers for --teacher: name that network of the zoo, or leave them out"
-        )
+    check_teacher(options)
     model, data, config = _trained(options)
     whole = Path(options.model)
     beside = whole.with_name(f"{whole.resolve().name}-pruned") if is_run(options.model) else None
@@ -74,7 +78,7 @@ def _prune(options: argparse.Namespace) -> None:
     if options.teacher is None and itself(model, config["settings"]["loss"]):
         options.teacher, options.teacher_weights, shape = options.model, options.weights, options.shape
     if options.teacher and options.alpha:
-        config |= _teacher_config(_for_one(options, options.teacher, options.model), shape)
+        config |= _teacher_config(options, shape)
     figures: dict[str, tuple[float, str]] = {}
     before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))
     for name in before:
@@ -89,7 +93,6 @@ def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any
     from millijoule.train import is_run
     from millijoule.train.run_folder import read_config
 
-    named = _for_one(options, options.model, options.teacher)
     if is_run(options.model):
         if options.recipe != "auto":
             raise OptionError(f"'{options.model}' has its own recipe: leave --recipe out; single settings can be given")
@@ -98,12 +101,12 @@ def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any
         data = load_data(config["source"], config["skip_bad"], config["settings"]["seed"])
         for name in ("teacher", "weights", "versions", "machine"):
             config.pop(name, None)
-        return load_trained(named), data, config | {"data": data.name}
+        return load_trained(options), data, config | {"data": data.name}
     if not options.data:
-        load_trained(named)  # Tells what is wrong with the model first.
+        load_trained(options)  # Tells what is wrong with the model first.
         raise OptionError("prune needs --data: labelled images, on which it measures what matters and trains on")
     data = load_data(options.data, options.skip_bad, options.seed or 0)
-    model = load_trained(named, data)
+    model = load_trained(options, data)
     if not model.preprocess:
         model = replace(model, preprocess={"mean": [0.0], "std": [1.0]})
     normed = add_batch_norm(model, data)
@@ -126,15 +129,7 @@ def _figures(graph: Graph, device: str | None) -> dict[str, float]:
 def _teacher_options(parser: argparse.ArgumentParser, required: bool) -> None:
     otherwise = "" if required else " (default: MODEL itself; none with --alpha 0)"
     trained = TRAINED.replace("--weights", "--teacher-weights")
-    parser.add_argument(
-        "--teacher", required=required, metavar="MODEL", help=f"whose answers are learnt: {trained}{otherwise}"
-    )
-    parser.add_argument(
-        "--teacher-weights",
-        type=Path,
-        metavar="FILE",
-        help="numbers for a teacher that is a network of the zoo: a state dict of PyTorch or a .safetensors file",
-    )
+    add_teacher(parser, f"whose answers are learnt: {trained}{otherwise}", required=required)
     parser.add_argument(
         "--temperature",
         type=real,
@@ -176,19 +171,10 @@ def _distill(options: argparse.Namespace) -> None:
     if options.data is None:
         raise OptionError("distill needs --data: the images that teacher and student are shown")
     data = load_data(options.data, options.skip_bad, options.seed or 0)
-    config = new_config(options, data) | _teacher_config(_for_one(options, options.teacher, options.weights))
-    start, notes = beginning(_for_one(options, options.weights, options.teacher), config)
+    config = new_config(options, data) | _teacher_config(options)
+    start, notes = beginning(options, config)
     folder = options.out or Path(f"{config['network']}-distilled")
     train_in_folder(options, folder, config, replace(data, notes=(*data.notes, *notes)), start)
-
-
-def _for_one(options: argparse.Namespace, one: object, other: object) -> argparse.Namespace:
-    """The options for `one` network of two, whose --mean and --std are the `other`'s where only that lacks them."""
-    from millijoule.train import is_run
-
-    if one and other and is_run(str(one)) and not is_run(str(other)):
-        return argparse.Namespace(**vars(options) | {"mean": None, "std": None})
-    return options
 
 
 PRUNE = Command("prune", "take out the channels that matter least, and train on", _prune, _prune_options)

@@ -130,14 +130,35 @@ def load_teacher(
     data: what a network of the zoo is fitted to, and a PyTorch module without a `shape` is shown.
     """
     from millijoule.load.reference import is_reference
+    from millijoule.train import is_run
     from millijoule.train.loop import Teacher
 
     if shape is None and data and is_reference(model):
         height, width, channels = data.x_train.shape[1:]
         shape = 1, channels, height, width
     numbers = Path(weights) if weights else None
-    named = argparse.Namespace(model=model, mean=mean, std=std, shape=shape, trust=False, weights=numbers)
+    pixels = {} if is_run(model) else {"mean": mean, "std": std}
+    named = argparse.Namespace(model=model, teacher=model, shape=shape, trust=False, weights=numbers, **pixels)
     return Teacher(load_trained(named, data, "--teacher-weights"), **how)
+
+
+def add_teacher(parser: argparse.ArgumentParser, help: str, *, required: bool = False) -> None:
+    """The options --teacher and --teacher-weights."""
+    parser.add_argument("--teacher", required=required, metavar="MODEL", help=help)
+    parser.add_argument(
+        "--teacher-weights",
+        type=Path,
+        metavar="FILE",
+        help="numbers for a teacher that is a network of the zoo: a state dict of PyTorch or a .safetensors file",
+    )
+
+
+def check_teacher(options: argparse.Namespace) -> None:
+    """OptionError for numbers without their network."""
+    if options.teacher_weights and not options.teacher:
+        raise OptionError(
+            "--teacher-weights are numbers for --teacher: name that network of the zoo, or leave them out"
+        )
 
 
 def _is_folder(name: str) -> bool:
@@ -159,13 +180,18 @@ def _per_channel(text: str) -> list[float]:
 
 
 def normalised(model: Model, options: argparse.Namespace) -> Model:
-    """The model with what --mean and --std say of its input."""
-    given = {name: getattr(options, name) for name in ("mean", "std") if getattr(options, name) is not None}
+    """The model with what --mean and --std say of its input; beside another network, if it does not say it itself."""
+    from millijoule.train import is_run
+
+    values = {name: getattr(options, name, None) for name in ("mean", "std")}
+    given = {name: numbers for name, numbers in values.items() if numbers is not None}
     if not given:
         return model
     if model.is_int8:
         raise OptionError(f"model '{model.graph.name}' is int8, its input has a scale: leave --mean and --std out")
-    if _is_folder(options.model):
+    if model.preprocess:
+        if (other := getattr(options, "teacher", None)) and not is_run(other):
+            return model  # The options are for the other of the two networks.
         raise OptionError(f"'{options.model}' knows what it was trained on: leave --mean and --std out")
     channels = model.graph.inputs[0].shape[-1]
     for name, numbers in given.items():

@@ -331,5 +331,5 @@ def _entry(name: str) -> Entry:
             return entry
     names = [entry.name for entry in _ENTRIES]
     near = get_close_matches(name, names, n=3)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ModelError(f"there is no network '{name}' in the zoo; {hint}known are {', '.join(names)}")
+    others = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}"
+    raise ModelError(f"there is no network '{name}' in the zoo; {others}")
