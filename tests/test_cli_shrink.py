@@ -43,6 +43,8 @@ def test_a_network_is_pruned_and_its_run_is_one_like_any_other(here, capsys):
     assert code == 0
     result = json.loads(out)
     assert result["folder"] == "run-pruned"
+    _, whole, _ = run(capsys, "evaluate", "run", "--data", "data.npz", "--json")
+    assert result["accuracy_before"] == json.loads(whole)["accuracy"]
     assert 0.4 * result["macs_before"] < result["macs"] <= 0.5 * result["macs_before"]
     assert result["parameters"] < result["parameters_before"]
     assert result["ram_bytes"] <= result["ram_bytes_before"]

@@ -60,7 +60,7 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
 
 def _prune(options: argparse.Namespace) -> None:
     from millijoule.shrink import itself, prune, retraining
-    from millijoule.train import is_run
+    from millijoule.train import accuracy, is_run
     from millijoule.train.structure import to_plain
 
     budgets = {"macs": options.macs, "ram_bytes": options.ram, "energy_mj": options.energy}
@@ -79,7 +79,8 @@ def _prune(options: argparse.Namespace) -> None:
         options.teacher, options.teacher_weights, shape = options.model, options.weights, options.shape
     if options.teacher and options.alpha:
         config |= _teacher_config(options, shape)
-    figures: dict[str, tuple[float, str]] = {}
+    whole_accuracy = accuracy(model, data.x_test, data.y_test)
+    figures: dict[str, tuple[float, str]] = {"accuracy_before": (whole_accuracy, f"{whole_accuracy:.2%}")}
     before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))
     for name in before:
         figures[name] = after[name], f"{after[name]:,.9g} of {before[name]:,.9g}"
