@@ -1,14 +1,14 @@
 """`train`, `evaluate`, `predict` and `deploy` of what was trained, as a user types them."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from millijoule.cli import main
-from millijoule.train import load_data, load_run
+from millijoule.train import load_data, load_run, predict, prepare
 from millijoule.train.loop.settings import Settings, described
 from tests.test_cli import assert_one_line_error, run
 from tests.train.cases import stripes
@@ -95,6 +95,34 @@ def test_training_begins_with_the_numbers_of_a_trained_network(here, capsys):
             assert json.loads((here / out / "config.json").read_text())["weights"] == source
     taken = np.allclose(*(load_run(name).weights["output.weight"] for name in ("first", "same-first")), atol=1e-6)
     assert taken
+
+
+def test_a_file_learns_other_classes(here, capsys):
+    """It begins with its own numbers, except in the last layer; batch-norm that it has lost is there again."""
+    run(capsys, *TRAIN, "--out", "first")
+    run(capsys, "export", "first", "--to", "onnx", "--out", "first.onnx")
+    dark = np.load("data.npz")["x_train"]
+    labels = np.arange(60) % 3
+    np.savez("more.npz", x_train=dark, y_train=labels, x_test=dark[:15], y_test=labels[:15])
+    begun = ("train", "first.onnx", "--weights", "first.onnx", "--data", "more.npz", *STILL)
+    code, out, err = run(capsys, *begun, "--out", "more", "--json")
+    assert code == 0, err
+    assert "note: network 'first' gets 3 outputs; it had 2\n" in err
+    assert "'first.onnx' has no batch-norm: it is trained on with one after each convolution" in err
+    model, first = load_run("more"), load_run("first")
+    kinds = [type(node.op).__name__ for node in model.graph.nodes]
+    assert kinds.count("BatchNorm") == kinds.count("Conv2d") == 2
+    assert model.weights["output.weight"].shape == (3, 84)
+    inputs = prepare(dark, (32, 32, 1), first.preprocess)
+    before, after = (predict(replace(each, graph=until_f6(each.graph)), inputs) for each in (first, model))
+    # The file has its ReLU apart; the averages of batch-norm have moved with the epoch's batches.
+    assert np.corrcoef(np.maximum(before, 0).ravel(), np.maximum(after, 0).ravel())[0, 1] > 0.99
+    again = json.loads(run(capsys, "train", "--resume", "more", "--json")[1])
+    assert again | {"notes": []} == json.loads(out) | {"notes": []}
+
+
+def until_f6(graph):
+    return replace(graph, outputs=("f6",))
 
 
 def test_numbers_without_a_word_about_pixels(here, capsys):

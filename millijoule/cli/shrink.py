@@ -21,6 +21,7 @@ from millijoule.cli.training import (
     add_beginning,
     add_recipe,
     add_settings,
+    batch_normalised,
     beginning,
     changes,
     config_of,
@@ -90,7 +91,6 @@ def _prune(options: argparse.Namespace) -> None:
 
 def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any]]:
     """(the model to prune, its images, the config of a training of it as it is)."""
-    from millijoule.shrink import add_batch_norm
     from millijoule.train import is_run
     from millijoule.train.run_folder import read_config
 
@@ -110,10 +110,8 @@ def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any
     model = load_trained(options, data)
     if not model.preprocess:
         model = replace(model, preprocess={"mean": [0.0], "std": [1.0]})
-    normed = add_batch_norm(model, data)
-    if normed is not model:
-        note = f"'{options.model}' has no batch-norm: it is trained on with one after each convolution"
-        model, data = normed, replace(data, notes=(*data.notes, note))
+    model = batch_normalised(replace(model, notes=()), data, options.model)
+    data = replace(data, notes=(*data.notes, *model.notes))
     return model, data, config_of(model.graph, options, data)
 
 
@@ -173,7 +171,7 @@ def _distill(options: argparse.Namespace) -> None:
         raise OptionError("distill needs --data: the images that teacher and student are shown")
     data = load_data(options.data, options.skip_bad, options.seed or 0)
     config = new_config(options, data) | _teacher_config(options)
-    start, notes = beginning(options, config)
+    start, notes = beginning(options, config, data)
     folder = options.out or Path(f"{config['network']}-distilled")
     train_in_folder(options, folder, config, replace(data, notes=(*data.notes, *notes)), start)
 

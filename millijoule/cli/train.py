@@ -90,7 +90,7 @@ def _train(options: argparse.Namespace) -> None:
             raise OptionError("--mean and --std say what a classifier's --weights expects of pixels: leave them out")
         config = new_detector_config(options, data) if detector else new_config(options, data)
         if not detector:
-            start, notes = beginning(options, config)
+            start, notes = beginning(options, config, data)
             data = replace(data, notes=(*data.notes, *notes))
     folder = options.resume or options.out or Path(f"{config['network']}-run")
     if detector:

@@ -87,12 +87,17 @@ def new_config(options: argparse.Namespace, data: Dataset) -> dict[str, Any]:
     """
     from millijoule.graph import Graph
     from millijoule.train.structure import to_plain
+    from millijoule.train.transfer import with_classes
 
     arguments: dict[str, Any] = {}
     kept: dict[str, Any] = {}
     if is_file(options.network):
         found = network(options.network, options.shape, options.trust)
-        graph = found if isinstance(found, Graph) else found.graph
+        whole = found if isinstance(found, Graph) else found.graph
+        graph = with_classes(whole, len(data.classes))
+        if graph is not whole:
+            outputs = whole.shapes[whole.outputs[0]][-1]
+            print(f"note: network '{graph.name}' gets {len(data.classes)} outputs; it had {outputs}", file=sys.stderr)
         kept = {"graph": to_plain(graph)}
     else:
         arguments = fit_to(options.network, data, options.shape)
@@ -120,17 +125,19 @@ def config_of(graph: Graph, options: argparse.Namespace, data: Dataset) -> dict[
 
 
 def beginning(
-    options: argparse.Namespace, config: dict[str, Any]
+    options: argparse.Namespace, config: dict[str, Any], data: Dataset
 ) -> tuple[Mapping[str, np.ndarray] | None, tuple[str, ...]]:
     """(the numbers of --weights, with which a new run's network begins, None without; notes).
 
-    The run's `config` then says whose they are, and how they expect images. Raises ModelError or OptionError if they
+    The run's `config` then says whose they are, and how they expect images; the network of a file that has lost its
+    batch-norm has one there. Raises ModelError or OptionError if they
     are of another network.
     """
     from millijoule.load.reference import is_reference
     from millijoule.load.torch.checkpoint import SUFFIXES
     from millijoule.train.initial import initial_weights
     from millijoule.train.run_folder import graph_of
+    from millijoule.train.structure import to_plain
     from millijoule.train.transfer import taken_over
 
     if options.weights is None:
@@ -153,7 +160,24 @@ def beginning(
     if fresh := [name for name in graph.params() if name not in taken]:
         notes.append(f"not in '{source}', so random at first: {', '.join(fresh)}")
     settings = config["settings"]
-    return {**initial_weights(graph, settings["seed"], dirac=settings["dirac"]), **taken}, tuple(notes)
+    start = {**initial_weights(graph, settings["seed"], dirac=settings["dirac"]), **taken}
+    if "graph" not in config:
+        return start, tuple(notes)
+    model = replace(trained, graph=graph, weights=start, labels=(), boxes=None, notes=tuple(notes))
+    model = batch_normalised(model, data, options.network)
+    config["graph"] = to_plain(model.graph)
+    return model.weights, model.notes
+
+
+def batch_normalised(model: Model, data: Dataset, source: str) -> Model:
+    """The model with batch-norm behind its convolutions, if it has none, and a note that says so."""
+    from millijoule.shrink import add_batch_norm
+
+    normed = add_batch_norm(model, data)
+    if normed is model:
+        return model
+    note = f"'{source}' has no batch-norm: it is trained on with one after each convolution"
+    return replace(normed, notes=(*normed.notes, note))
 
 
 def _from_state_dict(file: Path, graph: Graph, config: Mapping[str, Any], trust: bool) -> Model:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
+
 import numpy as np
 
-from millijoule.errors import OptionError
-from millijoule.graph import Graph
+from millijoule.errors import ModelError, OptionError
+from millijoule.graph import Graph, Operator
 from millijoule.model import Model
+from millijoule.ops import Conv2d, Dense, Reshape
 
 
 def taken_over(trained: Model, graph: Graph, source: str, *, part: bool = False) -> dict[str, np.ndarray]:
@@ -42,6 +46,36 @@ def taken_over(trained: Model, graph: Graph, source: str, *, part: bool = False)
             "same structure and width"
         )
     return taken
+
+
+def with_classes(graph: Graph, classes: int) -> Graph:
+    """A classifier's graph with another number of outputs: its last layer, and what gives its output a shape, changed.
+
+    The graph itself where it has that many, or does not end in one dense layer or convolution.
+    """
+    now = prod(graph.shapes[graph.outputs[0]])
+    last = [graph.by_name[name].op for name in last_layers(graph)]
+    if len(graph.outputs) > 1 or now == classes or len(last) != 1 or not isinstance(last[0], Dense | Conv2d):
+        return graph
+    behind = list(graph.outputs)
+    nodes = dict(graph.by_name)
+    while behind:
+        node = nodes[behind.pop()]
+        op = node.op
+        if isinstance(op, Dense):
+            changed: Operator = replace(op, features=classes)
+        elif isinstance(op, Conv2d):
+            changed = replace(op, channels=classes)
+        else:
+            behind += node.inputs
+            if not isinstance(op, Reshape):
+                continue
+            changed = replace(op, target=tuple(classes if size == now else size for size in op.target))
+        nodes[node.name] = replace(node, op=changed)
+    try:
+        return replace(graph, nodes=tuple(nodes.values()))
+    except ModelError:
+        return graph
 
 
 def last_layers(graph: Graph) -> set[str]:

@@ -6,10 +6,10 @@ import pytest
 from millijoule.errors import OptionError
 from millijoule.graph import Graph
 from millijoule.model import Model
-from millijoule.ops import BatchNorm, Conv2d, Dense, Flatten, Softmax
+from millijoule.ops import BatchNorm, Conv2d, Dense, Flatten, GlobalAveragePool, Reshape, Softmax
 from millijoule.quantize import quantize
 from millijoule.train.initial import initial_weights
-from millijoule.train.transfer import last_layers, taken_over
+from millijoule.train.transfer import last_layers, taken_over, with_classes
 from tests.train.cases import graph_of, stripes
 
 
@@ -32,6 +32,30 @@ def test_all_is_taken_over_but_a_last_layer_of_other_classes():
 def test_the_last_layers_are_those_before_what_has_no_arrays():
     assert last_layers(network(4, 2, Softmax())) == {"n3"}
     assert last_layers(graph_of(Flatten())) == set()
+
+
+def test_a_classifier_gets_as_many_outputs_as_there_are_classes():
+    assert with_classes(network(4, 2, Softmax()), 7) == network(4, 7, Softmax())
+
+    def fully_convolutional(classes: int) -> Graph:
+        return graph_of(
+            *(Conv2d(channels=4, kernel=3), Conv2d(channels=classes, kernel=1), GlobalAveragePool()),
+            *(Reshape(target=(classes,)), Softmax()),
+        )
+
+    assert with_classes(fully_convolutional(10), 3) == fully_convolutional(3)
+
+
+def test_what_is_no_such_classifier_stays_as_it_is():
+    same = network()
+    assert with_classes(same, 2) is same
+    for operators in (
+        (Dense(features=8), Reshape(target=(2, 2, 2))),
+        (Flatten(),),
+        (Dense(features=2), BatchNorm()),
+    ):
+        graph = graph_of(*operators)
+        assert with_classes(graph, 3) is graph
 
 
 def test_another_structure_is_refused_unless_a_part_is_enough():
