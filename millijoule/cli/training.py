@@ -136,6 +136,8 @@ def beginning(
     from millijoule.load.reference import is_reference
     from millijoule.load.torch.checkpoint import SUFFIXES
     from millijoule.train.initial import initial_weights
+    from millijoule.train.pixels import pixel_note
+    from millijoule.train.prepare import measure_preprocess
     from millijoule.train.run_folder import graph_of
     from millijoule.train.structure import to_plain
     from millijoule.train.transfer import taken_over
@@ -157,6 +159,8 @@ def beginning(
         config["preprocess"] = dict(trained.preprocess)
     else:
         notes.append(f"'{source}' does not say how it expects pixels: they are normalised as measured (--mean, --std)")
+        measured = measure_preprocess(data.x_train, graph.inputs[0].shape)
+        notes += pixel_note(replace(trained, preprocess=measured), data)
     if fresh := [name for name in graph.params() if name not in taken]:
         notes.append(f"not in '{source}', so random at first: {', '.join(fresh)}")
     settings = config["settings"]
@@ -263,8 +267,7 @@ def show_training(
     epochs = read_metrics(folder)
     done: dict[str, Any] = {"folder": str(folder), "epochs": len(epochs), "images_trained_on": epochs[-1].images}
     done["notes"] = list(notes)
-    score = config.get("score", "accuracy")
-    printed = tables.training(config["network"], config["data"], epochs, folder, notes, rows, score)
+    printed = tables.training(config, epochs, folder, notes, rows)
     show(options, {**done, **known}, printed)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -109,6 +109,13 @@ def read_metrics(folder: Path) -> list[Epoch]:
         return []
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"'{path}' cannot be read ({error}): remove it; the checkpoint does not need it") from None
+
+
+def kept_epoch(config: Mapping[str, Any], epochs: Sequence[Epoch]) -> Epoch:
+    """The epoch whose weights the run of that config keeps."""
+    if config.get("settings", {}).get("keep") == "last":
+        return epochs[-1]
+    return max(epochs, key=lambda each: (each.accuracy, -each.validation_loss, each.epoch))
 
 
 def is_run(name: str) -> bool:

@@ -13,7 +13,7 @@ from millijoule.report.training.curves import Curve, chart
 from millijoule.report.training.frame import cards, definitions, training_page
 from millijoule.report.training.tables import CLASS_COLUMNS, class_rows, duration
 from millijoule.train.evaluation import Evaluation
-from millijoule.train.run_folder import Epoch, read_config, read_metrics
+from millijoule.train.run_folder import Epoch, kept_epoch, read_config, read_metrics
 from millijoule.whole_file import write_text
 
 REPORT = "report.html"
@@ -50,11 +50,10 @@ def write_run_page(folder: Path, tested: Tested | None = None) -> None:
 def run_page(config: dict[str, Any], epochs: Sequence[Epoch], tested: Tested | None) -> str:
     """The page as text."""
     score = config.get("score", "accuracy")
-    best = max(epochs, key=lambda each: (each.accuracy, -each.validation_loss, each.epoch))
-    last = epochs[-1]
+    kept, last = kept_epoch(config, epochs), epochs[-1]
     seconds, cpu_seconds = (sum(getattr(each, name) for each in epochs) for name in ("seconds", "cpu_seconds"))
     glance = [
-        (f"Validation {score}", fmt.percent(best.accuracy), f"the best, after epoch {best.epoch}"),
+        (f"Validation {score}", fmt.percent(kept.accuracy), f"after epoch {kept.epoch}, which is kept"),
         ("Epochs", f"{last.epoch:,}", f"{fmt.compact(last.images)} images"),
         ("Time", duration(seconds), f"{duration(cpu_seconds)} of all cores together"),
         ("Speed", f"{last.images / max(seconds, 1e-9):,.0f}", "images per second of the clock, evaluation included"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -13,7 +14,7 @@ from millijoule.report.layout import Column, make_table
 from millijoule.train.data import Dataset
 from millijoule.train.evaluation import Answer, Evaluation
 from millijoule.train.history import Result, Xor
-from millijoule.train.run_folder import Epoch
+from millijoule.train.run_folder import Epoch, kept_epoch
 
 CLASS_COLUMNS = (Column("class", text=True), Column("images"), Column("right"), Column("most taken for", text=True))
 
@@ -33,29 +34,25 @@ def data_set(data: Dataset) -> list[RenderableType]:
 
 
 def training(
-    name: str,
-    data: str,
+    config: Mapping[str, Any],
     epochs: Sequence[Epoch],
     folder: Path,
     notes: Sequence[str],
     figures: Mapping[str, str],
-    score: str = "accuracy",
 ) -> list[RenderableType]:
-    """The result of `train`. figures: what is told of the network, on the test images above all. score: what epochs
-    are compared by.
-    """
-    best = max(epochs, key=lambda each: (each.accuracy, -each.validation_loss, each.epoch))
+    """The result of `train`. config: of the run. figures: what is told of the network, on the test images above all."""
+    kept, score = kept_epoch(config, epochs), config.get("score", "accuracy")
     seconds, cpu_seconds = (sum(getattr(each, name) for each in epochs) for name in ("seconds", "cpu_seconds"))
     rows = [
         *figures.items(),
-        (f"validation {score}, epoch {best.epoch} of {epochs[-1].epoch}", fmt.percent(best.accuracy)),
+        (f"validation {score}, epoch {kept.epoch} of {epochs[-1].epoch}", fmt.percent(kept.accuracy)),
         ("images trained on", f"{epochs[-1].images:,}"),
         ("time", duration(seconds)),
         ("time of all cores together", duration(cpu_seconds)),
         ("images per second", f"{epochs[-1].images / max(seconds, 1e-9):,.0f}"),
     ]
     return [
-        Text(f"{name} trained on {data}", style="bold"),
+        Text(f"{config['network']} trained on {config['data']}", style="bold"),
         make_table((Column("", text=True), Column("")), rows),
         *(Text(f"Note: {note}") for note in notes),
         Text(f"Run: {folder}", overflow="fold"),

@@ -50,6 +50,13 @@ def test_the_page_shows_accuracy_curves_settings_and_versions():
     assert [each["loss"] for each in value["epochs"]] == [0.5, 0.25]
 
 
+def test_the_epoch_that_is_kept_is_told():
+    worse_after = [EPOCHS[1], replace(FIRST, epoch=3)]
+    for keep, words in (("best", "after epoch 2, which is kept"), ("last", "after epoch 3, which is kept")):
+        config = {**CONFIG, "settings": {"epochs": 3, "keep": keep}}
+        assert words in run_page(config, worse_after, None)
+
+
 def test_a_page_in_the_middle_of_training_has_no_test_images():
     page = run_page(CONFIG, EPOCHS[:1], None)
     assert Checker(page).open == []
