@@ -49,24 +49,19 @@ def add_batch_norm(model: Model, dataset: Dataset, *, samples: int = SAMPLES) ->
         return model
     split = {node.name: _split(node, graph) for node in convolutions}
     last = {name: parts[-1].name for name, parts in split.items()}
+    norms = {name: parts[1].name for name, parts in split.items()}
     nodes: list[Node] = []
     for node in graph.nodes:
-        inputs = tuple(last.get(name, name) for name in node.inputs)
         first, *others = split.get(node.name, [node])
-        nodes += [replace(first, inputs=inputs), *others]
-    normed = replace(graph, nodes=tuple(nodes))
+        nodes += [replace(first, inputs=tuple(last.get(name, name) for name in node.inputs)), *others]
     weights = dict(model.weights)
-    for node in convolutions:
-        bias = weights.pop(f"{node.name}.bias", np.zeros(node.op.channels))  # type: ignore[attr-defined]
-        norm = split[node.name][1].name
-        weights |= {f"{norm}.scale": np.ones(len(bias)), f"{norm}.bias": bias}
-        weights |= {f"{norm}.mean": np.zeros(len(bias)), f"{norm}.variance": np.ones(len(bias)) - BatchNorm().epsilon}
-    plain = replace(
-        model, graph=normed, weights={name: np.asarray(array, np.float32) for name, array in weights.items()}
-    )
-    return replace(
-        plain, weights=_measured(plain, {name: parts[1].name for name, parts in split.items()}, dataset, samples)
-    )
+    for name, norm in norms.items():
+        ones = np.ones(graph.shapes[name][-1], np.float32)
+        bias = weights.pop(f"{name}.bias", 0 * ones)
+        weights |= {f"{norm}.scale": ones, f"{norm}.bias": bias}
+        weights |= {f"{norm}.mean": 0 * ones, f"{norm}.variance": ones - np.float32(BatchNorm().epsilon)}
+    plain = replace(model, graph=replace(graph, nodes=tuple(nodes)), weights=weights)
+    return replace(plain, weights=_measured(plain, norms, dataset, samples))
 
 
 def _split(node: Node, graph: Graph) -> list[Node]:
