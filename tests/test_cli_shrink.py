@@ -131,6 +131,18 @@ def test_files_of_numbers_are_taught_and_teach(here, capsys):
     )
 
 
+def test_what_runs_code_when_it_is_read_cannot_teach(here, capsys):
+    import torch
+
+    torch.manual_seed(0)
+    layers = torch.nn.Conv2d(1, 8, 3, stride=4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 8 * 8, 2)
+    torch.save(torch.nn.Sequential(*layers), "mine.pt")
+    pruned = ("prune", "mine.pt", "--trust", "--shape", "1x1x32x32", "--data", "data.npz", "--macs", 0.6, "--epochs", 4)
+    assert_one_line_error(run(capsys, *pruned), "'mine.pt' is read only with --trust", "export it", "--alpha 0")
+    code, _, err = run(capsys, *pruned, "--batch-size", 8, "--alpha", 0)
+    assert code == 0, err
+
+
 def test_a_network_of_ones_own_is_trained_and_taught(here, capsys):
     (here / "mine.py").write_text(
         "import torch\n"

@@ -29,7 +29,7 @@ from millijoule.cli.training import (
     new_config,
     train_in_folder,
 )
-from millijoule.errors import OptionError
+from millijoule.errors import MillijouleError, OptionError
 
 if TYPE_CHECKING:
     from millijoule.graph import Graph
@@ -60,6 +60,7 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _prune(options: argparse.Namespace) -> None:
+    from millijoule.report import format as fmt
     from millijoule.shrink import itself, prune, retraining
     from millijoule.train import accuracy, is_run
     from millijoule.train.structure import to_plain
@@ -76,17 +77,31 @@ def _prune(options: argparse.Namespace) -> None:
     config |= {"graph": to_plain(pruned.graph), "preprocess": dict(model.preprocess)}
     config["settings"] = retraining(config["settings"]) | changes(options)
     shape = None
-    if options.teacher is None and itself(model, config["settings"]["loss"]):
+    if options.teacher is None and options.alpha and itself(model, config["settings"]["loss"]):
+        _check_readable(options)
         options.teacher, options.teacher_weights, shape = options.model, options.weights, options.shape
     if options.teacher and options.alpha:
         config |= _teacher_config(options, shape)
     whole_accuracy = accuracy(model, data.x_test, data.y_test)
-    figures: dict[str, tuple[float, str]] = {"accuracy_before": (whole_accuracy, f"{whole_accuracy:.2%}")}
+    figures: dict[str, tuple[float, str]] = {"accuracy_before": (whole_accuracy, fmt.percent(whole_accuracy))}
     before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))
     for name in before:
         figures[name] = after[name], f"{after[name]:,.9g} of {before[name]:,.9g}"
     figures |= {f"{name}_before": (value, "") for name, value in before.items()}
     train_in_folder(options, folder, config, data, pruned.weights, figures)
+
+
+def _check_readable(options: argparse.Namespace) -> None:
+    """OptionError for a file that runs code when it is read: a run that names it as its teacher keeps no --trust."""
+    if not options.trust:
+        return
+    try:
+        load_trained(argparse.Namespace(**vars(options) | {"trust": False}))
+    except MillijouleError:
+        raise OptionError(
+            f"'{options.weights or options.model}' is read only with --trust, which a run does not keep: it cannot "
+            "teach what is left of it; export it to ONNX first (`millijoule export --to onnx`), or give --alpha 0"
+        ) from None
 
 
 def _trained(options: argparse.Namespace) -> tuple[Model, Dataset, dict[str, Any]]:
