@@ -13,6 +13,8 @@ int8 (default: what `prune` and `quantize --qat` take); fewer cost accuracy. The
 trained: those of the float row and, behind a +, what came after. MobileNetV1 sees images of 32x32 pixels. --published:
 state dicts that are taken as they are instead of a first training, of networks that see pixels as those of
 akamaster/pytorch_resnet_cifar10 do; such a network is pruned or taught for --again epochs (default 8).
+And resnet8_mlperf, MLPerf Tiny's ResNet-8 (mlcommons/tiny, pretrainedResnet.tflite), which sees pixels of 0…255; after
+pruning it learns ResNet-56's answers.
 
 Accuracy: all test images; int8 by the C code on this computer, which equals the integer reference. Flash, RAM and
 instructions: of the firmware for --device, executed in the emulator. Energy: predicted from those instructions, with
@@ -52,8 +54,10 @@ from millijoule.train.loop import choose
 from millijoule.train.run_folder import CONFIG, read_config
 from millijoule.whole_file import write_text
 
-TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet20", "resnet20": "resnet56"}
+TEACHERS = {"resnet8": "resnet20", "mobilenet_v1_025": "resnet20", "resnet20": "resnet56", "resnet8_mlperf": "resnet56"}
 """Of `distilled`; after pruning and as int8, the answers of the network's own float form are learnt."""
+OF_MLPERF = "resnet8_mlperf"
+"""A file of TFLite: pruned with its teacher's answers, and not distilled."""
 TAUGHT = ("--ask-once", "--temperature", "2", "--weight-decay", "1e-4", "--label-smoothing", "0")
 """A teacher's answers are soft labels already."""
 PREPROCESS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -108,7 +112,7 @@ class Row:
 
 
 class Runs:
-    """The trainings in a folder; each is made, or finished, when it is asked for. published: network → state dict."""
+    """The trainings in a folder; each is made, or finished, when it is asked for. published: network → file."""
 
     def __init__(self, options: argparse.Namespace, data: Dataset) -> None:
         self.folder, self.source, self.data = options.runs, options.data, data
@@ -116,13 +120,21 @@ class Runs:
         self.published: dict[str, str] = dict(options.published)
 
     def trained(self, network: str) -> Model:
+        if network == OF_MLPERF:
+            pixels = {"mean": [0.0] * 3, "std": [1 / 255] * 3}
+            return replace(mj.load(self.published[network]), preprocess=pixels)
         if network in self.published:
             graph = mj.zoo.get(network, classes=len(self.data.classes))
             return replace(mj.load(self.published[network], network=graph), preprocess=PREPROCESS)
         return self._run(network, ["train", network, *self._recipe(network, self.epochs)])
 
     def pruned(self, network: str) -> Model:
-        if network in self.published:
+        if network == OF_MLPERF:
+            teacher = self.folder / f"{TEACHERS[network]}.onnx"  # It says how it sees pixels, which is another way.
+            mj.export(self.trained(TEACHERS[network]), "onnx", teacher, force=True)
+            begin = ["prune", self.published[network], "--std", str(1 / 255), *self._again(network), "--keep", "best"]
+            begin += [*TAUGHT, "--teacher", str(teacher)]
+        elif network in self.published:
             begin = ["prune", network, "--weights", self.published[network], *SEEN, *self._again(network)]
         else:
             self.trained(network)
@@ -201,7 +213,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--again", type=int)
-    parser.add_argument("--networks", nargs="+", choices=tuple(TEACHERS), default=tuple(TEACHERS))
+    parser.add_argument("--networks", nargs="+", choices=tuple(TEACHERS))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--published", nargs="+", type=named_file, default=[], metavar="NETWORK=FILE")
     parser.add_argument("--device", default="nucleo-l4r5zi")
@@ -214,7 +226,11 @@ def main() -> None:
     known = json.loads(record.read_text()) if record.exists() else {"rows": []}
     done = {(row["network"], row["how"]): Row(**row) for row in known["rows"]}
     title = known.get("title", f"{Path(options.data).stem}, {options.device}")
-    wanted = list(product(options.networks, options.rows))
+    there = OF_MLPERF in dict(options.published) or not options.runs
+    networks = options.networks or [name for name in TEACHERS if there or name != OF_MLPERF]
+    if OF_MLPERF in networks and not there:
+        parser.error(f"{OF_MLPERF} needs --published {OF_MLPERF}=pretrainedResnet.tflite resnet56=…")
+    wanted = [key for key in product(networks, options.rows) if key != (OF_MLPERF, "distilled")]
     if options.runs:
         data = mj.load_data(options.data)
         runs = Runs(options, data)
