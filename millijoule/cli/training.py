@@ -130,8 +130,7 @@ def beginning(
     """(the numbers of --weights, with which a new run's network begins, None without; notes).
 
     The run's `config` then says whose they are, and how they expect images; the network of a file that has lost its
-    batch-norm has one there. Raises ModelError or OptionError if they
-    are of another network.
+    batch-norm has it back there. Raises ModelError or OptionError if they are of another network.
     """
     from millijoule.load.reference import is_reference
     from millijoule.load.torch.checkpoint import SUFFIXES
