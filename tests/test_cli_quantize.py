@@ -79,11 +79,12 @@ def test_settings_reach_the_quantization(capsys, tmp_path, folder):
 def test_trained_as_int8_with_the_images_of_the_training(capsys, tmp_path, folder):
     file = tmp_path / "aware.tflite"
     command = ["quantize", folder, "--data", "digits", "--qat", "--epochs", 1, "--samples", 32, "--out", file]
+    command += ["--ranges", "mse"]
     code, out, _ = run(capsys, *command, "--json")
     assert code == 0
-    assert json.loads(out)["method"] == "quantization-aware training"
+    assert json.loads(out)["method"] == "quantization-aware training, mse ranges"
     data, settings = millijoule.load_data("digits"), as_shown(read_config(folder)["settings"])
-    expected = millijoule.quantize_aware(load_run(folder), data, epochs=1, progress=False, **settings)
+    expected = millijoule.quantize_aware(load_run(folder), data, ranges="mse", epochs=1, progress=False, **settings)
     loaded = millijoule.load(file)
     x = np.random.default_rng(0).integers(-128, 128, (9, 32, 32, 1), dtype=np.int8)
     np.testing.assert_array_equal(loaded.run(x)[loaded.graph.outputs[0]], expected.run(x)[expected.graph.outputs[0]])
@@ -159,7 +160,7 @@ def test_training_as_int8_on_request(capsys, tmp_path, folder):
     code, out, _ = run(capsys, "quantize", folder, "--data", "digits", "--qat", "--out", file, "--json")
     result = json.loads(out)
     assert code == 0
-    assert result["method"] == "quantization-aware training"
+    assert result["method"] == "quantization-aware training, minmax ranges"
     assert result["accuracy_int8"] > 0.8
     assert millijoule.load(file).is_int8
 
@@ -197,7 +198,7 @@ def test_bad_input_of_quantize(capsys, tmp_path, folder):
     assert "are kept as .tflite or .onnx files" in refused(capsys, *command, "--out", tmp_path / "a.pt")
     assert "--teacher are of --qat: add it" in refused(capsys, *command, "--epochs", "3")
     assert "name that network of the zoo" in refused(capsys, *command, "--qat", "--teacher-weights", few)
-    assert "leave out --ranges" in refused(capsys, *command, "--qat", "--ranges", "mse")
+    assert "leave out --equalize" in refused(capsys, *command, "--qat", "--correct-bias")
     there = tmp_path / "there.tflite"
     there.write_text("mine")
     assert "exists: add --force" in refused(capsys, *command, "--out", there)

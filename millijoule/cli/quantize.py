@@ -169,8 +169,8 @@ def _run(options: argparse.Namespace) -> None:
     from millijoule.train import Dataset
     from millijoule.train.checkpoint import remove_checkpoint
 
-    if options.qat and (options.equalize or options.correct_bias or options.calibrate_on or options.ranges != "minmax"):
-        raise OptionError("--qat learns its own: leave out --ranges, --equalize, --correct-bias, --calibrate-on")
+    if options.qat and (options.equalize or options.correct_bias or options.calibrate_on):
+        raise OptionError("--qat learns its own: leave out --equalize, --correct-bias, --calibrate-on")
     of_qat = (options.epochs, options.learning_rate, options.keep, options.teacher, options.teacher_weights)
     if not options.qat and any(of_qat):
         raise OptionError("--epochs, --learning-rate, --keep and --teacher are of --qat: add it, or leave them out")
@@ -195,6 +195,7 @@ def _run(options: argparse.Namespace) -> None:
         int8 = millijoule.quantize_aware(
             model,
             data,
+            ranges=options.ranges,
             teacher=_teacher(options, data) if options.teacher else None,
             epochs=options.epochs,
             learning_rate=options.learning_rate,
@@ -202,7 +203,7 @@ def _run(options: argparse.Namespace) -> None:
             checkpoint=kept,
             **settings,
         )
-        method = "quantization-aware training"
+        method = f"quantization-aware training, {options.ranges} ranges"
     else:
         int8 = millijoule.quantize(
             model,

@@ -145,6 +145,14 @@ def test_ranges_follow_the_batches():
     assert np.allclose(getattr(network, RANGES).numpy(), [[-1, 1], [0.01 * 64 / 127.5, 0.99 + 0.01 * 64 / 127.5]])
 
 
+def test_narrower_ranges_stay_the_same_share_of_the_batches_extremes():
+    graph = graph_of(Relu(), shape=(3,))
+    narrow, whole = {"input": (-1.0, 1.0), "n0": (0.0, 0.75)}, {"input": (-1.0, 1.0), "n0": (0.0, 1.0)}
+    network = aware_network(Model(graph, {}), narrow, None, False, whole).train()
+    network(torch.full((1, 3), 0.5))
+    assert np.allclose(getattr(network, RANGES)[1].numpy(), [0.01 * 64 / 127.5, 0.75 * (0.99 + 0.01 * 64 / 127.5)])
+
+
 def trained(**settings) -> tuple[Model, Dataset]:
     graph = graph_of(
         Conv2d(channels=4, kernel=3, bias=False), BatchNorm(), Relu(), Flatten(), Dense(features=2), Softmax()
@@ -171,6 +179,17 @@ def test_it_learns_and_gives_an_int8_model_like_post_training_quantization():
     assert any(np.any(int8.weights[name] != plain.weights[name]) for name in plain.weights)
     assert seen[-1].loss < seen[0].loss
     assert accuracy(int8, data.x_test, data.y_test) > accuracy(plain, data.x_test, data.y_test)
+
+
+def test_training_as_int8_begins_with_the_ranges_that_are_asked_for():
+    model, data = trained()
+    settings = {"epochs": 1, "learning_rate": 1e-9, "batch_size": 8, "progress": False}
+    wide, narrow = (quantize_aware(model, data, ranges=ranges, **settings).quantization for ranges in ("minmax", "mse"))
+    expected = quantize(model, data.x_train, ranges="mse").quantization
+    assert narrow["n4"].scale < wide["n4"].scale
+    assert narrow["n4"].scale == pytest.approx(expected["n4"].scale, rel=0.05)
+    with pytest.raises(OptionError, match="ranges is 'all'; it must be one of minmax"):
+        quantize_aware(model, data, ranges="all", **settings)
 
 
 def test_what_was_kept_is_what_was_counted():

@@ -11,9 +11,10 @@ import numpy as np
 
 from millijoule.model import Model
 from millijoule.quantize.calibrate import calibrate, integer_model, ready_for_int8
+from millijoule.quantize.ranges import RangeChoice
 from millijoule.quantize.scales import fixed_input
 from millijoule.shrink.aware.input import input_factor, scaled_input
-from millijoule.shrink.aware.network import RANGES, aware_network, ranges_by_value
+from millijoule.shrink.aware.network import RANGES, SHARES, aware_network, ranges_by_value
 from millijoule.shrink.settings import itself
 from millijoule.train import Dataset
 from millijoule.train.loop import Teacher, choose, train_from
@@ -32,6 +33,7 @@ def quantize_aware(
     model: Model,
     dataset: Dataset,
     *,
+    ranges: RangeChoice = "minmax",
     dense_per_channel: bool = False,
     recipe: str = "auto",
     teacher: Model | None = None,
@@ -46,10 +48,11 @@ def quantize_aware(
     `quantize` would give it: weights and biases rounded to their int8 and int32 steps, every value rounded and
     saturated to int8. The gradient passes through the rounding unchanged, and not where a value saturates
     (straight-through). Ranges of values begin as `quantize` finds them and follow those of the batches, as batch-norm's
-    means do. The answers of the teacher are learnt beside the labels, where the loss is cross-entropy. Which epoch
-    is kept is decided by the int8 model itself, the integer reference, on held-out images.
+    means do; narrower ones than what was seen stay that share of it. The answers of the teacher are learnt beside the
+    labels, where the loss is cross-entropy. Which epoch is kept is decided by the int8 model itself, the integer
+    reference, on held-out images.
 
-    dataset: what it was trained on, or more of the same; images are prepared as the model says.
+    dataset: what it was trained on, or more of the same; images are prepared as the model says. ranges,
     dense_per_channel: as in `quantize`. teacher: by default the float model itself, so that the int8 model answers as
     it does. The rest as in `train`; default: 5 epochs that begin with a learning rate of 0.0005, with averaged weights
     (0.999), without warm-up and weight decay.
@@ -66,8 +69,9 @@ def quantize_aware(
     height = model.graph.inputs[0].shape[0] if len(model.graph.inputs[0].shape) == 3 else 0
     wanted = {name: value for name, value in changes.items() if value is not None}
     settings = choose(recipe, len(dataset.x_train), height, {"precision": "float32", **FINE_TUNING, **wanted})
-    observed = calibrate(model, dataset.x_train, "minmax", SAMPLES)
-    network = aware_network(model, observed, given, dense_per_channel)
+    begin = calibrate(model, dataset.x_train, ranges, SAMPLES)
+    seen = begin if ranges == "minmax" else calibrate(model, dataset.x_train, "minmax", SAMPLES)
+    network = aware_network(model, begin, given, dense_per_channel, seen)
     best, notes = train_from(
         model,
         dataset,
@@ -78,10 +82,10 @@ def quantize_aware(
         checkpoint=checkpoint,
         on_epoch=on_epoch,
     )
-    weights = {name: array for name, array in best.items() if name != RANGES}
+    weights = {name: array for name, array in best.items() if name not in (RANGES, SHARES)}
     trained = scaled_input(replace(model, weights=weights, notes=(*model.notes, *notes)), factor)
-    ranges = ranges_by_value(model.graph, np.asarray(best[RANGES]))
+    learnt = ranges_by_value(model.graph, np.asarray(best[RANGES]))
     for input in model.graph.inputs:
-        low, high = ranges[input.name]
-        ranges[input.name] = low * factor, high * factor
-    return integer_model(trained, ranges, fixed_input(preprocess), dense_per_channel)
+        low, high = learnt[input.name]
+        learnt[input.name] = low * factor, high * factor
+    return integer_model(trained, learnt, fixed_input(preprocess), dense_per_channel)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RANGES = "ranges"
 """The name under which a training keeps the ranges of the values, beside the weights."""
+SHARES = "shares"
 MOMENTUM = 0.01
 """The share of a batch's extremes in the ranges."""
 TIES = 1024
@@ -34,11 +35,16 @@ def ranges_by_value(graph: Graph, ranges: np.ndarray) -> dict[str, Range]:
 
 
 def aware_network(
-    model: Model, ranges: Mapping[str, Range], given: Quantization | None, dense_per_channel: bool
+    model: Model,
+    ranges: Mapping[str, Range],
+    given: Quantization | None,
+    dense_per_channel: bool,
+    extremes: Mapping[str, Range] | None = None,
 ) -> Module:
     """The network of a model that is ready for int8, for quantization-aware training; called as `build_network`'s is.
 
-    ranges: of every value, where training begins. given, dense_per_channel: as in `integer_model`.
+    ranges: of every value, where training begins. given, dense_per_channel: as in `integer_model`. extremes: the least
+    and largest of every value where `ranges` are narrower; they stay the same share of the batches' extremes.
 
     In training, operators compute in float with weights, biases and values on the grids of the int8 form that the
     weights and ranges have at that step. What differs from the integer reference is that sums are rounded once instead
@@ -56,6 +62,7 @@ def aware_network(
             write_weights(graph, plain, model.weights)
             self.nodes = plain.nodes
             self.register_buffer(RANGES, torch.tensor([ranges[name] for name in graph.shapes]))
+            self.register_buffer(SHARES, _shares(self.ranges, extremes or ranges, graph))
 
         def integer(self) -> Model:
             """The int8 form with the weights and ranges as they are."""
@@ -98,11 +105,19 @@ def aware_network(
         def _observe(self, node: Node, y: Tensor) -> None:
             with torch.no_grad():
                 seen = torch.stack(torch.aminmax(channels_last(y.detach())))  # as it lies in memory, not copied
-                self.ranges[positions[node.name]].lerp_(seen, MOMENTUM)
+                at = positions[node.name]
+                self.ranges[at].lerp_(seen * self.shares[at], MOMENTUM)
 
     positions = {name: index for index, name in enumerate(graph.shapes)}
     network: Module = Network()
     return network
+
+
+def _shares(ranges: Tensor, extremes: Mapping[str, Range], graph: Graph) -> Tensor:
+    """(values, 2): which share of its extremes the range of each value is."""
+    torch = import_torch()
+    whole = torch.tensor([extremes[name] for name in graph.shapes])
+    return torch.where(whole == 0, 1.0, ranges / torch.where(whole == 0, 1.0, whole)).clamp(0.0, 1.0)
 
 
 def _on_grid(array: Tensor, node: Node, name: str, integer: Model) -> Tensor:
