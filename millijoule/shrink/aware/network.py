@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RANGES = "ranges"
 """The name under which a training keeps the ranges of the values, beside the weights."""
 SHARES = "shares"
+"""Beside them, which share of the extremes each range is."""
 MOMENTUM = 0.01
 """The share of a batch's extremes in the ranges."""
 TIES = 1024
