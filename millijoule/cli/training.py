@@ -135,8 +135,7 @@ def beginning(
     from millijoule.load.reference import is_reference
     from millijoule.load.torch.checkpoint import SUFFIXES
     from millijoule.train.initial import initial_weights
-    from millijoule.train.pixels import pixel_note
-    from millijoule.train.prepare import measure_preprocess
+    from millijoule.train.pixels import pixel_note, sampled_preprocess
     from millijoule.train.run_folder import graph_of
     from millijoule.train.structure import to_plain
     from millijoule.train.transfer import taken_over
@@ -158,7 +157,7 @@ def beginning(
         config["preprocess"] = dict(trained.preprocess)
     else:
         notes.append(f"'{source}' does not say how it expects pixels: they are normalised as measured (--mean, --std)")
-        measured = measure_preprocess(data.x_train, graph.inputs[0].shape)
+        measured = sampled_preprocess(data, graph.inputs[0].shape)
         notes += pixel_note(replace(trained, preprocess=measured), data)
     if fresh := [name for name in graph.params() if name not in taken]:
         notes.append(f"not in '{source}', so random at first: {', '.join(fresh)}")

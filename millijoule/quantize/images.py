@@ -11,7 +11,7 @@ import numpy as np
 
 from millijoule.errors import DataError, ModelError, OptionError
 from millijoule.model import Model
-from millijoule.train.data import load_data
+from millijoule.train.data import load_data, spread
 from millijoule.train.prepare import prepare
 
 LEAST_IMAGES = 32
@@ -45,7 +45,7 @@ def check_enough(images: int, said: str) -> None:
 
 def evenly_spaced(count: int, x: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """At most `count` images, with their labels."""
-    chosen = np.unique(np.linspace(0, len(x) - 1, min(count, len(x))).astype(int))
+    chosen = spread(count, len(x))
     return x[chosen], None if labels is None else labels[chosen]
 
 

@@ -12,6 +12,7 @@ from millijoule.graph import Graph, Node
 from millijoule.model import Model
 from millijoule.ops import BatchNorm, Conv2d, LayerNorm, Relu, Relu6
 from millijoule.train import Dataset, prepare
+from millijoule.train.data import spread
 from millijoule.train.network import activations
 
 SAMPLES = 1024
@@ -80,9 +81,8 @@ def _split(node: Node, graph: Graph) -> list[Node]:
 
 def _measured(model: Model, norms: dict[str, str], dataset: Dataset, samples: int) -> dict[str, np.ndarray]:
     """The model's numbers with measured means and variances in `norms` (convolution → batch-norm), answers the same."""
-    images = dataset.x_train
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(samples, len(images))).astype(int))
-    inputs = prepare(images[chosen], model.graph.inputs[0].shape, model.preprocess)
+    chosen = dataset.x_train[spread(samples, len(dataset.x_train))]
+    inputs = prepare(chosen, model.graph.inputs[0].shape, model.preprocess)
     sums = {name: np.zeros((2, model.graph.shapes[name][-1])) for name in norms}
     for values in activations(model, inputs, BATCH, tuple(norms)):
         for name, total in sums.items():

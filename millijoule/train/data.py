@@ -281,5 +281,10 @@ def _labels(path: Path, name: str, y: np.ndarray) -> np.ndarray:
     return y
 
 
+def spread(count: int, length: int) -> np.ndarray:
+    """At most `count` positions of 0…length - 1, evenly spaced."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).astype(int))
+
+
 def _first_line(error: Any) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from millijoule.graph import Shape
 from millijoule.model import Model
-from millijoule.train.data import Dataset
+from millijoule.train.data import Dataset, spread
 from millijoule.train.evaluation import scores_of
 from millijoule.train.prepare import measure_preprocess
 
@@ -43,11 +44,12 @@ def pixel_note(model: Model, dataset: Dataset) -> tuple[str, ...]:
     forms = {
         words: {"mean": _each(mean, channels), "std": _each(std, channels)} for words, (mean, std) in USUAL.items()
     }
-    forms["normalised as training images are"] = measure_preprocess(_spaced(dataset.x_train, MEASURED), shape)
+    forms["normalised as training images are"] = sampled_preprocess(dataset, shape)
 
     def right(preprocess: Mapping[str, Any], count: int) -> np.ndarray:
-        scores = scores_of(replace(model, preprocess=preprocess), _spaced(dataset.x_test, count))
-        return scores.argmax(axis=1) == _spaced(dataset.y_test, count)
+        chosen = spread(count, len(dataset.x_test))
+        scores = scores_of(replace(model, preprocess=preprocess), dataset.x_test[chosen])
+        return scores.argmax(axis=1) == dataset.y_test[chosen]
 
     before = right(model.preprocess, FEW)
     after = {words: right(form, FEW) for words, form in forms.items()}
@@ -70,9 +72,9 @@ def _clearly_better(one: np.ndarray, other: np.ndarray) -> bool:
     return gained - lost > CLEARLY * sqrt(gained + lost)
 
 
-def _spaced(array: np.ndarray, count: int) -> np.ndarray:
-    """As many of the first axis, evenly spaced."""
-    return array[np.unique(np.linspace(0, len(array) - 1, min(count, len(array))).astype(int))]
+def sampled_preprocess(dataset: Dataset, shape: Shape) -> dict[str, list[float]]:
+    """`measure_preprocess` of 1,024 training images, fitted to a graph's input of that shape."""
+    return measure_preprocess(dataset.x_train[spread(MEASURED, len(dataset.x_train))], shape)
 
 
 def _text(numbers: list[float]) -> str:

@@ -7,6 +7,7 @@ from math import log2
 
 import numpy as np
 
+from millijoule.graph import Node
 from millijoule.model import Model
 from millijoule.ops import Conv2d, Dense
 
@@ -22,7 +23,7 @@ def input_factor(model: Model) -> float:
     """
     mean, std = (np.asarray(model.preprocess[name], np.float64) for name in ("mean", "std"))
     largest = float(np.max(np.maximum(np.abs(mean), np.abs(1 - mean)) / std))
-    readers = [node for input in model.graph.inputs for node in model.graph.readers[input.name]]
+    readers = _readers(model)
     if 1 / LARGEST <= largest <= LARGEST or not all(isinstance(node.op, Conv2d | Dense) for node in readers):
         return 1.0
     return float(2.0 ** round(log2(largest)))
@@ -30,9 +31,15 @@ def input_factor(model: Model) -> float:
 
 def scaled_input(model: Model, factor: float) -> Model:
     """The model that expects its input `factor` times as large and answers the same; exactly, for a power of two."""
-    readers = [node for input in model.graph.inputs for node in model.graph.readers[input.name]]
+    if factor == 1:
+        return model
     weights = dict(model.weights)
-    for name in {f"{node.name}.weight" for node in readers} if factor != 1 else ():
+    for name in {f"{node.name}.weight" for node in _readers(model)}:
         weights[name] = weights[name] / np.float32(factor)
     std = [each / factor for each in model.preprocess["std"]]
     return replace(model, weights=weights, preprocess={**model.preprocess, "std": std})
+
+
+def _readers(model: Model) -> list[Node]:
+    """The nodes that read an input."""
+    return [node for input in model.graph.inputs for node in model.graph.readers[input.name]]

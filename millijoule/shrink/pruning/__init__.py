@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from millijoule.cost.device import Device, load_device
 from millijoule.errors import ModelError, OptionError
 from millijoule.model import Model
@@ -13,6 +11,7 @@ from millijoule.shrink.pruning.importance import importance, relative
 from millijoule.shrink.pruning.narrow import narrow
 from millijoule.shrink.pruning.search import choose_channels
 from millijoule.train import Dataset, prepare
+from millijoule.train.data import spread
 from millijoule.train.loop import check_classes, choose
 from millijoule.train.loss import make_loss
 
@@ -57,7 +56,7 @@ def prune(
     budget = _budget(model, macs, ram_bytes, energy_mj, device)
     channels = find_channels(model.graph)
     loss = make_loss(model.graph, choose("auto", len(dataset.x_train), 0, {}), dataset.y_train)
-    chosen = np.unique(np.linspace(0, len(dataset.x_train) - 1, min(samples, len(dataset.x_train))).astype(int))
+    chosen = spread(samples, len(dataset.x_train))
     inputs = prepare(dataset.x_train[chosen], model.graph.inputs[0].shape, model.preprocess)
     matters = relative(importance(model, channels, loss, inputs, dataset.y_train[chosen]), channels)
     return narrow(model, channels, choose_channels(model.graph, channels, matters, budget, multiple))
