@@ -40,18 +40,18 @@ def calibration_pixels(options: argparse.Namespace, model: Model) -> Images:
     """What --calibrate-on names, to measure ranges on."""
     from millijoule.detect.find import training_images
     from millijoule.quantize import Images, load_images
-    from millijoule.quantize.images import evenly_spaced
 
     source, count = options.calibrate_on, options.calibration
     if is_annotated(source):
         return training_images(model, load_annotated(source, options.skip_bad, 0), count)
     if files := _photos(Path(source)):
         from millijoule.detect.find import coding_of
+        from millijoule.train.data import spread
         from millijoule.train.images import read_image
 
         size = coding_of(model).size
-        spread, _ = evenly_spaced(count, np.arange(len(files)), None)
-        pixels = [np.broadcast_to(read_image(files[index], size), (*size, 3)) for index in spread]
+        chosen = spread(count, len(files))
+        pixels = [np.broadcast_to(read_image(files[index], size), (*size, 3)) for index in chosen]
         return Images(np.stack(pixels), None, Path(source).name).take(count)
     return load_images(source, options.skip_bad).take(count)
 

@@ -63,6 +63,7 @@ def _prune(options: argparse.Namespace) -> None:
     from millijoule.report import format as fmt
     from millijoule.shrink import itself, prune, retraining
     from millijoule.train import accuracy, is_run
+    from millijoule.train.run_folder import RunFolder
     from millijoule.train.structure import to_plain
 
     budgets = {"macs": options.macs, "ram_bytes": options.ram, "energy_mj": options.energy}
@@ -82,6 +83,7 @@ def _prune(options: argparse.Namespace) -> None:
         options.teacher, options.teacher_weights, shape = options.model, options.weights, options.shape
     if options.teacher and options.alpha:
         config |= _teacher_config(options, shape)
+    RunFolder(folder, config).check()  # Before the test images take their time.
     whole_accuracy = accuracy(model, data.x_test, data.y_test)
     figures: dict[str, tuple[float, str]] = {"accuracy_before": (whole_accuracy, fmt.percent(whole_accuracy))}
     before, after = (_figures(graph, options.device) for graph in (model.graph, pruned.graph))

@@ -12,8 +12,9 @@ from millijoule.boxes import BoxCoding, Boxes, detect
 from millijoule.detect.evaluation import DetectionEvaluation, evaluate_boxes
 from millijoule.errors import ModelError
 from millijoule.model import Model
-from millijoule.quantize.images import Images, evenly_spaced
+from millijoule.quantize.images import Images
 from millijoule.train import Dataset
+from millijoule.train.data import spread
 from millijoule.train.images import image_header, read_image, room_for
 from millijoule.train.network import import_torch, network_of
 from millijoule.train.prepare import prepare, quantized_inputs
@@ -72,7 +73,7 @@ def pixels_of(images: Sequence[AnnotatedImage], size: tuple[int, int]) -> np.nda
 
 def spaced_pixels(model: Model, images: Sequence[AnnotatedImage], count: int) -> np.ndarray:
     """uint8 (n, height, width, 3): at most `count` of the images, evenly spaced, at the size of the model's input."""
-    chosen, _ = evenly_spaced(count, np.arange(len(images)), None)
+    chosen = spread(count, len(images))
     return pixels_of([images[index] for index in chosen], coding_of(model).size)
 
 

@@ -24,6 +24,7 @@ from millijoule.model import Model
 from millijoule.quantize import Images
 from millijoule.quantize.images import evenly_spaced
 from millijoule.train import Dataset, accuracy
+from millijoule.train.data import spread
 from millijoule.train.network import predicted_labels
 
 if TYPE_CHECKING:
@@ -60,13 +61,12 @@ def tested(model: Model, data: Dataset | DetectionSet, calibration: int, samples
 
 
 def _labelled(model: Model, data: Dataset, calibration: int, samples: int, looked_at: int) -> Tested:
-    x, y = evenly_spaced(samples, data.x_test, data.y_test)
-    assert y is not None
+    x, y = evenly_spaced(samples, data.x_test), evenly_spaced(samples, data.y_test)
     (output,) = model.graph.outputs
     return Tested(
         measure="accuracy",
         images=x,
-        looked_at=evenly_spaced(looked_at, data.x_test, None)[0],
+        looked_at=evenly_spaced(looked_at, data.x_test),
         own=training_images(model, data, calibration),
         classes=data.classes,
         outputs=(output,),
@@ -77,7 +77,7 @@ def _labelled(model: Model, data: Dataset, calibration: int, samples: int, looke
 
 def _annotated(model: Model, data: DetectionSet, calibration: int, samples: int, looked_at: int) -> Tested:
     coding, names = coding_of(model), class_names(model)
-    chosen, _ = evenly_spaced(samples, np.arange(len(data.test)), None)
+    chosen = spread(samples, len(data.test))
     images = [data.test[index] for index in chosen]
     pixels = pixels_of(images, coding.size)
 

@@ -61,7 +61,7 @@ def quantize(
     torch.
     """
     model = ready_for_int8(model)
-    faults = calibration_faults(model, Images(evenly_spaced(samples, images, None)[0], None, ""))
+    faults = calibration_faults(model, Images(evenly_spaced(samples, images), None, ""))
     model = replace(model, notes=(*model.notes, *faults))
     if equalize:
         model = equalize_layers(model)
@@ -69,8 +69,8 @@ def quantize(
     given = fixed_input(model.preprocess) if images.dtype == np.uint8 else None
     int8 = integer_model(model, observed, given, dense_per_channel)
     if correct_bias:
-        chosen, _ = evenly_spaced(samples, images, None)
-        int8 = corrected_biases(model, int8, prepared(model, evenly_spaced(BIAS_SAMPLES, chosen, None)[0]))
+        chosen = evenly_spaced(samples, images)
+        int8 = corrected_biases(model, int8, prepared(model, evenly_spaced(BIAS_SAMPLES, chosen)))
     return int8
 
 
@@ -97,7 +97,7 @@ def calibrate(model: Model, images: np.ndarray, ranges: RangeChoice, samples: in
     if ranges not in RANGE_CHOICES:
         raise OptionError(f"ranges is '{ranges}'; it must be one of {', '.join(RANGE_CHOICES)}")
     check_enough(samples, f"samples is {samples}")
-    inputs = prepared(model, evenly_spaced(samples, images, None)[0])
+    inputs = prepared(model, evenly_spaced(samples, images))
     check_enough(len(images), f"there are {len(images)} images")
     return observe_ranges(model, inputs, ranges)
 

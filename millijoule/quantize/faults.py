@@ -46,7 +46,7 @@ def calibration_faults(
         only = f"every number of them is {images.x.flat[0]:g}" if np.all(images.x == images.x.flat[0]) else "one image"
         return (f"the {len(images.x)} calibration images are all the same: {only}",)
     found = []
-    beside = prepared(model, evenly_spaced(SAMPLE, own.x, None)[0]) if own else None
+    beside = prepared(model, evenly_spaced(SAMPLE, own.x)) if own else None
     unlike = None
     if own and beside is not None:
         unlike = _wrong_colours(model, inputs, beside) or _unlike(inputs, beside, own.name)

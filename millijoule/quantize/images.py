@@ -34,7 +34,8 @@ class Images:
         """At most `count` of them, evenly spaced. Raises OptionError for fewer than LEAST_IMAGES."""
         check_enough(count, f"--calibration is {count}")
         check_enough(len(self.x), f"'{self.name}' has {len(self.x)} images")
-        return Images(*evenly_spaced(count, self.x, self.labels), self.name)
+        labels = None if self.labels is None else evenly_spaced(count, self.labels)
+        return Images(evenly_spaced(count, self.x), labels, self.name)
 
 
 def check_enough(images: int, said: str) -> None:
@@ -43,10 +44,9 @@ def check_enough(images: int, said: str) -> None:
         raise OptionError(f"{said}; at least {LEAST_IMAGES} calibration images are needed for ranges to mean much")
 
 
-def evenly_spaced(count: int, x: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """At most `count` images, with their labels."""
-    chosen = spread(count, len(x))
-    return x[chosen], None if labels is None else labels[chosen]
+def evenly_spaced(count: int, x: np.ndarray) -> np.ndarray:
+    """At most `count` of the images, or of their labels."""
+    return x[spread(count, len(x))]
 
 
 def load_images(source: str, skip_bad: bool = False) -> Images:

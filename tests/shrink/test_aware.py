@@ -210,6 +210,16 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert whole.quantization == resumed.quantization
 
 
+def test_training_does_not_go_on_with_other_ranges(tmp_path):
+    model, data = trained()
+    settings = {"batch_size": 8, "epochs": 1, "progress": False, "checkpoint": tmp_path}
+    quantize_aware(model, data, **settings)
+    with pytest.raises(OptionError, match=r"another ranges \(minmax there, percentile asked for\)"):
+        quantize_aware(model, data, ranges="percentile", **settings)
+    with pytest.raises(OptionError, match=r"another dense_per_channel \(False there, True asked for\)"):
+        quantize_aware(model, data, dense_per_channel=True, **settings)
+
+
 def test_a_model_of_a_file_that_says_nothing_of_pixels_is_trained_on_those_of_0_to_1():
     pixels = {"mean": [0.0], "std": [1.0]}
     model, data = trained(preprocess=pixels, epochs=4, learning_rate=0.03)

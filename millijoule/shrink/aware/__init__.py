@@ -81,6 +81,7 @@ def quantize_aware(
         progress=progress,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
+        identity={"ranges": ranges, "dense_per_channel": dense_per_channel},
     )
     weights = {name: array for name, array in best.items() if name not in (RANGES, SHARES)}
     trained = scaled_input(replace(model, weights=weights, notes=(*model.notes, *notes)), factor)

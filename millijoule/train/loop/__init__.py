@@ -110,10 +110,12 @@ def train_from(
     checkpoint: Path | str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     must_learn: bool = True,
+    identity: Mapping[str, Any] | None = None,
 ) -> tuple[Mapping[str, np.ndarray], tuple[str, ...]]:
     """(the best weights, notes) of a training that begins with the model's numbers and prepares images as it does.
 
-    network: what computes the model's graph; see `Trainer`. Everything else, and the errors, as `train` has them.
+    network: what computes the model's graph; see `Trainer`. identity: what else must be equal for a checkpoint to be of
+    this training. Everything else, and the errors, as `train` has them.
     """
     graph = model.graph
     loss = make_loss(graph, settings, dataset.y_train)
@@ -127,7 +129,13 @@ def train_from(
     images = dataset.x_train if mapped else fit(dataset.x_train, graph.inputs[0].shape)
     task = Classification(model, loss, images, dataset.y_train, settings, machine, teacher)
     return train_task(
-        task, network=network, progress=progress, checkpoint=checkpoint, on_epoch=on_epoch, must_learn=must_learn
+        task,
+        network=network,
+        progress=progress,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+        must_learn=must_learn,
+        identity=identity,
     )
 
 
@@ -139,6 +147,7 @@ def train_task(
     checkpoint: Path | str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     must_learn: bool = True,
+    identity: Mapping[str, Any] | None = None,
 ) -> tuple[Mapping[str, np.ndarray], tuple[str, ...]]:
     """(the best weights, notes) of a training of any task; arguments and errors as `train_from` has them."""
     folder = Path(checkpoint) if checkpoint else None
@@ -146,7 +155,7 @@ def train_task(
         check_writable(folder, "--checkpoint")
     with task.machine.joined():
         trainer = Trainer(task, network)
-        best = _run(trainer, folder, progress and task.machine.writes, on_epoch)
+        best = _run(trainer, folder, progress and task.machine.writes, on_epoch, task.identity() | dict(identity or {}))
         if must_learn:
             trainer.check_answers(best)
     return best.weights, tuple(task.machine.notes)
@@ -176,9 +185,14 @@ def step_macs(graph: Graph, settings: Settings) -> int:
     return 3 * forward * settings.batch_size
 
 
-def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callable[[Epoch], None] | None) -> Best:
+def _run(
+    trainer: Trainer,
+    folder: Path | None,
+    progress: bool,
+    on_epoch: Callable[[Epoch], None] | None,
+    identity: dict[str, Any],
+) -> Best:
     settings, task = trainer.settings, trainer.task
-    identity = task.identity()
     state = read_checkpoint(folder, identity, settings) if folder else None
     if state:
         trainer.restore(state)
