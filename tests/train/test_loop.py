@@ -156,7 +156,7 @@ def test_automatic_precision_is_float32_for_small_steps(monkeypatch):
     evaluate = Trainer.evaluate
     monkeypatch.setattr(Trainer, "evaluate", lambda self: used.append(self.settings.precision) or evaluate(self))
     for limit in (10**9, 0):
-        monkeypatch.setattr(loop, "ONE_THREAD_MACS", limit)
+        monkeypatch.setattr(loop, "BFLOAT16_MACS", limit)
         train(linear(), stripes(), epochs=1)
     assert used == ["float32", "bfloat16"]
 
@@ -312,20 +312,21 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     assert not np.array_equal(first.weights["n5.weight"], other.weights["n5.weight"])
 
 
-def test_small_steps_are_taken_by_one_thread(monkeypatch):
+def test_a_step_gets_the_threads_that_it_is_worth(monkeypatch):
     import torch
 
     loop = import_module("millijoule.train.loop")
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(3)
     used = []
     evaluate = Trainer.evaluate
     monkeypatch.setattr(Trainer, "evaluate", lambda self: used.append(torch.get_num_threads()) or evaluate(self))
-    for limit in (10**9, 0):
-        monkeypatch.setattr(loop, "ONE_THREAD_MACS", limit)
+    macs = loop.step_macs(linear(), choose("auto", len(stripes().x_train), 0, {}))
+    for share in (macs + 1, macs // 2, 1):
+        monkeypatch.setattr(loop, "THREAD_MACS", share)
         train(linear(), stripes(), epochs=1)
-    assert used == [1, 2]
-    assert torch.get_num_threads() == 2
+    assert used == [1, 2, 3]
+    assert torch.get_num_threads() == 3
     torch.set_num_threads(before)
 
 

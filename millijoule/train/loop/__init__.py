@@ -37,8 +37,10 @@ __all__ = ["RECIPES", "Settings", "Teacher", "Trainer", "check_classes", "choose
 
 WHITENED_BY = 5_000
 """About how many images the directions of `whiten` are found in."""
-ONE_THREAD_MACS = 10**9
-"""MACs of a training step below which one thread is faster than several: they would wait for each other."""
+THREAD_MACS = 35_000_000
+"""MACs of a training step that are worth a thread: those of smaller shares wait for each other too often."""
+BFLOAT16_MACS = 10**9
+"""MACs of a training step from which on bfloat16 is faster: smaller ones take longer to convert than to multiply."""
 
 
 def train(
@@ -70,8 +72,8 @@ def train(
     Started by torchrun, the processes share each batch and its gradients; the first one writes and shows. Batch-norm's
     statistics are of each process's images.
 
-    Same seed, same machine: same model. Networks whose step takes 1 GMAC or more are trained with all of torch's
-    threads, whose number must then be the same too.
+    Same seed, same machine: same model. A step gets a thread for each 35 million MACs, up to all of torch's, whose
+    number must then be the same too.
 
     Raises ModelError if the network is no classifier of the dataset's classes, OptionError for settings that make no
     sense or with which training fails, ToolError without torch, MillijouleError on Ctrl-C (the checkpoint stays).
@@ -175,7 +177,7 @@ def with_precision(settings: Settings, graph: Graph, machine: Machine) -> Settin
     """The settings, `auto` replaced by the precision that suits the network and the machine."""
     if settings.precision != "auto":
         return settings
-    large = step_macs(graph, settings) >= ONE_THREAD_MACS
+    large = step_macs(graph, settings) >= BFLOAT16_MACS
     return replace(settings, precision="bfloat16" if large and machine.has_bfloat16 else "float32")
 
 
@@ -278,11 +280,11 @@ def _enough(best: Best, epochs_done: int, settings: Settings, score: str) -> str
 
 @contextmanager
 def _threads(trainer: Trainer) -> Iterator[None]:
-    """Inside, torch has one thread if a step is small."""
+    """Inside, torch has no more threads than a step is worth."""
     torch = import_torch()
     threads = torch.get_num_threads()
-    if step_macs(trainer.model.graph, trainer.settings) < ONE_THREAD_MACS:
-        torch.set_num_threads(1)
+    worth = step_macs(trainer.model.graph, trainer.settings) // THREAD_MACS
+    torch.set_num_threads(max(1, min(threads, worth)))
     try:
         yield
     finally:
