@@ -43,7 +43,7 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     data = mj.load_data(options.data)
     data = replace(data, x_train=data.x_train[: options.images], y_train=data.y_train[: options.images])
-    graph = mj.zoo.get(options.network, classes=len(data.classes))
+    graph = mj.zoo.get(options.network, classes=len(data.classes), input_shape=data.x_train.shape[1:])
     table = Table("loop", "images/s", "images/CPU-s", "seconds", "CPU s", "test accuracy")
     rows = [("PyTorch, ordinary", *ordinary(graph, data, options.epochs)), ("ours", *ours(graph, data, options.epochs))]
     if options.compiled:
