@@ -22,9 +22,8 @@ from millijoule.detect.find import (
 )
 from millijoule.model import Model
 from millijoule.quantize import Images
-from millijoule.quantize.images import evenly_spaced
 from millijoule.train import Dataset, accuracy
-from millijoule.train.data import spread
+from millijoule.train.data import evenly_spaced, spread
 from millijoule.train.network import predicted_labels
 
 if TYPE_CHECKING:

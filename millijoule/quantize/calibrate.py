@@ -17,9 +17,10 @@ from millijoule.passes import simplify
 from millijoule.quantize.bias import corrected_biases
 from millijoule.quantize.equalize import equalize_layers
 from millijoule.quantize.faults import calibration_faults
-from millijoule.quantize.images import Images, check_enough, evenly_spaced, prepared
+from millijoule.quantize.images import Images, check_enough, prepared
 from millijoule.quantize.ranges import RANGE_CHOICES, Range, RangeChoice, observe_ranges
 from millijoule.quantize.scales import fixed_input, separate_shared_scales, value_quantization
+from millijoule.train.data import evenly_spaced
 
 SMALLEST_SCALE = 2.0**-30
 LARGEST_BIAS = 2**30

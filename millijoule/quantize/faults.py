@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from millijoule.model import Model
-from millijoule.quantize.images import Images, evenly_spaced, prepared
+from millijoule.quantize.images import Images, prepared
+from millijoule.train.data import evenly_spaced
 from millijoule.train.network import outputs_are_distances, predict, predicted_labels
 
 SAMPLE = 512

@@ -11,7 +11,7 @@ import numpy as np
 
 from millijoule.errors import DataError, ModelError, OptionError
 from millijoule.model import Model
-from millijoule.train.data import load_data, spread
+from millijoule.train.data import evenly_spaced, load_data
 from millijoule.train.prepare import prepare
 
 LEAST_IMAGES = 32
@@ -42,11 +42,6 @@ def check_enough(images: int, said: str) -> None:
     """OptionError if there are too few calibration images. said: how many there are, in words."""
     if images < LEAST_IMAGES:
         raise OptionError(f"{said}; at least {LEAST_IMAGES} calibration images are needed for ranges to mean much")
-
-
-def evenly_spaced(count: int, x: np.ndarray) -> np.ndarray:
-    """At most `count` of the images, or of their labels."""
-    return x[spread(count, len(x))]
 
 
 def load_images(source: str, skip_bad: bool = False) -> Images:

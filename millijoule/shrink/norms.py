@@ -12,7 +12,7 @@ from millijoule.graph import Graph, Node
 from millijoule.model import Model
 from millijoule.ops import BatchNorm, Conv2d, LayerNorm, Relu, Relu6
 from millijoule.train import Dataset, prepare
-from millijoule.train.data import spread
+from millijoule.train.data import evenly_spaced
 from millijoule.train.network import activations
 
 SAMPLES = 1024
@@ -81,8 +81,7 @@ def _split(node: Node, graph: Graph) -> list[Node]:
 
 def _measured(model: Model, norms: dict[str, str], dataset: Dataset, samples: int) -> dict[str, np.ndarray]:
     """The model's numbers with measured means and variances in `norms` (convolution → batch-norm), answers the same."""
-    chosen = dataset.x_train[spread(samples, len(dataset.x_train))]
-    inputs = prepare(chosen, model.graph.inputs[0].shape, model.preprocess)
+    inputs = prepare(evenly_spaced(samples, dataset.x_train), model.graph.inputs[0].shape, model.preprocess)
     sums = {name: np.zeros((2, model.graph.shapes[name][-1])) for name in norms}
     for values in activations(model, inputs, BATCH, tuple(norms)):
         for name, total in sums.items():

@@ -286,5 +286,10 @@ def spread(count: int, length: int) -> np.ndarray:
     return np.unique(np.linspace(0, length - 1, min(count, length)).astype(int))
 
 
+def evenly_spaced(count: int, x: np.ndarray) -> np.ndarray:
+    """At most `count` of the images, or of their labels."""
+    return x[spread(count, len(x))]
+
+
 def _first_line(error: Any) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from millijoule.graph import Shape
 from millijoule.model import Model
-from millijoule.train.data import Dataset, spread
+from millijoule.train.data import Dataset, evenly_spaced
 from millijoule.train.evaluation import scores_of
 from millijoule.train.prepare import measure_preprocess
 
@@ -47,9 +47,8 @@ def pixel_note(model: Model, dataset: Dataset) -> tuple[str, ...]:
     forms["normalised as training images are"] = sampled_preprocess(dataset, shape)
 
     def right(preprocess: Mapping[str, Any], count: int) -> np.ndarray:
-        chosen = spread(count, len(dataset.x_test))
-        scores = scores_of(replace(model, preprocess=preprocess), dataset.x_test[chosen])
-        return scores.argmax(axis=1) == dataset.y_test[chosen]
+        scores = scores_of(replace(model, preprocess=preprocess), evenly_spaced(count, dataset.x_test))
+        return scores.argmax(axis=1) == evenly_spaced(count, dataset.y_test)
 
     before = right(model.preprocess, FEW)
     after = {words: right(form, FEW) for words, form in forms.items()}
@@ -74,7 +73,7 @@ def _clearly_better(one: np.ndarray, other: np.ndarray) -> bool:
 
 def sampled_preprocess(dataset: Dataset, shape: Shape) -> dict[str, list[float]]:
     """`measure_preprocess` of 1,024 training images, fitted to a graph's input of that shape."""
-    return measure_preprocess(dataset.x_train[spread(MEASURED, len(dataset.x_train))], shape)
+    return measure_preprocess(evenly_spaced(MEASURED, dataset.x_train), shape)
 
 
 def _text(numbers: list[float]) -> str:

@@ -129,15 +129,9 @@ def train_from(
     # What is mapped from a file may be larger than memory: it is fitted batch by batch.
     mapped = isinstance(dataset.x_train, np.memmap)
     images = dataset.x_train if mapped else fit(dataset.x_train, graph.inputs[0].shape)
-    task = Classification(model, loss, images, dataset.y_train, settings, machine, teacher)
+    task = Classification(model, loss, images, dataset.y_train, settings, machine, teacher, identity)
     return train_task(
-        task,
-        network=network,
-        progress=progress,
-        checkpoint=checkpoint,
-        on_epoch=on_epoch,
-        must_learn=must_learn,
-        identity=identity,
+        task, network=network, progress=progress, checkpoint=checkpoint, on_epoch=on_epoch, must_learn=must_learn
     )
 
 
@@ -149,7 +143,6 @@ def train_task(
     checkpoint: Path | str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     must_learn: bool = True,
-    identity: Mapping[str, Any] | None = None,
 ) -> tuple[Mapping[str, np.ndarray], tuple[str, ...]]:
     """(the best weights, notes) of a training of any task; arguments and errors as `train_from` has them."""
     folder = Path(checkpoint) if checkpoint else None
@@ -157,7 +150,7 @@ def train_task(
         check_writable(folder, "--checkpoint")
     with task.machine.joined():
         trainer = Trainer(task, network)
-        best = _run(trainer, folder, progress and task.machine.writes, on_epoch, task.identity() | dict(identity or {}))
+        best = _run(trainer, folder, progress and task.machine.writes, on_epoch)
         if must_learn:
             trainer.check_answers(best)
     return best.weights, tuple(task.machine.notes)
@@ -187,14 +180,9 @@ def step_macs(graph: Graph, settings: Settings) -> int:
     return 3 * forward * settings.batch_size
 
 
-def _run(
-    trainer: Trainer,
-    folder: Path | None,
-    progress: bool,
-    on_epoch: Callable[[Epoch], None] | None,
-    identity: dict[str, Any],
-) -> Best:
+def _run(trainer: Trainer, folder: Path | None, progress: bool, on_epoch: Callable[[Epoch], None] | None) -> Best:
     settings, task = trainer.settings, trainer.task
+    identity = task.identity()
     state = read_checkpoint(folder, identity, settings) if folder else None
     if state:
         trainer.restore(state)

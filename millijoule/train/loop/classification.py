@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,8 @@ class Classification(Task):
     """One label for each image.
 
     loss: what is made small. images: uint8 (n, height, width, channels), fitted to the graph's input or to be fitted
-    batch by batch. labels: (n,). teacher: whose answers are learnt beside the labels.
+    batch by batch. labels: (n,). teacher: whose answers are learnt beside the labels. same: what else must be equal for
+    a training to be the same one.
     """
 
     score = "accuracy"
@@ -43,9 +44,10 @@ class Classification(Task):
         settings: Settings,
         machine: Machine | None = None,
         teacher: Teacher | None = None,
+        same: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(model, settings, machine)
-        self.loss, self.images, self.labels = loss, images, labels
+        self.loss, self.images, self.labels, self.same = loss, images, labels, dict(same or {})
         self.values = (loss.value,)
         self.train_set, self.held_out = stratified_split(labels, settings.validation, settings.seed)
         if not len(self.held_out):
@@ -53,7 +55,7 @@ class Classification(Task):
         self.lesson = Lesson(teacher, len(labels), settings, self.machine.device) if teacher else None
 
     def identity(self) -> dict[str, Any]:
-        same = fingerprint(self.model.graph, self.images, self.labels, self.settings)
+        same = fingerprint(self.model.graph, self.images, self.labels, self.settings) | self.same
         return same | {"teacher": self.lesson.teacher.identity() if self.lesson else None}
 
     def batch(self, indices: np.ndarray, part: slice, epoch: int, random: np.random.Generator) -> Batch:
