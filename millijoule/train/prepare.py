@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -117,9 +118,11 @@ def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
     result = np.empty((len(images), *size, images.shape[3]), np.uint8)
-    for index, channel in np.ndindex(len(images), images.shape[3]):
-        image = Image.fromarray(np.ascontiguousarray(images[index, :, :, channel]))
-        result[index, :, :, channel] = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    # Pillow takes one channel or three at once, and does the same to each.
+    parts = (slice(None),) if images.shape[3] == 3 else range(images.shape[3])
+    for index, part in product(range(len(images)), parts):
+        image = Image.fromarray(np.ascontiguousarray(images[index, :, :, part]))
+        result[index, :, :, part] = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
     return result
 
 

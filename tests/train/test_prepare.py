@@ -35,6 +35,13 @@ def test_resizing_interpolates_between_neighbours():
     assert resize(row, (1, 4)).reshape(-1).tolist() == [0, 25, 75, 100]
 
 
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_each_channel_is_resized_alone(channels):
+    x = images(3, 9, 12, channels)
+    alone = [resize(np.ascontiguousarray(x[..., [channel]]), (6, 15)) for channel in range(channels)]
+    assert np.array_equal(resize(x, (6, 15)), np.concatenate(alone, axis=3))
+
+
 def test_colour_becomes_luma_and_grey_becomes_three_channels():
     primaries = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]], np.uint8).reshape(1, 2, 2, 3)
     assert fit(primaries, (2, 2, 1)).reshape(-1).tolist() == [76, 150, 29, 9]
