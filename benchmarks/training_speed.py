@@ -1,10 +1,13 @@
 """Training speed beside an ordinary PyTorch loop: the same network, batch, data, rate and number of epochs, in turn.
 
     python benchmarks/training_speed.py --data cifar10.npz [--network resnet8] [--epochs 1] [--images 10000]
+        [--compiled] [--first-size 0.5]
 
 The ordinary loop: float32, eager, maps in torch's default layout, `DataLoader` with two workers that augment image by
 image (padded crop, mirror, normalise), torch.optim.SGD with momentum. Ours: `millijoule.train` with the same settings,
-the precision as it chooses itself, and once more with torch.compile if --compiled is given. Evaluation is not timed.
+the precision as it chooses itself; once more with torch.compile if --compiled is given, and with images that grow from
+--first-size to full size if that is given: an image counts as one then too, though most are smaller. Evaluation is not
+timed.
 Both have the same number of threads. Wall time depends on what else the machine does, so CPU time of the process and
 its workers stands beside it; on a busy machine threads wait for each other: give --threads 1 and compare CPU times.
 Accuracies are on the test images; the ordinary network is torch.nn's, built from the same graph.
@@ -14,6 +17,7 @@ import argparse
 import os
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +40,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--first-size", type=float, help="also with images that begin at this share of full size")
     parser.add_argument("--threads", type=int, help="of torch, for both (default: torch's own choice)")
     options = parser.parse_args()
 
@@ -48,6 +53,9 @@ def main() -> None:
     rows = [("PyTorch, ordinary", *ordinary(graph, data, options.epochs)), ("ours", *ours(graph, data, options.epochs))]
     if options.compiled:
         rows.append(("ours, compiled", *ours(graph, data, options.epochs, compiled=True)))
+    if options.first_size:
+        name = f"ours, images growing from {options.first_size:g}"
+        rows.append((name, *ours(graph, data, options.epochs, first_size=options.first_size)))
     count = options.epochs * len(data.x_train)
     for name, seconds, cpu, score in rows:
         table.add_row(
@@ -66,7 +74,7 @@ def cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def ours(graph: mj.Graph, data: Dataset, epochs: int, compiled: bool = False) -> tuple[float, float, float]:
+def ours(graph: mj.Graph, data: Dataset, epochs: int, **changes: Any) -> tuple[float, float, float]:
     """(seconds, CPU seconds, test accuracy). The first epoch of a compiled network holds the compilation."""
     taken: list[tuple[float, float]] = []
     model = mj.train(
@@ -81,10 +89,11 @@ def ours(graph: mj.Graph, data: Dataset, epochs: int, compiled: bool = False) ->
         shift=SHIFT,
         flip=True,
         validation=0.0,
-        compiled=compiled,
+        keep="last",
         progress=False,
         must_learn=False,
         on_epoch=lambda epoch: taken.append((epoch.training_seconds, epoch.training_cpu_seconds)),
+        **changes,
     )
     seconds, cpu = (sum(column) for column in zip(*taken, strict=True))
     return seconds, cpu, accuracy(model, data.x_test, data.y_test)

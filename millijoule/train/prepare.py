@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
@@ -119,7 +119,7 @@ def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     result = np.empty((len(images), *size, images.shape[3]), np.uint8)
     # Pillow takes one channel or three at once, and does the same to each.
-    parts = (slice(None),) if images.shape[3] == 3 else range(images.shape[3])
+    parts: Iterable[int | slice] = (slice(None),) if images.shape[3] == 3 else range(images.shape[3])
     for index, part in product(range(len(images)), parts):
         image = Image.fromarray(np.ascontiguousarray(images[index, :, :, part]))
         result[index, :, :, part] = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))

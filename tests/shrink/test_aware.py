@@ -238,6 +238,8 @@ def test_models_and_settings_that_do_not_suit():
         quantize_aware(model, three_classes(data))
     with pytest.raises(OptionError, match="there is no setting 'epoch'"):
         quantize_aware(model, data, epoch=3)
+    with pytest.raises(OptionError, match=r"first_size is 0\.5; int8 ranges are those of images of full size"):
+        quantize_aware(model, data, first_size=0.5)
 
 
 def test_a_network_of_large_pixels_learns_as_that_of_small_ones_does():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from millijoule.graph import Builder, Graph, Operator
-from millijoule.ops import BatchNorm, Conv2d, Dense, Dropout, Flatten, Relu
+from millijoule.ops import BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalAveragePool, Relu
 from millijoule.train import Dataset
 
 
@@ -30,6 +30,14 @@ def graph_of(*operators: Operator, shape: tuple[int, ...] = (6, 6, 1), name: str
 
 def linear(shape: tuple[int, ...] = (6, 6, 1), classes: int = 2) -> Graph:
     return graph_of(Flatten(), Dense(features=classes), shape=shape)
+
+
+def of_any_size() -> Graph:
+    """No array depends on how large the images are; the strided window is padded otherwise where they are odd."""
+    return graph_of(
+        Conv2d(channels=6, kernel=3, padding="same"), Relu(),
+        Conv2d(channels=6, kernel=3, stride=2, padding="same"), Relu(), GlobalAveragePool(), Dense(features=2),
+    )  # fmt: skip
 
 
 def everything_random() -> Graph:

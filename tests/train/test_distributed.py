@@ -12,7 +12,7 @@ import pytest
 from millijoule.train import load_data, load_run, train
 from millijoule.train.initial import initial_weights
 from millijoule.zoo import lenet5
-from tests.train.cases import everything_random, linear, stripes
+from tests.train.cases import everything_random, linear, of_any_size, stripes
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="gloo over local sockets")
 WORKER = """
@@ -22,15 +22,17 @@ from pathlib import Path
 import numpy as np
 from millijoule.train import train
 from millijoule.train.initial import initial_weights
-from tests.train.cases import linear, stripes
-from tests.train.test_distributed import SETTINGS
-model = train(linear(), stripes(), checkpoint=sys.argv[1], **SETTINGS)
+from tests.train.cases import stripes
+from tests.train.test_distributed import NETWORKS, SETTINGS
+network, change = NETWORKS[sys.argv[3]]
+model = train(network(), stripes(), checkpoint=sys.argv[1], **SETTINGS | change)
 if os.environ["RANK"] == "0":
     np.savez(sys.argv[2], **model.weights)
 left = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 assert not [name for name in left if "gloo" in name], left
 """
 SETTINGS = {"epochs": 3, "batch_size": 9, "learning_rate": 0.03, "shift": 1, "seed": 3, "must_learn": False}
+NETWORKS = {"linear": (linear, {}), "growing images": (of_any_size, {"first_size": 0.5, "learning_rate": 0.1})}
 
 
 def torchrun(folder, script: str, *arguments: object, workers: int = 2) -> subprocess.CompletedProcess:
@@ -47,9 +49,11 @@ def torchrun(folder, script: str, *arguments: object, workers: int = 2) -> subpr
     )  # fmt: skip
 
 
-def test_two_workers_end_with_the_weights_of_one_process(tmp_path):
-    alone, start = train(linear(), stripes(), **SETTINGS), initial_weights(linear(), SETTINGS["seed"])
-    result = torchrun(tmp_path, WORKER, tmp_path / "kept", tmp_path / "weights.npz")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_two_workers_end_with_the_weights_of_one_process(tmp_path, name):
+    network, change = NETWORKS[name]
+    alone, start = train(network(), stripes(), **SETTINGS | change), initial_weights(network(), SETTINGS["seed"])
+    result = torchrun(tmp_path, WORKER, tmp_path / "kept", tmp_path / "weights.npz", name)
     assert result.returncode == 0, result.stderr
     with np.load(tmp_path / "weights.npz") as together:
         for name, array in alone.weights.items():

@@ -586,6 +586,7 @@ def test_batches_of_one_cannot_be_normalised():
         ({"loss": "squared_error", "label_smoothing": 0.1}, "are for loss cross_entropy, not squared_error"),
         ({"weightdecay": 1}, "there is no setting 'weightdecay'; did you mean weight_decay? known are epochs, batch"),
         ({"recipe": "fast"}, "there is no recipe 'fast'; known are auto, sgd, airbench, airbench94, adamw"),
+        ({"first_size": 0.1}, "first_size is 0.1; it must be 0.25 or more, at most 1"),
         ({"loss": "hinge"}, "loss is 'hinge'; it must be one of cross_entropy, squared_error"),
     ],
 )

@@ -13,7 +13,9 @@ from millijoule.train.loop.settings import Settings, check_known, described
 ScoreLoss = Literal["focal", "hard_negatives"]
 BoxLoss = Literal["giou", "smooth_l1"]
 
-OF_CLASSIFIERS = ("loss", "label_smoothing", "class_weights", "shift", "cutout", "mixup", "whiten", "dirac")
+OF_CLASSIFIERS = (
+    "loss", "label_smoothing", "class_weights", "shift", "cutout", "mixup", "first_size", "whiten", "dirac",
+)  # fmt: skip
 """Settings that a detector does not take."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from millijoule.errors import OptionError
 from millijoule.model import Model
 from millijoule.quantize.calibrate import calibrate, integer_model, ready_for_int8
 from millijoule.quantize.ranges import RangeChoice
@@ -69,6 +70,8 @@ def quantize_aware(
     height = model.graph.inputs[0].shape[0] if len(model.graph.inputs[0].shape) == 3 else 0
     wanted = {name: value for name, value in changes.items() if value is not None}
     settings = choose(recipe, len(dataset.x_train), height, {"precision": "float32", **FINE_TUNING, **wanted})
+    if settings.first_size < 1:
+        raise OptionError(f"first_size is {settings.first_size}; int8 ranges are those of images of full size")
     begin = calibrate(model, dataset.x_train, ranges, SAMPLES)
     seen = begin if ranges == "minmax" else calibrate(model, dataset.x_train, "minmax", SAMPLES)
     network = aware_network(model, begin, given, dense_per_channel, seen)

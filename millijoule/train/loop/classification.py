@@ -14,6 +14,7 @@ from millijoule.train.data import stratified_split
 from millijoule.train.loop.augment import augmented
 from millijoule.train.loop.machine import Machine
 from millijoule.train.loop.settings import Settings
+from millijoule.train.loop.sizes import resized
 from millijoule.train.loop.task import Batch, Task
 from millijoule.train.loop.teacher import Lesson, Teacher
 from millijoule.train.loss import Loss, mixed
@@ -68,6 +69,7 @@ class Classification(Task):
         if mix < 1.0:
             inputs = mix * inputs + (1 - mix) * self.prepared(shown[others])
             loss_of = mixed(loss_of, self._labels(indices[others]), mix)
+        inputs = resized(inputs, self.settings.shape_at(epoch, self.model.graph.inputs[0].shape))
 
         def loss(values: Any) -> Tensor:
             outputs = values[self.loss.value].float()

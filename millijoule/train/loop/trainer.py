@@ -18,6 +18,7 @@ from millijoule.ops.norm import BatchNorm
 from millijoule.train.checkpoint import Best, Checkpoint
 from millijoule.train.initial import first_convolution
 from millijoule.train.loop.settings import Settings
+from millijoule.train.loop.sizes import for_sizes
 from millijoule.train.loop.task import Task
 from millijoule.train.network import arrays_of, build_network, consumers, import_torch
 
@@ -46,7 +47,8 @@ class Trainer:
             self.arrays[name].requires_grad_(False)
         self.trained = {name: array for name, array in self.arrays.items() if array.requires_grad}
         self.optimizer = _optimizer(self.model.graph, self.trained, settings)
-        self.forward = self.machine.wrapped(self.network, settings)
+        shapes = {settings.shape_at(epoch, self.model.graph.inputs[0].shape) for epoch in range(settings.epochs)}
+        self.forward = self.machine.wrapped(for_sizes(self.model.graph, self.network, shapes), settings)
         self.average: dict[str, Tensor] = {}
         if settings.average:
             self.average = {name: array.detach().clone() for name, array in self.arrays.items()}

@@ -1,0 +1,79 @@
+"""Images that grow while a network trains: one network for several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from millijoule.errors import ModelError, OptionError
+from millijoule.graph import Graph, Input, Shape
+from millijoule.ops.base import channels_first, channels_last
+from millijoule.train.network import build_network, import_torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+
+def for_sizes(graph: Graph, network: Module, shapes: Collection[Shape]) -> Module:
+    """`network`, which computes the graph, for maps of all these shapes; it must be where it stays.
+
+    forward(input, values) is that of `build_network`, for the shape of the input. All numbers are the network's own.
+    Raises OptionError if the graph takes maps of one size only.
+    """
+    torch = import_torch()
+    shapes = sorted(set(shapes) - {graph.inputs[0].shape})
+    if not shapes:
+        return network
+    # Not to be moved among devices: buffers that are shared would not be any more.
+    forms = [_sharing(with_shape(graph, shape), graph, network) for shape in shapes]
+
+    class ForSizes(torch.nn.Module):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.forms = torch.nn.ModuleList([network, *forms])
+            self.at = {shape: index for index, shape in enumerate([graph.inputs[0].shape, *shapes])}
+
+        def forward(self, x: Tensor, values: tuple[str, ...]) -> Any:
+            return self.forms[self.at[tuple(x.shape[1:])]](x, values=values)
+
+    sized: Module = ForSizes()
+    return sized
+
+
+def resized(maps: Tensor, shape: Shape) -> Tensor:
+    """Maps (n, height, width, channels) in the size of `shape`; every pixel counts."""
+    if maps.shape[1:] == shape:
+        return maps
+    functional = import_torch().nn.functional
+    smaller = functional.interpolate(channels_first(maps), shape[:2], mode="bilinear", antialias=True)
+    return channels_last(smaller)
+
+
+def with_shape(graph: Graph, shape: Shape) -> Graph:
+    """The graph for maps of another size, with the same arrays. OptionError if there is none."""
+    text = f"images cannot grow, since network '{graph.name}' takes none of {shape[0]}×{shape[1]}: "
+    try:
+        other = replace(graph, inputs=(Input(graph.inputs[0].name, shape),))
+    except ModelError as error:
+        raise OptionError(f"{text}{error}; leave first_size at 1") from None
+    for node in graph.nodes:
+        own, others = (node.op.params(*each.input_shapes(node)) for each in (graph, other))
+        for name in own:
+            if own[name] != others[name]:
+                raise OptionError(
+                    f"{text}'{node.name}' would have {others[name].count} numbers in '{name}' instead of "
+                    f"{own[name].count}; leave first_size at 1"
+                )
+    return other
+
+
+def _sharing(graph: Graph, whole: Graph, network: Any) -> Module:
+    """The graph as a torch module whose numbers are those of `network`, which computes `whole`."""
+    form: Any = build_network(graph).to(next(network.parameters()).device)
+    for node, module, source in zip(whole.nodes, form.nodes, network.nodes, strict=True):
+        for name in node.op.params(*whole.input_shapes(node)):
+            setattr(module, name, getattr(source, name))
+    shared: Module = form
+    return shared
