@@ -60,16 +60,17 @@ class Classification(Task):
         return same | {"teacher": self.lesson.teacher.identity() if self.lesson else None}
 
     def batch(self, indices: np.ndarray, part: slice, epoch: int, random: np.random.Generator) -> Batch:
-        images = fit(self.images[indices], self.model.graph.inputs[0].shape)
+        shape = self.model.graph.inputs[0].shape
+        images = fit(self.images[indices], shape)
         shown = augmented(images, indices, epoch, self.settings, random)
+        sized = resized(shown, self.settings.shape_at(epoch, shape))
         mix = random.beta(self.settings.mixup, self.settings.mixup) if self.settings.mixup else 1.0
         partners = random.permutation(len(indices)) if self.settings.mixup else np.arange(len(indices))
         others = partners[part]
-        inputs, labels, loss_of = self.prepared(shown[part]), self._labels(indices[part]), self.loss.of
+        inputs, labels, loss_of = self.prepared(sized[part]), self._labels(indices[part]), self.loss.of
         if mix < 1.0:
-            inputs = mix * inputs + (1 - mix) * self.prepared(shown[others])
+            inputs = mix * inputs + (1 - mix) * self.prepared(sized[others])
             loss_of = mixed(loss_of, self._labels(indices[others]), mix)
-        inputs = resized(inputs, self.settings.shape_at(epoch, self.model.graph.inputs[0].shape))
 
         def loss(values: Any) -> Tensor:
             outputs = values[self.loss.value].float()

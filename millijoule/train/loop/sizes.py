@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from millijoule.errors import ModelError, OptionError
 from millijoule.graph import Graph, Input, Shape
 from millijoule.ops.base import channels_first, channels_last
@@ -42,13 +44,15 @@ def for_sizes(graph: Graph, network: Module, shapes: Collection[Shape]) -> Modul
     return sized
 
 
-def resized(maps: Tensor, shape: Shape) -> Tensor:
-    """Maps (n, height, width, channels) in the size of `shape`; every pixel counts."""
-    if maps.shape[1:] == shape:
-        return maps
-    functional = import_torch().nn.functional
-    smaller = functional.interpolate(channels_first(maps), shape[:2], mode="bilinear", antialias=True)
-    return channels_last(smaller)
+def resized(images: np.ndarray, shape: Shape) -> np.ndarray:
+    """uint8 images (n, height, width, channels) in the size of `shape`: those of `prepare.resize` ± 1, much faster."""
+    if images.shape[1:3] == shape[:2] or len(shape) != 3:
+        return images
+    torch = import_torch()
+    maps = channels_first(torch.from_numpy(np.ascontiguousarray(images)))
+    smaller = torch.nn.functional.interpolate(maps, shape[:2], mode="bilinear", antialias=True)
+    result: np.ndarray = channels_last(smaller).numpy()
+    return result
 
 
 def with_shape(graph: Graph, shape: Shape) -> Graph:

@@ -68,11 +68,11 @@ class Task(ABC):
         """OptionError if the network, which has the best weights, has not learnt anything."""
 
     def prepared(self, images: np.ndarray) -> Tensor:
-        """uint8 images that fit the network's input, as its input."""
+        """uint8 images (n, height, width, channels) that fit the network's input, or are smaller, as its input."""
         torch = import_torch()
         device = self.machine.device
         mean = torch.tensor(self.model.preprocess["mean"], device=device)
         std = torch.tensor(self.model.preprocess["std"], device=device)
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).float()
         prepared: Tensor = pixels.div_(255).sub_(mean).div_(std)
-        return prepared.reshape(len(images), *self.model.graph.inputs[0].shape)
+        return prepared if len(self.model.graph.inputs[0].shape) == 3 else prepared.flatten(1)
