@@ -23,7 +23,7 @@ ONE_CYCLE_RISE = 0.3
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1e-4 / 25
 """Where torch's OneCycleLR has its peak, and what it starts and ends with, as shares of the peak."""
-FULL_SIZE = 0.8
+FULL_SIZE = 0.9
 """The share of the epochs after which images that grow are as large as the network takes them."""
 
 
@@ -62,7 +62,7 @@ class Settings:
     mixup: alpha of the Beta distribution by which pairs of images and their labels are mixed (Zhang et al. 2018).
     colour: brightness, contrast and saturation are changed by factors in 1 - colour … 1 + colour.
     first_size: images begin at this share of the height and width that the network takes, grow by eighths, and have
-        all of it in the last fifth of the epochs: what small ones teach takes less time (Tan and Le 2021,
+        all of it in the last tenth of the epochs: what small ones teach takes less time (Tan and Le 2021,
         "EfficientNetV2", section 4.2). For networks without layers that are made for one size; 1: all at full size.
     patience: stop after so many epochs without a better one; 0: never.
     until: stop once the validation accuracy reaches this; 0: never.
@@ -167,12 +167,13 @@ class Settings:
 
     def shape_at(self, epoch: int, shape: Shape) -> Shape:
         """What the network is shown in an epoch, counted from 0: maps of its input's `shape`, or smaller ones."""
-        if self.first_size == 1:
+        # The last epoch is always one of full size.
+        growing = min(FULL_SIZE * self.epochs, self.epochs - 1)
+        if self.first_size == 1 or epoch >= growing:
             return shape
         if len(shape) != 3:
             raise OptionError(f"first_size is {self.first_size}, but the network takes {shape[0]} numbers, not maps")
-        grown = min(1.0, epoch / (FULL_SIZE * self.epochs))
-        share = math.floor(8 * (self.first_size + (1 - self.first_size) * grown)) / 8
+        share = math.floor(8 * (self.first_size + (1 - self.first_size) * epoch / growing)) / 8
         height, width, channels = shape
         return math.ceil(share * height), math.ceil(share * width), channels
 
