@@ -1,7 +1,7 @@
 """Training speed beside an ordinary PyTorch loop: the same network, batch, data, rate and number of epochs, in turn.
 
     python benchmarks/training_speed.py --data cifar10.npz [--network resnet8] [--epochs 1] [--images 10000]
-        [--compiled] [--first-size 0.5]
+        [--compiled] [--first-size 0.5] [--seed 0]
 
 The ordinary loop: float32, eager, maps in torch's default layout, `DataLoader` with two workers that augment image by
 image (padded crop, mirror, normalise), torch.optim.SGD with momentum. Ours: `millijoule.train` with the same settings,
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--first-size", type=float, help="also with images that begin at this share of full size")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation, for both")
     parser.add_argument("--threads", type=int, help="of torch, for both (default: torch's own choice)")
     options = parser.parse_args()
 
@@ -50,12 +51,13 @@ def main() -> None:
     data = replace(data, x_train=data.x_train[: options.images], y_train=data.y_train[: options.images])
     graph = mj.zoo.get(options.network, classes=len(data.classes), input_shape=data.x_train.shape[1:])
     table = Table("loop", "images/s", "images/CPU-s", "seconds", "CPU s", "test accuracy")
-    rows = [("PyTorch, ordinary", *ordinary(graph, data, options.epochs)), ("ours", *ours(graph, data, options.epochs))]
+    how: dict[str, dict[str, Any]] = {"ours": {}}
     if options.compiled:
-        rows.append(("ours, compiled", *ours(graph, data, options.epochs, compiled=True)))
+        how["ours, compiled"] = {"compiled": True}
     if options.first_size:
-        name = f"ours, images growing from {options.first_size:g}"
-        rows.append((name, *ours(graph, data, options.epochs, first_size=options.first_size)))
+        how[f"ours, images growing from {options.first_size:g}"] = {"first_size": options.first_size}
+    rows = [("PyTorch, ordinary", *ordinary(graph, data, options.epochs, options.seed))]
+    rows += [(name, *ours(graph, data, options.epochs, options.seed, **changes)) for name, changes in how.items()]
     count = options.epochs * len(data.x_train)
     for name, seconds, cpu, score in rows:
         table.add_row(
@@ -74,7 +76,7 @@ def cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def ours(graph: mj.Graph, data: Dataset, epochs: int, **changes: Any) -> tuple[float, float, float]:
+def ours(graph: mj.Graph, data: Dataset, epochs: int, seed: int, **changes: Any) -> tuple[float, float, float]:
     """(seconds, CPU seconds, test accuracy). The first epoch of a compiled network holds the compilation."""
     taken: list[tuple[float, float]] = []
     model = mj.train(
@@ -90,6 +92,7 @@ def ours(graph: mj.Graph, data: Dataset, epochs: int, **changes: Any) -> tuple[f
         flip=True,
         validation=0.0,
         keep="last",
+        seed=seed,
         progress=False,
         must_learn=False,
         on_epoch=lambda epoch: taken.append((epoch.training_seconds, epoch.training_cpu_seconds)),
@@ -164,13 +167,13 @@ def layer(graph: mj.Graph, node: mj.Node) -> torch.nn.Module:
     raise SystemExit(f"{graph.name}: no ordinary layer for {type(op).__name__} is known here")
 
 
-def ordinary(graph: mj.Graph, data: Dataset, epochs: int) -> tuple[float, float, float]:
+def ordinary(graph: mj.Graph, data: Dataset, epochs: int, seed: int) -> tuple[float, float, float]:
     """(seconds, CPU seconds, test accuracy)."""
     preprocess = measure_preprocess(data.x_train, graph.inputs[0].shape)
     mean, std = preprocess["mean"][0], preprocess["std"][0]
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     network = Ordinary(graph)
-    start_like_ours(graph, network)
+    start_like_ours(graph, network, seed)
     loader = torch.utils.data.DataLoader(Images(data, mean, std), BATCH, shuffle=True, num_workers=2)
     optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(loader))
@@ -194,9 +197,9 @@ def ordinary(graph: mj.Graph, data: Dataset, epochs: int) -> tuple[float, float,
     return seconds, cpu, right / len(data.x_test)
 
 
-def start_like_ours(graph: mj.Graph, network: Ordinary) -> None:
+def start_like_ours(graph: mj.Graph, network: Ordinary, seed: int) -> None:
     """The same numbers to begin with, so that accuracies can be compared."""
-    weights = initial_weights(graph, 0)
+    weights = initial_weights(graph, seed)
     for node, module in zip(graph.nodes, network.layers, strict=True):
         if isinstance(node.op, Conv2d):
             module = module[1] if isinstance(module, torch.nn.Sequential) else module
