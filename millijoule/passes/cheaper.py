@@ -131,6 +131,11 @@ def scale_resolution(graph: Graph, factor: float) -> Graph:
         replace(input, shape=(*(max(1, round(size * factor)) for size in input.shape[:2]), input.shape[2]))
         for input in graph.inputs
     )
+    return on_inputs(graph, inputs)
+
+
+def on_inputs(graph: Graph, inputs: tuple[Input, ...]) -> Graph:
+    """The graph on inputs of other sizes; operators that name sizes of what they read follow."""
     return _rebuilt(graph, inputs, lambda node, old, new: _refit(node.op, old, new))
 
 
@@ -195,6 +200,7 @@ def _rebuilt(graph: Graph, inputs: tuple[Input, ...], refit: Callable[[Node, Sha
 
 __all__ = [
     "add_bottlenecks",
+    "on_inputs",
     "pool_instead_of_dense",
     "scale_resolution",
     "scale_width",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from millijoule.errors import MillijouleError, OptionError
-from millijoule.ops import BatchNorm, Conv2d, Dense, GlobalAveragePool, MaxPool2d, Relu
+from millijoule.ops import BatchNorm, Conv2d, Dense, GlobalAveragePool, MaxPool2d, Relu, Resize2d
 from millijoule.train import accuracy, train
 from millijoule.train.initial import initial_weights
 from millijoule.train.loop import Trainer, choose
@@ -57,6 +57,13 @@ def test_a_form_for_small_images_computes_and_learns_with_the_numbers_of_the_net
             assert torch.equal(of_whole[name].grad, array.grad), name
     assert not torch.equal(of_whole["n1.mean"], torch.zeros(6))
     assert for_sizes(graph, networks["whole"], [(6, 6, 1)]) is networks["whole"]
+
+
+def test_layers_that_name_sizes_follow_the_images():
+    graph = graph_of(
+        Conv2d(channels=4, kernel=3, padding="same"), Resize2d(size=(12, 12)), GlobalAveragePool(), Dense(features=2)
+    )  # fmt: skip
+    assert with_shape(graph, (3, 5, 1)).shapes["n1"] == (6, 10, 4)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from millijoule.errors import ModelError, OptionError
 from millijoule.graph import Graph, Input, Shape
 from millijoule.ops.base import channels_first, channels_last
+from millijoule.passes.cheaper import on_inputs
 from millijoule.train.network import build_network, import_torch
 
 if TYPE_CHECKING:
@@ -59,17 +59,17 @@ def with_shape(graph: Graph, shape: Shape) -> Graph:
     """The graph for maps of another size, with the same arrays. OptionError if there is none."""
     text = f"images cannot grow, since network '{graph.name}' takes none of {shape[0]}×{shape[1]}: "
     try:
-        other = replace(graph, inputs=(Input(graph.inputs[0].name, shape),))
+        other = on_inputs(graph, (Input(graph.inputs[0].name, shape),))
     except ModelError as error:
         raise OptionError(f"{text}{error}; leave first_size at 1") from None
-    for node in graph.nodes:
-        own, others = (node.op.params(*each.input_shapes(node)) for each in (graph, other))
-        for name in own:
-            if own[name] != others[name]:
-                raise OptionError(
-                    f"{text}'{node.name}' would have {others[name].count} numbers in '{name}' instead of "
-                    f"{own[name].count}; leave first_size at 1"
-                )
+    others = other.params()
+    for array, own in graph.params().items():
+        if others[array] != own:
+            node, _, name = array.rpartition(".")
+            raise OptionError(
+                f"{text}'{node}' would have {others[array].count} numbers in '{name}' instead of {own.count}; "
+                "leave first_size at 1"
+            )
     return other
 
 
