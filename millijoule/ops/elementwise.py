@@ -251,4 +251,5 @@ def _aligned(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(batch, …, c) arrays that numpy repeats over each other."""
     if a.ndim == b.ndim:
         return a, b
-    return tuple(x.reshape(len(x), 1, 1, -1) if x.ndim == 2 else x for x in (a, b))  # type: ignore[return-value]
+    first, second = (x.reshape(len(x), 1, 1, -1) if x.ndim == 2 else x for x in (a, b))
+    return first, second

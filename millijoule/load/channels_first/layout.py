@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -224,6 +224,6 @@ class Layout:
                 self.quantization[layer] = self.quantization.pop(node.name)
             by_name = {each.name: each for each in self.nodes}
 
-    def _replace(self, name: str, **changes: object) -> None:
+    def _replace(self, name: str, **changes: Any) -> None:
         at = next(index for index, node in enumerate(self.nodes) if node.name == name)
-        self.nodes[at] = replace(self.nodes[at], **changes)  # type: ignore[arg-type]
+        self.nodes[at] = replace(self.nodes[at], **changes)

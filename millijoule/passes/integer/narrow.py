@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -59,5 +60,5 @@ def _narrow_sums(
     bias = found.bias[output]
     if op.bias or bias.any():
         arrays["bias"] = bias.astype(np.int32)
-    changed = {"channels": count} if isinstance(op, ops.Conv2d) else {"features": count}
-    return replace(op, **changed, bias="bias" in arrays), arrays  # type: ignore[arg-type]
+    changed: dict[str, Any] = {"channels": count} if isinstance(op, ops.Conv2d) else {"features": count}
+    return replace(op, **changed, bias="bias" in arrays), arrays
